@@ -1,0 +1,100 @@
+# Every environment is made when a target first needs it, and again when its pins change.
+# Plain POSIX sh and GNU make 3.81 (what macOS brings) are enough.
+
+PYTHON ?= python3
+PORT   ?= 8000
+ACTION ?= create
+STACK  ?= afterthought-dev
+ENV    ?= dev
+ARGS   ?=
+
+BIN    := .venv/bin
+CODE   := $(wildcard shared functions local admin bench tests)
+
+# $(value …) keeps a dollar sign in a question from being taken for a make variable.
+ifdef QUESTION
+override QUESTION := $(value QUESTION)
+endif
+export QUESTION MODEL EFFORT PORT
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check format build deploy tenant bench pins clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- run -----------------------------------------------------------------------------------------------------------
+
+demo: .venv/.made .venv-ministack/.made ## Three jobs, end to end, on this machine (QUESTION=, MODEL=, EFFORT= for your own)
+	@$(BIN)/python -m local.demo
+
+serve: .venv/.made .venv-ministack/.made ## The whole service on this machine (PORT=8000); Ctrl-C stops it
+	@$(BIN)/python -m local.serve
+
+bench: .venv/.made .venv-ministack/.made ## What a job costs and how fast it is
+	@$(BIN)/python -m bench $(ARGS)
+
+# ---- prove ---------------------------------------------------------------------------------------------------------
+
+test: .venv/.made .venv-ministack/.made ## Every test (ARGS= goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.made ## Format, lint, types, the catalogue, the template
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(CODE)
+	PYTHONPATH=shared $(BIN)/python -m afterthought.catalogue
+	$(BIN)/cfn-lint template.yaml
+	$(BIN)/python -m pytest -q tests/template
+
+format: .venv/.made ## Let ruff put the code in order
+	$(BIN)/ruff check --fix-only -q .
+	$(BIN)/ruff format .
+
+# ---- deploy --------------------------------------------------------------------------------------------------------
+
+build: .venv-sam/.made ## What Lambda will run, into .aws-sam (needs a python3.13 on PATH)
+	@command -v python3.13 >/dev/null || { echo "sam build needs a python3.13 on PATH: it is the Lambda runtime." >&2; exit 1; }
+	.venv-sam/bin/sam validate --lint
+	.venv-sam/bin/sam build
+
+deploy: build ## Put the build into your AWS account (ENV=dev|prod)
+	.venv-sam/bin/sam deploy --config-env $(ENV)
+
+tenant: .venv/.made ## NAME=acme, ACTION=create|list|revoke|rotate, KEY_ID= for revoke, STACK= of the deployment
+	@$(BIN)/python -m admin.tenant $(ACTION) $(if $(filter revoke,$(ACTION)),$(KEY_ID),$(if $(filter list,$(ACTION)),,$(NAME))) --stack-name $(STACK)
+
+# ---- environments --------------------------------------------------------------------------------------------------
+
+# pip fetches uv alone, by its hash, and uv the rest: 10 seconds where pip takes 75. A machine whose package index only pip
+# knows of (pip.conf) still gets there, at pip's pace.
+.venv/.made: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Afterthought needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Say which: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "Making .venv (once)…" >&2
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv --clear .venv && \
+	  awk '/^uv==/ { on = 1; print; next } on && /^ / { print; next } { on = 0 }' requirements/dev.txt > .venv/uv.txt && \
+	  $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r .venv/uv.txt; }
+	@$(BIN)/uv pip sync -q --require-hashes --python $(BIN)/python requirements/dev.txt || \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv-%/.made: requirements/%.txt | .venv/.made
+	@echo "Making .venv-$* (once)…" >&2
+	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-$*
+	@$(BIN)/uv pip sync -q --require-hashes --python .venv-$*/bin/python $< || \
+	  $(BIN)/python -m pip --python .venv-$*/bin/python install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Old pins stay unless asked: make pins UPGRADE=--upgrade. The dev pins bind the layer's, so that what is tested is what runs.
+PIN := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+       --no-emit-find-links --custom-compile-command "make pins" $(UPGRADE)
+
+pins: .venv/.made ## Resolve pyproject.toml into hashed pins (UPGRADE=--upgrade for newer ones)
+	$(PIN) pyproject.toml --group dev -o requirements/dev.txt
+	$(PIN) pyproject.toml -c requirements/dev.txt -o shared/requirements.txt
+	$(PIN) --group ministack -o requirements/ministack.txt
+	$(PIN) --group sam -o requirements/sam.txt
+
+clean: ## Remove environments, builds and caches
+	rm -rf .venv .venv-ministack .venv-sam .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Afterthought: reasoning models over HTTP that nobody has to wait for."""

@@ -1,0 +1,1 @@
+"""The pure rules: no AWS, no model SDK, no environment, no clock."""

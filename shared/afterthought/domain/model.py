@@ -1,0 +1,111 @@
+"""A model as the catalogue knows it: what it takes, what it can, what it costs."""
+
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from afterthought.domain.errors import AfterthoughtError
+from afterthought.domain.pricing import Price, ServiceTier
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+InputModality = Literal["text", "image", "file"]
+
+
+class NoPrice(AfterthoughtError, LookupError):
+    """The model has no price row for this tier on this day, so a call could neither be held for nor billed."""
+
+    def __init__(self, model: str, tier: str, on: date, tiers: tuple[ServiceTier, ...]) -> None:
+        known = ", ".join(tiers) or "none"
+        super().__init__(f"{model} has no {tier} price on {on.isoformat()}; tiers with a price on that day: {known}")
+        self.model = model
+        self.tier = tier
+        self.on = on
+        self.tiers = tiers
+
+
+class Model(BaseModel):
+    """One model of the catalogue.
+
+    `context_window_input` and `max_output_tokens` are in tokens. `efforts` is empty for a model that takes no reasoning
+    effort at all, which is another thing than taking the effort `none`. `successor` is the id its maker recommends
+    once it is gone; whether it is gone belongs to a provider. `created` is in seconds since 1970, UTC.
+
+    Raises ValueError (pydantic's ValidationError) when its parts contradict each other.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(min_length=1)]
+    snapshots: tuple[str, ...] = ()
+    created: Annotated[int, Field(ge=0)] | None = None
+    reasoning: bool
+    context_window_input: Annotated[int, Field(gt=0)]
+    max_output_tokens: Annotated[int, Field(gt=0)]
+    efforts: tuple[Effort, ...] = ()
+    default_effort: Effort | None = None
+    input_modalities: Annotated[tuple[InputModality, ...], Field(min_length=1)] = ("text",)
+    tools: bool
+    parallel_tool_calls: bool
+    structured_outputs: bool
+    prices: tuple[Price, ...]
+    successor: str | None = None
+
+    @model_validator(mode="after")
+    def _efforts_agree(self) -> Self:
+        if len(set(self.efforts)) != len(self.efforts):
+            raise ValueError("efforts: one is listed twice")
+        if self.efforts and not self.reasoning:
+            raise ValueError("efforts: a model that does not reason takes none, leave the list empty")
+        if self.default_effort is not None and self.default_effort not in self.efforts:
+            raise ValueError(f"default_effort: {self.default_effort} is not among its efforts")
+        if self.parallel_tool_calls and not self.tools:
+            raise ValueError("parallel_tool_calls: the model takes no tools")
+        return self
+
+    @model_validator(mode="after")
+    def _prices_agree(self) -> Self:
+        rows: dict[tuple[ServiceTier, date], set[int]] = {}
+        for price in self.prices:
+            if price.model != self.id:
+                raise ValueError(f"price row {price.id}: is of another model")
+            thresholds = rows.setdefault((price.tier, price.effective_from), set())
+            if price.above_input_tokens in thresholds:
+                raise ValueError(f"price row {price.id}: overlaps another row of the same tier, date and input length")
+            thresholds.add(price.above_input_tokens)
+        for (tier, start), thresholds in rows.items():
+            if 0 not in thresholds:
+                raise ValueError(f"price rows {tier} from {start}: none for short inputs (without above_input_tokens)")
+        if not any(tier == "standard" for tier, _ in rows):
+            raise ValueError("prices: no row of the standard tier")
+        return self
+
+    def price(self, tier: ServiceTier, input_tokens: int, on: date) -> Price:
+        """The row in force on that day for a request of that many input tokens.
+
+        Raises NoPrice when the tier has none, or none yet.
+        """
+        rows = self.rows(tier, on)
+        if not rows:
+            raise NoPrice(self.id, tier, on, self.tiers(on))
+        # The threshold belongs to the cheaper row: "above 272k" begins at 272,001.
+        fitting = (row for row in rows if row.above_input_tokens == 0 or input_tokens > row.above_input_tokens)
+        return max(fitting, key=lambda row: row.above_input_tokens)
+
+    def rows(self, tier: ServiceTier, on: date) -> tuple[Price, ...]:
+        """The rows of a tier in force on that day, by rising input length; empty when there are none.
+
+        A newer date replaces all older rows of the tier, the long-context row included.
+        """
+        started = [price for price in self.prices if price.tier == tier and price.effective_from <= on]
+        latest = max((price.effective_from for price in started), default=None)
+        return tuple(
+            sorted(
+                (price for price in started if price.effective_from == latest),
+                key=lambda price: price.above_input_tokens,
+            )
+        )
+
+    def tiers(self, on: date) -> tuple[ServiceTier, ...]:
+        """The service tiers that have a price on that day, in the order of the catalogue."""
+        return tuple(dict.fromkeys(price.tier for price in self.prices if price.effective_from <= on))

@@ -1,0 +1,59 @@
+"""Who answers for a model, in which way, and until when."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Mode = Literal["background", "direct"]
+
+
+class Provider(BaseModel):
+    """An endpoint that speaks the Responses API.
+
+    `mode` says how it is called: `background` (submit, leave, come back) or `direct` (the call is awaited); `modes` has
+    the models that differ. `models` lists what it serves, or is "*" for all. `shutdown` has the first day on which it
+    no longer serves a model: retirement belongs to a provider and a model together, another may go on serving it.
+    `stand_in` is true for an endpoint that only plays the model.
+
+    Raises ValueError (pydantic's ValidationError) when it dates or modes a model that it does not list.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+    mode: Mode
+    modes: Mapping[str, Mode] = Field(default_factory=dict)
+    models: tuple[str, ...] | Literal["*"]
+    shutdown: Mapping[str, date] = Field(default_factory=dict)
+    stand_in: bool = False
+
+    @model_validator(mode="after")
+    def _speaks_of_its_own_models(self) -> Self:
+        for field, named in (("shutdown", self.shutdown), ("modes", self.modes)):
+            for model_id in named:
+                if not self.lists(model_id):
+                    raise ValueError(f"{field}: {model_id} is not among its models")
+        return self
+
+    def lists(self, model_id: str) -> bool:
+        """Whether this provider serves the model or once did."""
+        return self.models == "*" or model_id in self.models
+
+    def serves(self, model_id: str, on: date) -> bool:
+        """Whether a call made on that day would find the model here."""
+        return self.lists(model_id) and not self.retired(model_id, on)
+
+    def shutdown_date(self, model_id: str) -> date | None:
+        """The first day without the model, or None while no end is announced."""
+        return self.shutdown.get(model_id)
+
+    def retired(self, model_id: str, on: date) -> bool:
+        """Whether this provider once served the model and no longer does on that day."""
+        end = self.shutdown_date(model_id)
+        return end is not None and on >= end
+
+    def mode_for(self, model_id: str) -> Mode:
+        return self.modes.get(model_id, self.mode)

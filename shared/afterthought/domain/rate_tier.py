@@ -1,0 +1,31 @@
+"""How much a tenant may ask of one model in a minute."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_Limit = Annotated[int, Field(gt=0)]
+
+
+class RateTier(BaseModel):
+    """One rate-limit tier. A limit of None means that none is stated.
+
+    A tier with `supported` false admits no request at all and therefore has no limits.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1)]
+    supported: bool = True
+    requests_per_minute: _Limit | None = None
+    tokens_per_minute: _Limit | None = None
+    batch_queue_tokens: _Limit | None = None
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        limits = (self.requests_per_minute, self.tokens_per_minute)
+        if self.supported and None in limits:
+            raise ValueError("a supported tier needs requests_per_minute and tokens_per_minute")
+        if not self.supported and (self.batch_queue_tokens, *limits) != (None, None, None):
+            raise ValueError("an unsupported tier has no limits")
+        return self

@@ -1,0 +1,264 @@
+"""The catalogue that ships: what the models take and cost, who serves them and until when."""
+
+import tomllib
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue
+from afterthought.catalogue.loader import DEFAULT_DIRECTORY
+from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.pricing import ServiceTier
+
+TODAY = date(2026, 11, 21)
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return default_catalogue()
+
+
+def model(catalogue: Catalogue, name: str) -> Model:
+    found = catalogue.find(name)
+    assert found is not None
+    return found
+
+
+# What ships
+
+
+def test_every_model_of_the_families_is_there(catalogue: Catalogue) -> None:
+    assert set(catalogue.models) == {
+        *("o1-preview", "o1-mini", "o1", "o1-pro", "o3-mini", "o3", "o3-pro", "o4-mini"),
+        *("gpt-4o", "gpt-4o-2024-05-13", "gpt-4o-mini"),
+        *("gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5-pro", "gpt-5.1", "gpt-5.2"),
+        *("gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano", "gpt-5.5"),
+        *("gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna"),
+        *("gpt-6-astra", "gpt-6-sol", "gpt-6-luna", "gpt-6.1-sol"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "efforts", "default"),
+    [
+        (["o1-preview", "o1-mini", "gpt-4o", "gpt-4o-2024-05-13", "gpt-4o-mini"], "", None),
+        (["o1", "o1-pro", "o3-mini", "o3", "o3-pro", "o4-mini"], "low medium high", "medium"),
+        (["gpt-5", "gpt-5-mini", "gpt-5-nano"], "minimal low medium high", "medium"),
+        (["gpt-5-pro"], "high", "high"),
+        (["gpt-5.1"], "none low medium high", "none"),
+        (["gpt-5.2", "gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano", "gpt-5.5"], "none low medium high xhigh", "medium"),
+        (["gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna"], "none low medium high xhigh max", "medium"),
+        (["gpt-6-sol", "gpt-6-luna"], "none low medium high xhigh max", "medium"),
+        (["gpt-6-astra", "gpt-6.1-sol"], "low medium high xhigh max", "medium"),
+    ],
+)
+def test_a_model_takes_the_efforts_of_its_generation(
+    catalogue: Catalogue, names: list[str], efforts: str, default: str | None
+) -> None:
+    for name in names:
+        assert model(catalogue, name).efforts == tuple(efforts.split()), name
+        assert model(catalogue, name).default_effort == default, name
+
+
+def test_a_snapshot_is_found_as_its_model(catalogue: Catalogue) -> None:
+    assert model(catalogue, "o3-2025-04-16").id == "o3"
+    assert catalogue.find("o3-2025-04-17") is None
+    assert catalogue.find("") is None
+
+
+def test_the_first_snapshot_of_gpt_4o_is_a_dearer_model_of_its_own(catalogue: Catalogue) -> None:
+    first = model(catalogue, "gpt-4o-2024-05-13")
+    assert first.id == "gpt-4o-2024-05-13"
+    assert first.price("standard", 1, TODAY).output > model(catalogue, "gpt-4o").price("standard", 1, TODAY).output
+
+
+def test_limits_and_abilities_are_those_published(catalogue: Catalogue) -> None:
+    o3_mini = model(catalogue, "o3-mini")
+    assert (o3_mini.context_window_input, o3_mini.max_output_tokens) == (200_000, 100_000)
+    assert (o3_mini.input_modalities, o3_mini.tools, o3_mini.structured_outputs) == (("text",), True, True)
+    o1_mini = model(catalogue, "o1-mini")
+    assert (o1_mini.context_window_input, o1_mini.max_output_tokens) == (128_000, 65_536)
+    assert (o1_mini.reasoning, o1_mini.tools, o1_mini.structured_outputs) == (True, False, False)
+    assert "image" in model(catalogue, "gpt-6-astra").input_modalities
+    assert not model(catalogue, "gpt-4o").reasoning
+
+
+def test_every_model_has_a_standard_price_today(catalogue: Catalogue) -> None:
+    for each in catalogue.models.values():
+        assert each.price("standard", 1, TODAY).output > 0, each.id
+
+
+def test_row_ids_are_unique_and_name_their_row(catalogue: Catalogue) -> None:
+    rows = [row for each in catalogue.models.values() for row in each.prices]
+    assert len({row.id for row in rows}) == len(rows)
+    assert all(row.id.startswith(f"{row.model}/{row.tier}/{row.effective_from}") for row in rows)
+
+
+def test_a_price_cut_holds_from_its_day_and_not_before(catalogue: Catalogue) -> None:
+    luna = model(catalogue, "gpt-5.6-luna")
+    before, after = luna.price("standard", 1, date(2026, 7, 29)), luna.price("standard", 1, date(2026, 7, 30))
+    assert (before.input, before.output) == (Decimal(1), Decimal(6))
+    assert (after.input, after.output) == (Decimal("0.2"), Decimal("1.2"))
+    assert after.id == "gpt-5.6-luna/standard/2026-07-30"
+    o3 = model(catalogue, "o3")
+    assert o3.price("standard", 1, date(2025, 6, 9)).cached_input == Decimal("2.5")
+    assert o3.price("standard", 1, date(2025, 6, 10)).output == Decimal(8)
+
+
+def test_a_long_context_costs_more_from_the_first_token_above_272k(catalogue: Catalogue) -> None:
+    luna = model(catalogue, "gpt-5.6-luna")
+    assert luna.price("standard", 272_000, TODAY).id == "gpt-5.6-luna/standard/2026-07-30"
+    above = luna.price("standard", 272_001, TODAY)
+    assert above.id == "gpt-5.6-luna/standard/2026-07-30/above-272k"
+    assert above.output == Decimal("1.8")
+
+
+def test_a_tier_without_a_long_context_row_keeps_its_only_row(catalogue: Catalogue) -> None:
+    assert model(catalogue, "gpt-5.5").price("priority", 900_000, TODAY).input == Decimal("12.5")
+
+
+@given(
+    name=st.sampled_from(sorted(default_catalogue().models)),
+    tier=st.sampled_from(["standard", "batch", "flex", "priority"]),
+    on=st.dates(date(2024, 1, 1), date(2028, 1, 1)),
+    input_tokens=st.integers(0, 2_000_000),
+)
+def test_the_price_is_the_newest_row_that_has_begun_and_fits(
+    name: str, tier: ServiceTier, on: date, input_tokens: int
+) -> None:
+    priced = default_catalogue().models[name]
+    begun = [row for row in priced.prices if row.tier == tier and row.effective_from <= on]
+    if not begun:
+        with pytest.raises(NoPrice):
+            priced.price(tier, input_tokens, on)
+        assert tier not in priced.tiers(on)
+        return
+    chosen = priced.price(tier, input_tokens, on)
+    assert tier in priced.tiers(on)
+    assert chosen.effective_from == max(row.effective_from for row in begun)
+    assert chosen.above_input_tokens == 0 or input_tokens > chosen.above_input_tokens
+    assert chosen in priced.rows(tier, on)
+
+
+def test_a_tier_without_a_price_is_refused_with_the_tiers_that_have_one(catalogue: Catalogue) -> None:
+    with pytest.raises(NoPrice, match=r"gpt-5-nano has no priority price on 2026-11-21.*standard, batch, flex"):
+        model(catalogue, "gpt-5-nano").price("priority", 1, TODAY)
+    with pytest.raises(LookupError, match="no standard price"):
+        model(catalogue, "gpt-6-luna").price("standard", 1, date(2026, 1, 1))
+
+
+def test_the_rate_tiers_are_those_published(catalogue: Catalogue) -> None:
+    assert list(catalogue.tiers) == ["free", "tier1", "tier2", "tier3", "tier4", "tier5"]
+    assert not catalogue.tiers["free"].supported
+    assert catalogue.tiers["tier3"].tokens_per_minute == 4_000_000
+    assert catalogue.tiers["tier1"].batch_queue_tokens is None
+    assert catalogue.tiers["tier5"].batch_queue_tokens == 15_000_000_000
+
+
+def test_every_price_that_ships_is_a_string_in_its_file() -> None:
+    for file in (DEFAULT_DIRECTORY / "models").glob("*.toml"):
+        for row in tomllib.loads(file.read_text(encoding="utf-8"))["model"]:
+            for price in row["prices"]:
+                columns = {column: price[column] for column in price.keys() - {"tier", "from", "above_input_tokens"}}
+                assert all(isinstance(value, str) for value in columns.values()), (row["id"], price)
+
+
+# Who serves what
+
+
+def test_openai_lists_every_model_by_name_so_that_a_users_own_is_not_taken_for_theirs(catalogue: Catalogue) -> None:
+    assert set(catalogue.providers["openai"].models) == set(catalogue.models)
+
+
+def test_the_stand_in_serves_every_model_retired_ones_too(catalogue: Catalogue) -> None:
+    assert catalogue.providers["standin"].stand_in
+    for name in catalogue.models:
+        found = catalogue.provider_for(name, ["openai", "standin"], date(2030, 1, 1))
+        assert found is not None
+        assert not catalogue.retired_everywhere(name, ["openai", "standin"], date(2030, 1, 1))
+        assert catalogue.shutdown_date(name, ["openai", "standin"]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("o1-preview", date(2025, 7, 28)),
+        ("o1-mini", date(2025, 10, 27)),
+        *((name, date(2026, 10, 23)) for name in ("o1", "o1-pro", "o3-mini", "o4-mini", "gpt-4o-2024-05-13")),
+        *((name, date(2026, 12, 11)) for name in ("o3", "o3-pro", "gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5-pro")),
+        *((name, date(2027, 1, 14)) for name in ("gpt-4o", "gpt-4o-mini")),
+        *((name, date(2027, 4, 1)) for name in ("gpt-5.1", "gpt-5.4-nano")),
+    ],
+)
+def test_openai_serves_a_model_until_the_day_it_shuts_it_down(catalogue: Catalogue, name: str, end: date) -> None:
+    openai = catalogue.providers["openai"]
+    assert openai.shutdown_date(name) == end == catalogue.shutdown_date(name, ["openai"])
+    assert catalogue.provider_for(name, ["openai"], end - timedelta(days=1)) is openai
+    assert catalogue.provider_for(name, ["openai"], end) is None
+    assert catalogue.retired_everywhere(name, ["openai"], end)
+    assert not catalogue.retired_everywhere(name, ["openai"], end - timedelta(days=1))
+
+
+def test_the_first_enabled_provider_that_still_serves_the_model_is_taken(catalogue: Catalogue) -> None:
+    openai, standin = catalogue.providers["openai"], catalogue.providers["standin"]
+    assert catalogue.provider_for("gpt-6-luna", ["openai", "standin"], TODAY) is openai
+    assert catalogue.provider_for("gpt-6-luna", ["standin", "openai"], TODAY) is standin
+    assert catalogue.provider_for("o3-mini", ["openai", "standin"], TODAY) is standin
+    assert catalogue.provider_for("o3-mini-2025-01-31", ["openai"], TODAY) is None
+    assert catalogue.provider_for("gpt-6-luna", [], TODAY) is None
+
+
+def test_an_unknown_model_is_served_by_nobody_and_is_not_called_retired(catalogue: Catalogue) -> None:
+    assert catalogue.provider_for("gpt-9", ["openai", "standin"], TODAY) is None
+    assert not catalogue.retired_everywhere("gpt-9", ["openai", "standin"], TODAY)
+    assert not catalogue.retired_everywhere("o1-mini", [], TODAY)
+    assert catalogue.shutdown_date("gpt-9", ["openai"]) is None
+    assert catalogue.successor_of("gpt-9") is None
+
+
+def test_a_misspelt_provider_is_named(catalogue: Catalogue) -> None:
+    with pytest.raises(CatalogueError, match="opnai is unknown; known are openai, standin"):
+        catalogue.provider_for("o3", ["opnai"], TODAY)
+
+
+@pytest.mark.parametrize(
+    ("name", "successor"),
+    [
+        ("o1-mini", "o3-mini"),
+        *((name, "gpt-5.6-sol") for name in ("o1", "o3-mini", "o3", "gpt-5")),
+        *((name, "gpt-5.6-terra") for name in ("o4-mini", "gpt-5-mini")),
+        ("gpt-5-nano", "gpt-5.6-luna"),
+    ],
+)
+def test_a_successor_is_the_one_its_maker_names(catalogue: Catalogue, name: str, successor: str) -> None:
+    found = catalogue.successor_of(name)
+    assert found is not None
+    assert found.id == successor
+
+
+def test_a_successor_that_is_gone_too_leads_on_to_one_that_lives(catalogue: Catalogue) -> None:
+    after_october = catalogue.live_successor_of("o1-mini", ["openai"], TODAY)
+    assert after_october is not None
+    assert after_october.id == "gpt-5.6-sol"
+    in_summer = catalogue.live_successor_of("o1-mini", ["openai"], date(2026, 8, 1))
+    assert in_summer is not None
+    assert in_summer.id == "o3-mini"
+    assert catalogue.live_successor_of("gpt-6-luna", ["openai"], TODAY) is None
+    assert catalogue.live_successor_of("o1", [], TODAY) is None
+
+
+# Made by hand
+
+
+def test_the_names_under_which_entries_stand_are_their_own(catalogue: Catalogue) -> None:
+    with pytest.raises(ValueError, match="model o3 stands under the name o4"):
+        Catalogue(models={"o4": model(catalogue, "o3")}, providers={}, tiers={})
+
+
+def test_a_model_refuses_the_price_row_of_another(catalogue: Catalogue) -> None:
+    o3 = model(catalogue, "o3").model_dump()
+    with pytest.raises(ValueError, match="is of another model"):
+        Model.model_validate({**o3, "id": "o4"})

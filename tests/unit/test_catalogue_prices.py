@@ -1,0 +1,205 @@
+"""Our prices against those of genai-prices: every row of theirs and ours, both ways.
+
+Where the two differ on purpose, DIFFERENCES says so by row and column, with the reason. A difference that is not
+declared fails, and so does a declaration that no longer holds.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, localcontext
+
+import pytest
+
+pytest.importorskip("genai_prices", reason="has no release for this Python that fits our other pins")
+
+from genai_prices import Usage as TheirUsage
+from genai_prices import calc_price
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, StartDateConstraint, TieredPrices
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterthought.catalogue import default_catalogue
+from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.pricing import ServiceTier, Usage, cost, price_id
+
+TODAY = date(2026, 11, 21)
+
+COLUMNS = {
+    "input": "input_mtok",
+    "cached_input": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "output": "output_mtok",
+}
+CONTEXTS: dict[ServiceTier, dict[str, str]] = {
+    "standard": {},
+    "batch": {"processing": "batch"},
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+}
+
+Row = dict[str, Decimal | None]
+
+BATCH_CACHED = (
+    "no cached rate is published for it in batch. They keep the standard tier's, we charge batch input: the dearer of "
+    "the two where they differ, so a hold stays a bound"
+)
+DIFFERENCES: dict[tuple[str, str], tuple[str | None, str | None, str]] = {
+    ("o3/standard/2025-04-16", "cached_input"): (
+        "2.5",
+        "0.5",
+        "cached input was a quarter of input before the price cut as after it; theirs is the price after the cut",
+    ),
+    ("o1/batch/2026-10-14", "cached_input"): (None, "7.5", BATCH_CACHED),
+    ("o3-mini/batch/2026-10-14", "cached_input"): (None, "0.55", BATCH_CACHED),
+    ("o3/batch/2026-10-14", "cached_input"): (None, "0.5", BATCH_CACHED),
+    ("o4-mini/batch/2026-10-14", "cached_input"): (None, "0.275", BATCH_CACHED),
+    ("gpt-4o/batch/2026-10-14", "cached_input"): (None, "1.25", BATCH_CACHED),
+    ("gpt-4o-mini/batch/2026-10-14", "cached_input"): (None, "0.075", BATCH_CACHED),
+}
+LEFT_OUT: dict[tuple[str, ServiceTier], str] = {
+    ("gpt-5-nano", "priority"): "LiteLLM has an input price of $2.5 and no output price: it cannot be billed by",
+}
+TIERS_LEFT_OUT = {"fast": "another name for priority, at the same prices"}
+
+
+def their_model(model_id: str) -> ModelInfo:
+    _, found = get_snapshot().find_provider_model(model_id, None, "openai", None)
+    assert found.id == model_id
+    return found
+
+
+def their_columns(prices: ModelPrice, above_input_tokens: int) -> Row:
+    columns: Row = {}
+    for column, theirs in COLUMNS.items():
+        value = getattr(prices, theirs)
+        if isinstance(value, TieredPrices):
+            steps = [step.price for step in value.tiers if step.start == above_input_tokens]
+            value = steps[0] if steps else value.base
+        columns[column] = value
+    return columns
+
+
+def their_rows(model: Model) -> Iterator[tuple[str, Row]]:
+    """Their rows by the id that ours would have. Where they know no first day, it is the day of our first row."""
+    info = their_model(model.id)
+    conditional = info.prices if isinstance(info.prices, list) else [ConditionalPrice(prices=info.prices)]
+    starts: list[tuple[ServiceTier, date]] = [("standard", _start(each.constraint, model)) for each in conditional]
+    for variant in info.price_variants or []:
+        starts += [(tier, _start(variant.constraint, model)) for tier in CONTEXTS if variant.when == CONTEXTS[tier]]
+    for tier, start in starts:
+        prices = info.get_prices(datetime.combine(start, time(12), tzinfo=UTC), CONTEXTS[tier])
+        for above in sorted(_thresholds(prices)):
+            yield price_id(model.id, tier, start, above), their_columns(prices, above)
+
+
+def _start(constraint: object, model: Model) -> date:
+    if isinstance(constraint, StartDateConstraint):
+        return constraint.start_date
+    assert constraint is None
+    return min(row.effective_from for row in model.prices if row.tier == "standard")
+
+
+def _thresholds(prices: ModelPrice) -> set[int]:
+    tiered = [value for name in COLUMNS.values() if isinstance(value := getattr(prices, name), TieredPrices)]
+    return {0} | {step.start for value in tiered for step in value.tiers}
+
+
+def our_rows(model: Model) -> dict[str, Row]:
+    return {row.id: {column: getattr(row, column) for column in COLUMNS} for row in model.prices}
+
+
+@pytest.mark.parametrize("model_id", default_catalogue().models)
+def test_every_row_agrees_with_genai_prices_or_differs_by_declaration(model_id: str) -> None:
+    model = default_catalogue().models[model_id]
+    ours, theirs = our_rows(model), dict(their_rows(model))
+    assert ours.keys() == theirs.keys()
+    found = {
+        (row, column): (ours[row][column], theirs[row][column])
+        for row in ours
+        for column in COLUMNS
+        if ours[row][column] != theirs[row][column]
+    }
+    declared = {
+        key: tuple(None if value is None else Decimal(value) for value in (our_value, their_value))
+        for key, (our_value, their_value, _) in DIFFERENCES.items()
+        if key[0] in ours
+    }
+    assert found == declared
+
+
+def test_every_declared_difference_is_of_a_row_that_exists() -> None:
+    rows = {row.id for model in default_catalogue().models.values() for row in model.prices}
+    assert {row for row, _ in DIFFERENCES} <= rows
+    assert all(reason for *_, reason in DIFFERENCES.values())
+
+
+def test_what_is_left_out_is_in_neither_catalogue() -> None:
+    for (model_id, tier), reason in LEFT_OUT.items():
+        model = default_catalogue().models[model_id]
+        with pytest.raises(NoPrice):
+            model.price(tier, 1, TODAY)
+        assert not any(f"/{tier}/" in row for row, _ in their_rows(model)), reason
+
+
+def test_a_tier_left_out_has_the_prices_that_its_reason_claims() -> None:
+    noon = datetime.combine(TODAY, time(12), tzinfo=UTC)
+    seen = set()
+    for model_id in default_catalogue().models:
+        info = their_model(model_id)
+        for variant in info.price_variants or []:
+            tier = variant.when.get("service_tier") or variant.when["processing"]
+            if variant.when not in CONTEXTS.values() and tier != "default":
+                seen.add(tier)
+                assert info.get_prices(noon, variant.when) == info.get_prices(noon, CONTEXTS["priority"])
+    assert seen == set(TIERS_LEFT_OUT)
+
+
+def test_a_batch_price_that_differs_is_never_below_theirs() -> None:
+    for row_id, column in DIFFERENCES:
+        model = default_catalogue().models[row_id.split("/", maxsplit=1)[0]]
+        row = next(row for row in model.prices if row.id == row_id)
+        charged = {"cached_input": row.cached_input_or_input}[column]
+        their_price = DIFFERENCES[row_id, column][1]
+        assert their_price is not None
+        assert charged >= Decimal(their_price), row_id
+
+
+@given(
+    model_id=st.sampled_from(sorted(default_catalogue().models)),
+    tier=st.sampled_from(sorted(CONTEXTS)),
+    plain=st.integers(0, 400_000),
+    cached=st.integers(0, 400_000),
+    written=st.integers(0, 100_000),
+    output=st.integers(0, 200_000),
+)
+def test_a_whole_answer_costs_what_genai_prices_reckons(
+    model_id: str, tier: ServiceTier, plain: int, cached: int, written: int, output: int
+) -> None:
+    model = default_catalogue().models[model_id]
+    if tier not in model.tiers(TODAY):
+        return
+    usage = Usage(
+        input_tokens=plain + cached + written,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=output,
+        reasoning_tokens=output // 2,
+    )
+    row = model.price(tier, usage.input_tokens, TODAY)
+    if any(declared == row.id for declared, _ in DIFFERENCES):
+        return
+    with localcontext(prec=60):
+        reckoned = calc_price(
+            TheirUsage(
+                input_tokens=usage.input_tokens,
+                cache_read_tokens=cached,
+                cache_write_tokens=written,
+                output_tokens=output,
+            ),
+            model_id,
+            provider_id="openai",
+            genai_request_timestamp=datetime.combine(TODAY, time(12), tzinfo=UTC),
+            price_context=CONTEXTS[tier],
+        )
+    assert cost(usage, row).total_usd == reckoned.total_price

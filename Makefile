@@ -15,6 +15,8 @@ CODE   := $(wildcard shared functions local admin bench tests)
 ifdef QUESTION
 override QUESTION := $(value QUESTION)
 endif
+# No word home from a build.
+export SAM_CLI_TELEMETRY := 0
 export QUESTION MODEL EFFORT PORT
 
 .DEFAULT_GOAL := help

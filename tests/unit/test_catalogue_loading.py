@@ -87,6 +87,16 @@ def test_users_files_are_read_beside_those_that_ship(tmp_path: Path) -> None:
     assert together.providers["standin"].lists("ours")
 
 
+def test_a_model_is_gone_when_the_last_of_its_providers_shuts_it_down(tmp_path: Path) -> None:
+    other = PROVIDER.replace('name = "ours"', 'name = "theirs"').replace("2027-01-01", "2026-12-01")
+    both = load(write(tmp_path, provider=PROVIDER + other))
+    enabled = ["theirs", "ours"]
+    assert both.shutdown_date("ours", enabled) == date(2027, 1, 1)
+    assert both.provider_for("ours", enabled, date(2026, 12, 1)) is both.providers["ours"]
+    assert not both.retired_everywhere("ours", enabled, date(2026, 12, 31))
+    assert both.retired_everywhere("ours", enabled, date(2027, 1, 1))
+
+
 def test_the_example_in_the_readme_loads(tmp_path: Path) -> None:
     shutil.copytree(DEFAULT_DIRECTORY, tmp_path, dirs_exist_ok=True)
     blocks = [block.split("```")[0] for block in (tmp_path / "README.md").read_text().split("```toml\n")[1:]]

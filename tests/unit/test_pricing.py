@@ -1,7 +1,7 @@
 """What an answer costs: exact, by part, nothing counted twice."""
 
 from datetime import date
-from decimal import Decimal, localcontext
+from decimal import Decimal, Inexact, localcontext
 from fractions import Fraction
 
 import pytest
@@ -153,6 +153,14 @@ def test_a_careless_decimal_context_of_the_caller_rounds_nothing() -> None:
     assert Fraction(bill.total_usd) == (
         Fraction(123_456_789) * Fraction("0.123456789012") + Fraction(987_654_321) * Fraction("9.876543210987")
     ) / Fraction(1_000_000)
+
+
+def test_a_sum_that_cannot_be_held_exactly_raises_instead_of_rounding() -> None:
+    beyond_all_digits = Usage(input_tokens=10**120 + 1, output_tokens=0)
+    with pytest.raises(Inexact):
+        cost(beyond_all_digits, price())
+    with pytest.raises(Inexact):
+        exact_sum(Decimal("1E+120"), Decimal(1))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,277 @@
+"""One client's connection: HTTP/1.1 kept alive, requests to answers, and every way to spoil the exchange."""
+
+import json
+import os
+import secrets
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from local.standin.script import AFTER, BEFORE, EARLY, EXCHANGE, HTTP_ERRORS, Rule
+from local.standin.wire import Json, WireError
+
+if TYPE_CHECKING:
+    from local.standin.server import StandIn
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+HELLO = (
+    "This is a stand-in for a model provider, not a model. It speaks OpenAI's Responses API on this machine alone, "
+    "computes what it can, and costs nothing.\n"
+)
+
+
+class DroppedError(Exception):
+    """The connection is to end here, without an answer."""
+
+
+class Connection(BaseHTTPRequestHandler):
+    """Handles one connection on its own thread."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "stand-in"
+    sys_version = ""
+    # Without these two, each answer waits 40 ms for the kernel to put its head and its body into one packet.
+    wbufsize = 64 * 1024
+    disable_nagle_algorithm = True
+
+    def __init__(self, stand_in: "StandIn", *arguments: Any) -> None:
+        self.stand_in = stand_in
+        super().__init__(*arguments)
+
+    def setup(self) -> None:
+        super().setup()
+        if isinstance(self.server, Listener):
+            self.server.opened(self.connection)
+
+    def finish(self) -> None:
+        try:
+            super().finish()
+        finally:
+            if isinstance(self.server, Listener):
+                self.server.closed(self.connection)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: a request line can hold what nobody should find in a log."""
+
+    def do_GET(self) -> None:
+        self.exchange()
+
+    def do_POST(self) -> None:
+        self.exchange()
+
+    def do_DELETE(self) -> None:
+        self.exchange()
+
+    def exchange(self) -> None:
+        """One request and its answer, or what a rule makes of it."""
+        path = unquote(urlsplit(self.path).path).rstrip("/")
+        try:
+            kind, name = self.classify(path)
+            if kind != "open" and (rule := self.stand_in.first_rule(kind, EARLY)):
+                self.hang(rule)
+            raw = self.read_body()
+            if kind == "open":
+                self.answer_open(path, raw)
+                return
+            self.stand_in.runs.count(kind)
+            self.authorise()
+            rule = self.stand_in.first_rule(kind, EXCHANGE, self.subjects(kind, name, raw))
+            self.spoil_before(rule)
+            answer = self.call(kind, name, raw)
+            self.spoil_after(rule, json.dumps(answer).encode())
+        except WireError as error:
+            html = not error.kind
+            body = error.message.encode() if html else json.dumps(error.body).encode()
+            self.reply(error.status, body, "text/html" if html else "application/json", error.headers)
+        except DroppedError:
+            self.close_connection = True
+
+    def classify(self, path: str) -> tuple[str, str]:
+        """The kind of a request as rules name it, and the id or the model it is about. Raises WireError 404."""
+        parts = path.split("/")[1:]
+        match [self.command, *parts]:
+            case ["POST", "v1", "responses"]:
+                return "create", ""
+            case ["GET", "v1", "responses", response_id]:
+                return "retrieve", response_id
+            case ["POST", "v1", "responses", response_id, "cancel"]:
+                return "cancel", response_id
+            case ["DELETE", "v1", "responses", response_id]:
+                return "delete", response_id
+            case ["GET", "v1", "models", *rest] if len(rest) < 2:
+                return "models", "".join(rest)
+            case ["GET"] | ["GET", "healthz"] | ["GET" | "POST", "_standin", _]:
+                return "open", ""
+        self.read_body()
+        raise WireError(404, f"Invalid URL ({self.command} {path}): this stand-in does not serve it.")
+
+    def call(self, kind: str, name: str, raw: bytes) -> Json:
+        calls: dict[str, Callable[[], Json]] = {
+            "create": lambda: self.stand_in.create(raw),
+            "retrieve": lambda: self.stand_in.retrieve(name),
+            "cancel": lambda: self.stand_in.cancel(name),
+            "delete": lambda: self.stand_in.delete(name),
+            "models": lambda: self.stand_in.show_model(name) if name else self.stand_in.list_models(),
+        }
+        return calls[kind]()
+
+    def answer_open(self, path: str, raw: bytes) -> None:
+        """What needs no key: who it is, how it is, and the test's own doors."""
+        if path == "":
+            self.reply(200, HELLO.encode(), "text/plain; charset=utf-8")
+        elif path == "/healthz":
+            self.reply(200, b'{"status": "ok", "stand_in": true}')
+        elif self.command == "GET" and path == "/_standin/state":
+            self.reply(200, json.dumps(self.stand_in.state()).encode())
+        else:
+            answer = self.stand_in.control(path.rpartition("/")[2] if self.command == "POST" else "", raw)
+            self.reply(200, json.dumps(answer).encode())
+
+    def read_body(self) -> bytes:
+        if self.headers.get("transfer-encoding"):
+            self.close_connection = True
+            raise WireError(411, "This stand-in takes no chunked request.")
+        length = self.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+            self.close_connection = True
+            raise WireError(413, "The request body is too large.")
+        raw = self.rfile.read(int(length))
+        if len(raw) < int(length):
+            raise DroppedError
+        return raw
+
+    def authorise(self) -> None:
+        scheme, _, key = self.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise WireError(401, "Missing bearer authentication in header.")
+        expected = self.stand_in.api_key
+        if expected is not None and not secrets.compare_digest(key.strip().encode(), expected.encode()):
+            raise WireError(401, "Incorrect API key provided.", code="invalid_api_key")
+
+    def subjects(self, kind: str, name: str, raw: bytes) -> tuple[str, ...]:
+        """What a rule's `contains` is looked for in: the model, the values of the metadata, the response's id."""
+        if kind != "create":
+            return self.stand_in.runs.subjects(name)
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError):
+            return ()
+        if not isinstance(body, dict):
+            return ()
+        metadata = body.get("metadata")
+        values = list(metadata.values()) if isinstance(metadata, dict) else []
+        return tuple(value for value in [body.get("model"), *values] if isinstance(value, str))
+
+    def spoil_before(self, rule: Rule | None) -> None:
+        if rule is None:
+            return
+        if rule.do in HTTP_ERRORS:
+            raise rule.error()
+        if rule.do == "slow":
+            self.stand_in.stopping.wait(rule.seconds)
+        elif rule.do == "hang_before":
+            self.hang(rule)
+        elif rule.do in BEFORE:
+            self.drop(rule)
+
+    def spoil_after(self, rule: Rule | None, body: bytes) -> None:
+        """Answer 200, or do what the rule says now that the generation exists."""
+        match rule.do if rule and rule.do in AFTER else "":
+            case "hang_after" if rule:
+                self.hang(rule)
+            case "close_after" if rule:
+                self.drop(rule)
+            case "truncated":
+                self.reply(200, body[: len(body) // 2], length=len(body))
+                raise DroppedError
+            case "garbage":
+                self.reply(200, b'{"id": "resp_\xff\xfe not JSON')
+            case "wrong_content_type":
+                self.reply(200, b"<html><body>Welcome to the network. Please sign in.</body></html>", "text/html")
+            case "empty":
+                self.reply(200, b"")
+            case _:
+                self.reply(200, body)
+
+    def hang(self, rule: Rule) -> None:
+        """Say nothing for the rule's seconds, then end the connection."""
+        self.stand_in.stopping.wait(rule.seconds)
+        raise DroppedError
+
+    def drop(self, rule: Rule) -> None:
+        """End the connection: in good order, or as a machine does that has lost it."""
+        if rule.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # Not close(): the files on top of the socket would keep it open until after an orderly end.
+            self.stand_in_closed()
+        raise DroppedError
+
+    def stand_in_closed(self) -> None:
+        if isinstance(self.server, Listener):
+            self.server.closed(self.connection)
+        os.close(self.connection.detach())
+
+    def reply(
+        self,
+        status: int,
+        body: bytes,
+        content_type: str = "application/json",
+        headers: dict[str, str] | None = None,
+        length: int | None = None,
+    ) -> None:
+        self.send_response(status)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(body) if length is None else length))
+        self.send_header("x-stand-in", "true")
+        self.send_header("x-request-id", f"req_{secrets.token_hex(16)}")
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Listener(ThreadingHTTPServer):
+    """A thread a connection, all of which `end` can end."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, address: tuple[str, int], handler: Callable[..., Connection]) -> None:
+        self._open: dict[socket.socket, threading.Thread] = {}
+        self._lock = threading.Lock()
+        super().__init__(address, handler)
+
+    def opened(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open[connection] = threading.current_thread()
+
+    def closed(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.pop(connection, None)
+
+    def end(self) -> None:
+        """Close the listening socket and every connection, and wait for their threads."""
+        self.server_close()
+        with self._lock:
+            remaining = dict(self._open)
+        for connection in remaining:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        deadline = time.monotonic() + 5
+        for thread in remaining.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)

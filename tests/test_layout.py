@@ -1,0 +1,160 @@
+"""The layout's rules: imports go one way, and each outside thing is met in one file."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "shared" / "afterthought"
+FUNCTIONS = sorted((ROOT / "functions").glob("*/app.py"))
+CODE = sorted([*PACKAGE.rglob("*.py"), *FUNCTIONS])
+
+# What a part of the package may import of the package. An adapter sees of the services only their ports: the Protocols
+# it fulfils and the values that these pass.
+MAY_IMPORT = {
+    "domain": {"domain"},
+    "catalogue": {"domain", "catalogue"},
+    "services": {"domain", "catalogue", "services"},
+    "adapters": {"domain", "adapters", "services.ports"},
+}
+
+OUTSIDE = {
+    "aws_lambda_powertools",
+    "boto3",
+    "botocore",
+    "httpx2",
+    "openai",
+    "os",
+    "socket",
+    "subprocess",
+    "urllib.request",
+}
+"""What reaches outside the process: only adapters and functions may know of it."""
+
+MOST_LINES = 300
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The full name of everything a file imports, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{named(path)} imports a sibling by a relative name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+def importers_of(module: str) -> set[str]:
+    return {named(path) for path in CODE if any(within(name, module) for name in imports(path))}
+
+
+def test_there_is_code_to_look_at() -> None:
+    assert {path.parent.name for path in FUNCTIONS} == {"api", "worker", "notifier", "webhooks", "sweeper"}
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_imports_go_one_way(part: str) -> None:
+    ours = [
+        (named(path), name)
+        for path in sorted((PACKAGE / part).rglob("*.py"))
+        for name in imports(path)
+        if within(name, "afterthought")
+    ]
+    allowed = [f"afterthought.{each}" for each in MAY_IMPORT[part]]
+    assert [(path, name) for path, name in ours if not any(within(name, module) for module in allowed)] == []
+
+
+@pytest.mark.parametrize("part", ["domain", "catalogue", "services"])
+def test_the_rules_know_nothing_of_the_outside(part: str) -> None:
+    files = {named(path) for path in (PACKAGE / part).rglob("*.py")}
+    assert {module: found for module in OUTSIDE if (found := importers_of(module) & files)} == {}
+
+
+@pytest.mark.parametrize("part", ["domain", "services"])
+def test_time_and_chance_come_in_as_arguments(part: str) -> None:
+    for path in sorted((PACKAGE / part).rglob("*.py")):
+        assert not {"random", "secrets", "time", "uuid"} & {name.split(".")[0] for name in imports(path)}, named(path)
+        asked = [
+            node.lineno
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id in {"date", "datetime"}
+            and node.func.attr in {"now", "today", "utcnow"}
+        ]
+        assert asked == [], f"{named(path)} asks the clock itself"
+
+
+def test_one_file_imports_openai() -> None:
+    assert importers_of("openai") == {"shared/afterthought/adapters/openai.py"}
+
+
+def test_only_the_worker_imports_that_file() -> None:
+    assert importers_of("afterthought.adapters.openai") == {"functions/worker/app.py"}
+
+
+def test_one_file_reads_the_environment() -> None:
+    readers = {
+        named(path)
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute | ast.Name)
+        and (node.attr if isinstance(node, ast.Attribute) else node.id) in {"environ", "environb", "getenv"}
+    }
+    assert readers == {"shared/afterthought/adapters/settings.py"}
+
+
+def test_a_function_imports_the_layer_and_libraries_only() -> None:
+    """In Lambda there is neither a package of functions nor a folder named shared."""
+    for path in FUNCTIONS:
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert not roots & {"admin", "app", "bench", "functions", "local", "shared", "tests"}, named(path)
+        siblings = {each.stem for each in path.parent.glob("*.py")} - {"app"}
+        assert not roots & siblings, named(path)
+
+
+def test_nothing_of_the_product_imports_what_surrounds_it() -> None:
+    for around in ("admin", "bench", "local", "shared", "tests"):
+        assert importers_of(around) == set()
+
+
+def test_a_file_can_be_read_in_one_sitting() -> None:
+    long = {named(path): lines for path in CODE if (lines := len(path.read_text().splitlines())) > MOST_LINES}
+    assert long == {}
+
+
+@pytest.mark.parametrize("name", [path.parent.name for path in FUNCTIONS])
+def test_a_function_loads_as_lambda_loads_it(name: str) -> None:
+    """As the top-level module `app`, from the layer alone. With an empty environment: a module that read a setting or
+    opened a client at import would have no value and no region, and fail. Only the worker may load the openai SDK:
+    half a second and 50 MB at a cold start."""
+    show = "import sys, app; print(callable(app.handler), 'openai' in sys.modules, 'functions' in sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-W", "error", "-c", show],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "functions" / name), str(PACKAGE.parent)]),
+            "AWS_EC2_METADATA_DISABLED": "true",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.split() == ["True", str(name == "worker"), "False"]

@@ -1,0 +1,71 @@
+"""The emulator of AWS: ministack, a child process in an environment of its own, on loopback, leaving nothing behind."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local import ROOT
+from local.address import HOST, free_port
+from local.child import Child
+from local.cloud import ACCOUNT, REGION, Cloud
+from local.failure import LocalFailure
+
+LOGS = ROOT / ".local" / "logs"
+
+
+def interpreter() -> Path:
+    """The Python of ministack's environment, which also runs the functions. Its pins clash with ours, hence its own.
+
+    Raises LocalFailure if the environment has not been made.
+    """
+    python = Path(os.environ.get("MINISTACK_PYTHON") or ROOT / ".venv-ministack" / "bin" / "python")
+    if not python.exists():
+        raise LocalFailure(f"There is no {python}. `make .venv-ministack/.made` makes it.")
+    return python
+
+
+@contextmanager
+def running(name: str, *, enforce_policies: bool = False) -> Iterator[Cloud]:
+    """ministack from its start to its end. With `enforce_policies` the functions get no more than their roles allow."""
+    port = free_port()
+    home = Path(tempfile.mkdtemp(prefix="afterthought-"))
+    LOGS.mkdir(parents=True, exist_ok=True)
+    url = f"http://{HOST}:{port}"
+    child = Child(
+        "ministack",
+        interpreter(),
+        "ministack.app",
+        health_url=f"{url}/_ministack/health",
+        environment=environment(home, port, enforce_policies=enforce_policies),
+        folder=home,
+        log=LOGS / f"{name}-ministack.log",
+    )
+    try:
+        with child:
+            yield Cloud(url)
+    finally:
+        # Every function's process has unpacked its code and layer in here.
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def environment(home: Path, port: int, *, enforce_policies: bool) -> dict[str, str]:
+    """Written out, not inherited: the functions get all of it, and neither keys nor profiles are theirs to see."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "STATE_DIR": str(home / "state"),
+        "S3_DATA_DIR": str(home / "s3"),
+        "BIND_HOST": HOST,  # without it ministack listens on every interface
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": HOST,
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "AUTH": "true" if enforce_policies else "false",
+    }

@@ -1,0 +1,151 @@
+"""A webhook receiver on loopback: keeps what arrives, checked by the openai SDK itself, and can be told to fail.
+
+`python -m local.receiver` runs one for `make serve` and prints each arrival.
+"""
+
+import argparse
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import openai
+
+from local.address import HOST, require_free
+from local.failure import LocalFailure
+
+PORT = 9001
+MOST_BODY_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One POST. `event` and `job_id` are what `client.webhooks.unwrap()` made of it; `refused` is why it would not."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    at: float
+    answered: int
+    event: str | None = None
+    job_id: str | None = None
+    refused: str | None = None
+
+    @property
+    def verified(self) -> bool:
+        return self.event is not None
+
+
+@dataclass
+class Receiver:
+    """Answers POST /<tenant> and verifies with that tenant's secret. `answer_with` is the status it gives."""
+
+    secrets: dict[str, str]
+    port: int
+    answer_with: int = 200
+    on_arrival: Callable[[Arrival], None] = lambda _arrival: None
+    _arrivals: list[Arrival] = field(default_factory=list)
+    _news: threading.Condition = field(default_factory=threading.Condition)
+
+    def url(self, tenant: str) -> str:
+        return f"http://{HOST}:{self.port}/{tenant}"
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        with self._news:
+            return list(self._arrivals)
+
+    def receive(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
+        arrival = self.checked(path, headers, body)
+        with self._news:
+            self._arrivals.append(arrival)
+            self._news.notify_all()
+        self.on_arrival(arrival)
+        return arrival.answered
+
+    def checked(self, path: str, headers: Mapping[str, str], body: bytes) -> Arrival:
+        status, at = self.answer_with, time.time()
+        tenant = path.strip("/")
+        if tenant not in self.secrets:
+            return Arrival(path, headers, body, at, 404, refused="no tenant of that name")
+        client = openai.OpenAI(api_key="unused", webhook_secret=self.secrets[tenant])
+        try:
+            event = client.webhooks.unwrap(body.decode(), headers)
+        except (openai.OpenAIError, ValueError) as error:
+            return Arrival(path, headers, body, at, 400, refused=str(error))
+        return Arrival(path, headers, body, at, status, event=event.type, job_id=str(getattr(event.data, "id", "")))
+
+    def wait_for(self, job_id: str, seconds: float, *, answered: int | None = None) -> Arrival | None:
+        """The first verified arrival for the job (with this answer, if given), or None when the time is over."""
+
+        def found() -> Arrival | None:
+            matches = (a for a in self._arrivals if a.job_id == job_id and answered in (None, a.answered))
+            return next(matches, None)
+
+        with self._news:
+            self._news.wait_for(found, seconds)
+            return found()
+
+
+@contextmanager
+def receiving(
+    secrets: dict[str, str], port: int, on_arrival: Callable[[Arrival], None] = lambda _arrival: None
+) -> Iterator[Receiver]:
+    receiver = Receiver(secrets, port, on_arrival=on_arrival)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            status = 413
+            if 0 <= length <= MOST_BODY_BYTES:
+                status = receiver.receive(self.path, dict(self.headers), self.rfile.read(length))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Silent: the receiver's owner says what there is to say."""
+
+    server = ThreadingHTTPServer((HOST, port), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def show(arrival: Arrival) -> None:
+    verdict = (
+        f"{arrival.event} {arrival.job_id}: signature accepted" if arrival.verified else f"REFUSED: {arrival.refused}"
+    )
+    print(f"{time.strftime('%H:%M:%S')} POST {arrival.path} {verdict}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A webhook receiver for `make serve`.")
+    parser.add_argument("--port", type=int, default=PORT)
+    port = parser.parse_args().port
+    # The fixed secrets of the local tenants.
+    from local.tenants import TENANTS  # noqa: PLC0415
+
+    try:
+        require_free(port, "--port")
+    except LocalFailure as failure:
+        raise SystemExit(str(failure)) from failure
+    with receiving({tenant.name: tenant.webhook_secret for tenant in TENANTS}, port, show) as receiver:
+        for tenant in TENANTS:
+            print(f"{tenant.name}: {receiver.url(tenant.name)}", flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print()
+
+
+if __name__ == "__main__":
+    main()

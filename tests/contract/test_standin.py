@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Self
 
@@ -593,8 +594,10 @@ def test_it_ends_at_once_whatever_hangs_on_it() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_prints_its_port_and_ends_clean_on_a_signal(number: signal.Signals) -> None:
+    # -S: without site-packages, for it has to run where nothing is installed.
     command = [sys.executable, "-S", "-m", "local.standin", "--port", "0", "--models", "o3"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = re.search(r"http://127\.0\.0\.1:\d+/v1", process.stdout.readline())
         assert url is not None

@@ -1,0 +1,157 @@
+"""The HTTP API: read the request, call a service, shape the answer."""
+
+import base64
+import json
+import os
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+
+from afterthought.adapters import aws, clock, settings, telemetry
+from afterthought.adapters.account_table import AccountTable
+from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.payloads import Payloads
+from afterthought.adapters.sqs import SqsJobQueue
+from afterthought.catalogue import default_catalogue
+from afterthought.domain.errors import NotFound, RequestRefused
+from afterthought.services.authenticate import Authenticate
+from afterthought.services.describe import docs_page, openapi
+from afterthought.services.models import Models
+from afterthought.services.read import Read
+from afterthought.services.submit import Submit
+
+http = APIGatewayHttpResolver()
+
+
+class Service:
+    """The api's services, wired to AWS."""
+
+    def __init__(self) -> None:
+        jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"))
+        contents = Payloads(aws.dynamodb(), aws.s3, settings.required("JOB_TABLE"), settings.required("PAYLOAD_BUCKET"))
+        providers = settings.listed("PROVIDERS")
+        catalogue = default_catalogue()
+        self.authenticate = Authenticate(AccountTable(aws.dynamodb(), settings.required("ACCOUNT_TABLE")))
+        self.submit = Submit(
+            jobs=jobs,
+            contents=contents,
+            queue=SqsJobQueue(aws.sqs(), settings.required("JOB_QUEUE_URL")),
+            catalogue=catalogue,
+            providers=providers,
+            allowed_origins=frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS")),
+            clock=clock.now,
+            random_bytes=os.urandom,
+        )
+        self.read = Read(jobs, contents, catalogue)
+        self.models = Models(catalogue, providers, clock.now)
+
+
+@cache
+def service() -> Service:
+    return Service()
+
+
+@http.post("/v1/responses")
+def create_response() -> Response[str]:
+    tenant = _tenant()
+    submitted = service().submit(tenant, _body(), _header("idempotency-key"))
+    log = telemetry.logger()
+    if not submitted.repeated:
+        telemetry.count_submitted(submitted.job.model)
+    if not submitted.enqueued:
+        log.warning("the job's message was not sent; the sweeper will send it", job_id=submitted.job.id)
+    log.info("submitted", job_id=submitted.job.id, tenant=tenant, repeated=submitted.repeated)
+    return _json(200, service().read.submitted(submitted))
+
+
+@http.get("/v1/responses/<response_id>")
+def retrieve_response(response_id: str) -> Response[str]:
+    return _json(200, service().read(_tenant(), response_id))
+
+
+@http.get("/v1/models")
+def list_models() -> Response[str]:
+    _tenant()
+    return _json(200, service().models.list())
+
+
+@http.get("/v1/models/<model>")
+def retrieve_model(model: str) -> Response[str]:
+    _tenant()
+    return _json(200, service().models.get(model))
+
+
+@http.get("/healthz")
+def healthz() -> Response[str]:
+    return _json(200, {"status": "ok"})
+
+
+@http.get("/openapi.json")
+def openapi_document() -> Response[str]:
+    return _json(200, openapi())
+
+
+@http.get("/docs")
+def docs() -> Response[str]:
+    return Response(200, "text/html; charset=utf-8", docs_page(), headers=_request_id())
+
+
+def no_such_route(_: Exception) -> Response[str]:
+    event = http.current_event
+    return refuse(NotFound(f"There is no {event.http_method} {event.path[:80]}. See /docs.", code="unknown_url"))
+
+
+def refuse(refused: RequestRefused) -> Response[str]:
+    error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
+    # OpenAI's SDKs retry a 409 and a 429 by themselves; this header tells them when that is of no use.
+    headers = {"x-should-retry": str(refused.retryable).lower()}
+    telemetry.logger().info("refused", status=refused.status, code=refused.code, param=refused.param)
+    return _json(refused.status, {"error": error}, headers)
+
+
+http.exception_handler(RequestRefused)(refuse)
+http.exception_handler(NotFoundError)(no_such_route)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    log = telemetry.begin(context)
+    log.append_keys(request_id=event.get("requestContext", {}).get("requestId"))
+    try:
+        return http.resolve(event, context)
+    except Exception:
+        # The border of a request: whatever it is, the caller gets an answer in our form, and may try again.
+        log.exception("the request failed")
+        failed = {"message": "Something went wrong here. Try again.", "type": "server_error", "param": None}
+        return {
+            "statusCode": 500,
+            "headers": {"content-type": "application/json"},
+            "body": json.dumps({"error": {**failed, "code": "internal_error"}}),
+        }
+
+
+def _tenant() -> str:
+    tenant = service().authenticate(_header("authorization"))
+    telemetry.logger().append_keys(tenant=tenant)
+    return tenant
+
+
+def _header(name: str) -> str | None:
+    return http.current_event.headers.get(name)
+
+
+def _body() -> bytes:
+    event = http.current_event.raw_event
+    body: str = event.get("body") or ""
+    # Half a surrogate pair passes here and is refused as invalid UTF-8 where the body is read.
+    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
+
+
+def _request_id() -> dict[str, str | list[str]]:
+    return {"x-request-id": http.current_event.raw_event["requestContext"]["requestId"]}
+
+
+def _json(status: int, body: Any, headers: dict[str, str] | None = None) -> Response[str]:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Response(status, "application/json", text, headers={**_request_id(), **(headers or {})})

@@ -1,0 +1,40 @@
+"""The notifier: the table's stream shows a job's step into a terminal state; announce it."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
+
+from afterthought.adapters import aws, settings, telemetry
+from afterthought.adapters.batch import each_stream_record
+from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.sns import SnsTopic
+from afterthought.services.announce import Announce
+
+
+@cache
+def service() -> Announce:
+    return Announce(
+        jobs=JobTable(aws.dynamodb(), settings.required("JOB_TABLE")),
+        topic=SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN")),
+    )
+
+
+def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
+    log = telemetry.begin(context)
+
+    def announce(record: DynamoDBRecord) -> None:
+        keys = record.dynamodb.keys if record.dynamodb else None
+        if not keys or keys.get("sk") != "STATE":
+            return
+        job_id = str(keys["pk"]).removeprefix("JOB#")
+        published = service()(job_id)
+        log.info(
+            "announced" if published else "nothing to announce",
+            job_id=job_id,
+            tenant=published.tenant if published else None,
+            type=published.type if published else None,
+        )
+
+    return each_stream_record(event, context, announce)

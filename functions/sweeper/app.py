@@ -1,0 +1,35 @@
+"""The sweeper: once a minute, look again at every job for which something should have happened by now."""
+
+from functools import cache
+from typing import Any
+
+from afterthought.adapters import aws, clock, settings, telemetry
+from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.sns import SnsTopic
+from afterthought.adapters.sqs import SqsJobQueue
+from afterthought.services.announce import Announce
+from afterthought.services.sweep import Sweep
+
+_ENOUGH_MILLISECONDS = 10_000
+
+
+@cache
+def service() -> Sweep:
+    jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"))
+    return Sweep(
+        jobs=jobs,
+        queue=SqsJobQueue(aws.sqs(), settings.required("JOB_QUEUE_URL")),
+        announce=Announce(jobs, SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN"))),
+        clock=clock.now,
+    )
+
+
+def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
+    log = telemetry.begin(context)
+    swept = service()(enough_time=lambda: context.get_remaining_time_in_millis() > _ENOUGH_MILLISECONDS)
+    for ended in swept.given_up:
+        log.error("a job was given up", job_id=ended.id, tenant=ended.tenant)
+        telemetry.count_ended(ended)
+    counts = {"woken": len(swept.woken), "announced": len(swept.announced), "given_up": len(swept.given_up)}
+    log.info("swept", extra=counts)
+    return counts

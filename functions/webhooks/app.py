@@ -1,0 +1,61 @@
+"""The webhooks: each message is a completion event; deliver it, signed, to the endpoint that the caller named."""
+
+import json
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from afterthought.adapters import aws, clock, settings, telemetry
+from afterthought.adapters.account_table import AccountTable
+from afterthought.adapters.batch import each_message
+from afterthought.adapters.delivery_records import DeliveryRecords
+from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.kms import KmsCipher
+from afterthought.adapters.payloads import Payloads
+from afterthought.adapters.receiver import WebhookReceiver
+from afterthought.adapters.sqs import hide_for
+from afterthought.domain.schedule import delivery_seconds
+from afterthought.services.deliver import Deliver
+
+
+class NotDelivered(Exception):
+    """The message stays in the queue, out of sight until its next try; after the last one SQS sets it aside."""
+
+
+@cache
+def service() -> Deliver:
+    table = settings.required("JOB_TABLE")
+    return Deliver(
+        jobs=JobTable(aws.dynamodb(), table),
+        contents=Payloads(aws.dynamodb(), aws.s3, table, settings.required("PAYLOAD_BUCKET")),
+        accounts=AccountTable(aws.dynamodb(), settings.required("ACCOUNT_TABLE")),
+        deliveries=DeliveryRecords(aws.dynamodb(), table),
+        cipher=KmsCipher(aws.kms()),
+        receiver=WebhookReceiver(frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS"))),
+        clock=clock.now,
+    )
+
+
+def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
+    log = telemetry.begin(context)
+
+    def deliver(record: SQSRecord) -> None:
+        job_id = str(json.loads(record.body)["data"]["id"])
+        delivery = service()(job_id)
+        sends = int(record.attributes.approximate_receive_count)
+        log.info(
+            delivery.outcome,
+            job_id=job_id,
+            tenant=delivery.tenant,
+            status=delivery.status,
+            reason=delivery.reason,
+            sends=sends,
+        )
+        telemetry.count(f"Webhooks{delivery.outcome.capitalize()}")
+        if delivery.outcome == "failed":
+            hide_for(aws.sqs(), settings.required("WEBHOOK_QUEUE_URL"), record.receipt_handle, delivery_seconds(sends))
+            raise NotDelivered
+
+    return each_message(event, context, deliver)

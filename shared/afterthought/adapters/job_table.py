@@ -1,0 +1,100 @@
+"""JobTable's STATE items and its index of what is overdue."""
+
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from afterthought.adapters.dynamodb import Item, from_item, lost_condition, seconds, to_item
+from afterthought.domain.errors import JobChanged, JobExists
+from afterthought.domain.job import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+DUE_SHARDS = 8
+"""Partitions of the index. One takes 1,000 writes a second; every step of every job writes to it."""
+
+_STATE = "STATE"
+
+
+class JobTable:
+    """The port `Jobs` on DynamoDB. Raises botocore's ClientError for what is not named there (throttling after
+    boto's own retries, a missing permission)."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def create(self, job: Job) -> None:
+        try:
+            self._client.put_item(
+                TableName=self._table, Item=_item(job), ConditionExpression="attribute_not_exists(pk)"
+            )
+        except ClientError as error:
+            if lost_condition(error):
+                raise JobExists(job.id) from error
+            raise
+
+    def get(self, job_id: str) -> Job | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item(_key(job_id)), ConsistentRead=True)
+        item = answer.get("Item")
+        return None if item is None else _job(item)
+
+    def save(self, job: Job) -> None:
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=_item(job),
+                ConditionExpression="version = :before",
+                ExpressionAttributeValues=to_item({":before": job.version - 1}),
+            )
+        except ClientError as error:
+            if lost_condition(error):
+                raise JobChanged(job.id) from error
+            raise
+
+    def announced(self, job_id: str) -> None:
+        try:
+            # The version moves too, so that a sweep that read the job before cannot write `due_at` back.
+            self._client.update_item(
+                TableName=self._table,
+                Key=to_item(_key(job_id)),
+                UpdateExpression="REMOVE due_at, due_shard ADD version :one",
+                ConditionExpression="attribute_exists(due_at)",
+                ExpressionAttributeValues=to_item({":one": 1}),
+            )
+        except ClientError as error:
+            if not lost_condition(error):
+                raise
+
+    def overdue(self, now: datetime) -> Iterator[str]:
+        for shard in range(DUE_SHARDS):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="overdue",
+                KeyConditionExpression="due_shard = :shard AND due_at < :now",
+                ExpressionAttributeValues=to_item({":shard": str(shard), ":now": seconds(now)}),
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    yield str(from_item(item)["pk"]).removeprefix("JOB#")
+
+
+def _key(job_id: str) -> dict[str, str]:
+    return {"pk": f"JOB#{job_id}", "sk": _STATE}
+
+
+def _item(job: Job) -> Item:
+    due_shard = None if job.due_at is None else str(zlib.crc32(job.id.encode()) % DUE_SHARDS)
+    values = job.model_dump(exclude={"id"}, exclude_none=True)
+    return to_item({**_key(job.id), **values, "due_shard": due_shard, "expires_at": int(job.expires_at.timestamp())})
+
+
+def _job(item: Item) -> Job:
+    values = from_item(item)
+    return Job.model_validate(
+        {"due_at": None, "effort": None, "max_output_tokens": None, **values, "id": values["pk"].removeprefix("JOB#")}
+    )

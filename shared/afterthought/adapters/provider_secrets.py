@@ -1,0 +1,45 @@
+"""The providers' credentials: one secret in Secrets Manager, JSON: {"<provider>": {"api_key": …, "base_url": …}}."""
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
+
+from afterthought.domain.errors import ProviderBusy
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+_KEPT_SECONDS = 300
+
+
+class Connection(BaseModel):
+    """`base_url` overrides the catalogue's, for a gateway or an endpoint of one's own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    api_key: SecretStr
+    base_url: str | None = None
+
+
+_CONNECTIONS = TypeAdapter(dict[str, Connection])
+
+
+class ProviderSecrets:
+    """Read when first needed and again after five minutes, so that a rotated key is taken up without a deployment."""
+
+    def __init__(self, client: "SecretsManagerClient", secret_arn: str) -> None:
+        self._secrets = SecretsProvider(boto3_client=client)
+        self._secret_arn = secret_arn
+
+    def connection(self, provider: str) -> Connection:
+        """Raises ProviderBusy when the secret has no valid entry for the provider: once it is mended, jobs go on."""
+        text = self._secrets.get(self._secret_arn, max_age=_KEPT_SECONDS)
+        try:
+            connections = _CONNECTIONS.validate_json(str(text))
+        except ValidationError:
+            # Neither the error nor its chain may be shown: both hold the secret's text.
+            raise ProviderBusy("The providers' secret is not in its form.", code="provider_secret") from None
+        if provider not in connections:
+            raise ProviderBusy(f"The providers' secret has no entry '{provider}'.", code="provider_secret")
+        return connections[provider]

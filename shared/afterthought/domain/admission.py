@@ -1,0 +1,165 @@
+"""Whether a model can serve a request: what is certainly refused by the provider is refused here, before it costs."""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+from afterthought.domain.errors import InvalidRequest
+from afterthought.domain.model import Model
+from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, WIRE_NAMES
+from afterthought.domain.request import (
+    CreateResponse,
+    CustomToolCallOutput,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    InputText,
+    Message,
+    OutputText,
+)
+
+MIN_OUTPUT_TOKENS = 16
+"""The provider's own minimum for `max_output_tokens`."""
+
+# Tokenizers of the o200k kind never join two words, and never more than three digits, in one token. So a letter after
+# white space begins a token and three digits need one: what these count, the tokens cannot be fewer than.
+_CERTAIN_TOKENS = re.compile(r"(?<=[ \t\n\r])[A-Za-z]|[0-9]{1,3}", re.ASCII)
+
+
+def fewest_tokens(text: str) -> int:
+    """A number of tokens that `text` certainly has: a lower bound, often far below the truth."""
+    return sum(1 for _ in _CERTAIN_TOKENS.finditer(text))
+
+
+def check(request: CreateResponse, model: Model, *, on: date) -> None:
+    """Raises InvalidRequest when the model cannot serve the request. `on` is the day whose prices hold."""
+    _check_effort(request, model)
+    _check_output_cap(request, model)
+    _check_tools(request, model)
+    _check_modalities(request, model)
+    _check_tier(request, model, on)
+    _check_length(request, model)
+
+
+def effort(request: CreateResponse, model: Model) -> str | None:
+    """The effort the model will think with: the caller's, else the model's own default."""
+    asked = request.reasoning.effort if request.reasoning else None
+    return asked or model.default_effort
+
+
+def service_tier(request: CreateResponse) -> str:
+    """The tier that is asked of the provider, on the wire's terms. Always one by name: what `auto` costs is known only
+    afterwards."""
+    return request.service_tier if request.service_tier in ("flex", "priority") else WIRE_NAMES["standard"]
+
+
+def _check_effort(request: CreateResponse, model: Model) -> None:
+    asked = request.reasoning
+    if asked is None:
+        return
+    if not model.reasoning:
+        raise InvalidRequest(
+            f"{model.id} does not reason: leave reasoning out.", param="reasoning", code="unsupported_parameter"
+        )
+    if asked.effort is None or asked.effort in model.efforts:
+        return
+    if not model.efforts:
+        raise InvalidRequest(
+            f"{model.id} takes no reasoning effort at all: leave reasoning.effort out.",
+            param="reasoning.effort",
+            code="unsupported_parameter",
+        )
+    raise InvalidRequest(
+        f"{model.id} does not take the effort '{asked.effort}'; it takes {', '.join(model.efforts)}.",
+        param="reasoning.effort",
+        code="unsupported_value",
+    )
+
+
+def _check_output_cap(request: CreateResponse, model: Model) -> None:
+    cap = request.max_output_tokens
+    if cap is not None and not MIN_OUTPUT_TOKENS <= cap <= model.max_output_tokens:
+        raise InvalidRequest(
+            f"max_output_tokens is {cap}; {model.id} takes {MIN_OUTPUT_TOKENS} to {model.max_output_tokens}.",
+            param="max_output_tokens",
+            code="integer_below_min_value" if cap < MIN_OUTPUT_TOKENS else "integer_above_max_value",
+        )
+
+
+def _check_tools(request: CreateResponse, model: Model) -> None:
+    if not model.tools:
+        for param, given in (("tools", request.tools), ("tool_choice", request.tool_choice)):
+            if given and given not in ("none", "auto"):
+                raise InvalidRequest(
+                    f"{model.id} has no function calling: leave {param} out.",
+                    param=param,
+                    code="unsupported_parameter",
+                )
+    wants = request.text.format.type if request.text and request.text.format else "text"
+    if wants != "text" and not model.structured_outputs:
+        raise InvalidRequest(
+            f"{model.id} has no structured outputs: text.format must be of type text.",
+            param="text.format",
+            code="unsupported_value",
+        )
+
+
+def _check_modalities(request: CreateResponse, model: Model) -> None:
+    for path, part in _parts(request):
+        kind = "image" if isinstance(part, InputImage) else "file" if isinstance(part, InputFile) else "text"
+        if kind not in model.input_modalities:
+            raise InvalidRequest(
+                f"{model.id} takes no {kind} input; it takes {', '.join(model.input_modalities)}.",
+                param=path,
+                code="unsupported_value",
+            )
+
+
+def _check_tier(request: CreateResponse, model: Model, on: date) -> None:
+    asked = service_tier(request)
+    priced = model.tiers(on)
+    if TIERS_BY_WIRE_NAME[asked] not in priced:
+        offered = ", ".join(WIRE_NAMES[tier] for tier in priced if tier in WIRE_NAMES)
+        raise InvalidRequest(
+            f"{model.id} is not offered in the service tier '{asked}'; it is in {offered}.",
+            param="service_tier",
+            code="unsupported_value",
+        )
+
+
+def _check_length(request: CreateResponse, model: Model) -> None:
+    fewest = sum(fewest_tokens(text) for text in _texts(request))
+    if fewest > model.context_window_input:
+        raise InvalidRequest(
+            f"The input has at least {fewest} tokens; {model.id} takes {model.context_window_input} at most.",
+            param="input",
+            code="context_length_exceeded",
+        )
+
+
+def _parts(request: CreateResponse) -> Iterator[tuple[str, object]]:
+    if isinstance(request.input, str):
+        return
+    for index, item in enumerate(request.input):
+        if isinstance(item, Message):
+            path, held = f"input[{index}].content", item.content
+        elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+            path, held = f"input[{index}].output", item.output
+        else:
+            continue
+        if not isinstance(held, str):
+            yield from ((f"{path}[{number}]", part) for number, part in enumerate(held))
+
+
+def _texts(request: CreateResponse) -> Iterator[str]:
+    yield request.instructions or ""
+    if isinstance(request.input, str):
+        yield request.input
+        return
+    for item in request.input:
+        held = item.content if isinstance(item, Message) else getattr(item, "output", None)
+        if isinstance(held, str):
+            yield held
+    for _, part in _parts(request):
+        if isinstance(part, InputText | OutputText):
+            yield part.text

@@ -1,0 +1,247 @@
+"""A job and its steps. Each step is a pure function of the job: it gives the job's next version or raises IllegalStep.
+
+`wake_at` is when the next step is wanted; `due_at` is when the sweeper must see that it did not come. From creation
+until it is announced a job always has a `due_at`, so nothing that was accepted can be forgotten.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from afterthought.domain.errors import IllegalStep
+from afterthought.domain.pricing import Usage
+from afterthought.domain.schedule import NET, SWEEPS_BEFORE_FAILURE, sweep_delay
+
+Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
+TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "incomplete", "cancelled"})
+
+AttemptState = Literal["submitting", "submitted", "settled", "refused", "unknown"]
+
+SUBMIT_LEASE = timedelta(seconds=180)
+"""How long a `submitting` attempt belongs to the worker that wrote it. Longer than the worker function's timeout, so
+that when the lease has run out its process is dead and the outcome of its call cannot arrive any more."""
+
+DEADLINE = timedelta(hours=24)
+RECORD_KEPT = timedelta(days=400)
+CONTENT_KEPT = timedelta(days=30)
+
+
+class Attempt(BaseModel):
+    """One entry of the ledger: written before the paid call that it stands for. `token` is random and comes back from
+    the provider in the metadata; `price_id` and `cost_usd` (dollars) are set when it settles."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    token: str
+    state: AttemptState
+    provider: str
+    started_at: AwareDatetime
+    submitted_at: AwareDatetime | None = None
+    response_id: str | None = None
+    checks: int = 0
+    served_model: str | None = None
+    usage: Usage | None = None
+    price_id: str | None = None
+    cost_usd: Decimal | None = None
+
+
+class Failure(BaseModel):
+    """Why a job ended without an answer: `code` is ours or the provider's, `message` is for the job's owner."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+
+
+class Job(BaseModel):
+    """What STATE holds: small, and all that changes. What is big stands in the content items and never changes.
+
+    `refusals` counts the calls in a row that the provider refused for now; `sweeps` the sweeps since the last step;
+    `incomplete_reason` is the wire's `incomplete_details.reason`; `body_hash` is the SHA-256 (hex) of the request in
+    canonical form.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    tenant: str
+    status: Status
+    model: str
+    effort: str | None
+    max_output_tokens: int | None
+    service_tier: str
+    body_hash: str
+    webhook: bool
+    created_at: AwareDatetime
+    deadline_at: AwareDatetime
+    wake_at: AwareDatetime
+    due_at: AwareDatetime | None
+    finished_at: AwareDatetime | None = None
+    attempts: tuple[Attempt, ...] = ()
+    refusals: int = 0
+    sweeps: int = 0
+    failure: Failure | None = None
+    incomplete_reason: str | None = None
+    version: int = 1
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The newest entry of the ledger."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def open_attempt(self) -> Attempt | None:
+        """The entry whose call may still come to something."""
+        last = self.attempt
+        return last if last is not None and last.state in ("submitting", "submitted") else None
+
+    @property
+    def opened(self) -> Attempt:
+        """The open attempt. Raises IllegalStep when there is none."""
+        return self._open("submitting", "submitted")
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the record may be deleted (the table's time to live)."""
+        return self.created_at + RECORD_KEPT
+
+    def begin(self, *, token: str, provider: str, now: datetime) -> Self:
+        """The ledger entry of a call that is about to be made."""
+        if self.terminal or self.open_attempt is not None:
+            raise IllegalStep(f"{self.id}: an attempt cannot begin while {self.status} with an open attempt")
+        number = (self.attempt.number if self.attempt else 0) + 1
+        entry = Attempt(number=number, token=token, state="submitting", provider=provider, started_at=now)
+        # A refused entry stands for no generation; only the newest of them is kept, so that the ledger stays small.
+        kept = tuple(a for a in self.attempts if a.state != "refused")
+        return self._step(status="in_progress", attempts=(*kept, entry), wake_at=now + SUBMIT_LEASE)
+
+    def submitted(self, *, response_id: str, now: datetime, check_seconds: int) -> Self:
+        """The provider took the call and gave it an id."""
+        entry = self._open("submitting").model_copy(
+            update={"state": "submitted", "response_id": response_id, "submitted_at": now}
+        )
+        return self._step(attempts=self._with(entry), wake_at=now + timedelta(seconds=check_seconds), refusals=0)
+
+    def checked(self, *, now: datetime, check_seconds: int) -> Self:
+        """The model still thinks (or could not be asked): look again later."""
+        entry = self._open("submitted")
+        entry = entry.model_copy(update={"checks": entry.checks + 1})
+        return self._step(attempts=self._with(entry), wake_at=now + timedelta(seconds=check_seconds))
+
+    def put_back(self, *, now: datetime, busy_seconds: int) -> Self:
+        """The provider refused the call for now: back to the queue."""
+        entry = self._open("submitting").model_copy(update={"state": "refused"})
+        return self._step(
+            status="queued",
+            attempts=self._with(entry),
+            refusals=self.refusals + 1,
+            wake_at=now + timedelta(seconds=busy_seconds),
+        )
+
+    def settled(
+        self,
+        status: Status,
+        *,
+        now: datetime,
+        served_model: str | None,
+        usage: Usage | None,
+        price_id: str | None,
+        cost_usd: Decimal | None,
+        failure: Failure | None = None,
+        incomplete_reason: str | None = None,
+    ) -> Self:
+        """The outcome with its usage, price row and cost: one write makes all of it true."""
+        entry = self._open("submitted", "submitting").model_copy(
+            update={
+                "state": "settled",
+                "served_model": served_model,
+                "usage": usage,
+                "price_id": price_id,
+                "cost_usd": cost_usd,
+            }
+        )
+        return self._end(
+            status, now=now, attempts=self._with(entry), failure=failure, incomplete_reason=incomplete_reason
+        )
+
+    def failed(self, code: str, message: str, *, now: datetime) -> Self:
+        """The job ends without an answer. An open attempt's outcome stays unknown unless `refused` closed it."""
+        attempts = self.attempts
+        if (entry := self.open_attempt) is not None:
+            attempts = self._with(entry.model_copy(update={"state": "unknown"}))
+        return self._end("failed", now=now, attempts=attempts, failure=Failure(code=code, message=message))
+
+    def refused(self, code: str, message: str, *, now: datetime) -> Self:
+        """The provider refused the call for good: nothing ran, the job ends."""
+        entry = self._open("submitting").model_copy(update={"state": "refused"})
+        return self._end("failed", now=now, attempts=self._with(entry), failure=Failure(code=code, message=message))
+
+    def swept(self, *, now: datetime) -> Self:
+        """The sweeper saw it overdue. What is not terminal and has been swept too often without a step ends here."""
+        if self.due_at is None:
+            raise IllegalStep(f"{self.id}: nothing is due")
+        sweeps = self.sweeps + 1
+        if sweeps >= SWEEPS_BEFORE_FAILURE and not self.terminal:
+            return self.failed("internal_error", "The job made no progress and was given up.", now=now)
+        return self.model_copy(
+            update={"sweeps": sweeps, "due_at": now + sweep_delay(sweeps), "version": self.version + 1}
+        )
+
+    def _open(self, *states: AttemptState) -> Attempt:
+        entry = self.open_attempt
+        if self.terminal or entry is None or entry.state not in states:
+            raise IllegalStep(f"{self.id}: no attempt is {' or '.join(states)}")
+        return entry
+
+    def _with(self, entry: Attempt) -> tuple[Attempt, ...]:
+        return (*self.attempts[:-1], entry)
+
+    def _end(self, status: Status, *, now: datetime, **changes: object) -> Self:
+        if self.terminal:
+            raise IllegalStep(f"{self.id}: it is {status} already")
+        return self._step(status=status, finished_at=now, wake_at=now, **changes)
+
+    def _step(self, *, wake_at: datetime, **changes: object) -> Self:
+        if self.terminal:
+            raise IllegalStep(f"{self.id}: it is {self.status} already")
+        due_at = wake_at + NET
+        update = {"wake_at": wake_at, "due_at": due_at, "sweeps": 0, "version": self.version + 1, **changes}
+        return self.model_copy(update=update)
+
+
+def accept(
+    *,
+    id: str,
+    tenant: str,
+    model: str,
+    effort: str | None,
+    max_output_tokens: int | None,
+    service_tier: str,
+    body_hash: str,
+    webhook: bool,
+    now: datetime,
+) -> Job:
+    """A new job, as the api writes it."""
+    return Job(
+        id=id,
+        tenant=tenant,
+        status="queued",
+        model=model,
+        effort=effort,
+        max_output_tokens=max_output_tokens,
+        service_tier=service_tier,
+        body_hash=body_hash,
+        webhook=webhook,
+        created_at=now,
+        deadline_at=now + DEADLINE,
+        wake_at=now,
+        due_at=now + NET,
+    )

@@ -1,0 +1,159 @@
+"""A job as the wire shows it: OpenAI's Response object, with all that is ours under `afterthought`."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from afterthought.domain.job import Attempt, Job
+from afterthought.domain.pricing import Cost, Usage, format_usd
+
+Wire = dict[str, Any]
+
+# The wire's error codes are a closed set for strict clients; what is not in it is shown as `server_error`, and in full
+# under `afterthought.error_code`.
+_WIRE_ERROR_CODES = frozenset(
+    {
+        "server_error",
+        "rate_limit_exceeded",
+        "invalid_prompt",
+        "bio_policy",
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_base64_image",
+        "invalid_image_url",
+        "image_too_large",
+        "image_too_small",
+        "image_parse_error",
+        "image_content_policy_violation",
+        "invalid_image_mode",
+        "image_file_too_large",
+        "unsupported_image_media_type",
+        "empty_image_file",
+        "failed_to_download_image",
+        "image_file_not_found",
+    }
+)
+
+
+class Answer(BaseModel):
+    """What the provider gave for an attempt, as it is stored: its output items, and the cost by part."""
+
+    # An answer must not come to the logs by way of an error's text.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    output: tuple[Wire, ...] = ()
+    cost: Cost | None = None
+
+
+def render(job: Job, request: Wire, answer: Answer | None, *, stand_in: bool) -> Wire:
+    """The response as it stands now. `request` is the stored request in canonical form."""
+    attempt = job.attempt
+    reasoning = request.get("reasoning") or {}
+    return {
+        "id": job.id,
+        "object": "response",
+        "created_at": int(job.created_at.timestamp()),
+        "completed_at": _seconds(job.finished_at) if job.status == "completed" else None,
+        "status": job.status,
+        "background": True,
+        "store": True,
+        "error": _error(job),
+        "incomplete_details": {"reason": job.incomplete_reason} if job.status == "incomplete" else None,
+        "instructions": request.get("instructions"),
+        "max_output_tokens": job.max_output_tokens,
+        "max_tool_calls": request.get("max_tool_calls"),
+        "metadata": request.get("metadata") or {},
+        "model": (attempt.served_model if attempt else None) or job.model,
+        "output": list(answer.output) if answer else [],
+        "parallel_tool_calls": request.get("parallel_tool_calls", True),
+        "previous_response_id": None,
+        "prompt_cache_key": request.get("prompt_cache_key"),
+        "reasoning": {"effort": job.effort, "summary": reasoning.get("summary")},
+        "safety_identifier": request.get("safety_identifier"),
+        "service_tier": job.service_tier,
+        "temperature": request.get("temperature", 1.0),
+        "text": {"format": {"type": "text"}, **(request.get("text") or {})},
+        "tool_choice": request.get("tool_choice", "auto"),
+        "tools": [_tool(tool) for tool in request.get("tools", [])],
+        "top_logprobs": request.get("top_logprobs", 0),
+        "top_p": request.get("top_p", 1.0),
+        "truncation": request.get("truncation", "disabled"),
+        "usage": _usage(attempt),
+        "user": request.get("user"),
+        "afterthought": _ours(job, attempt, answer, stand_in=stand_in),
+    }
+
+
+def _error(job: Job) -> Wire | None:
+    if job.failure is None:
+        return None
+    code = job.failure.code
+    return {"code": code if code in _WIRE_ERROR_CODES else "server_error", "message": job.failure.message}
+
+
+def _tool(tool: Wire) -> Wire:
+    # The wire's function tool always has these two, also when the caller left them out.
+    return {"parameters": None, "strict": None, **tool} if tool.get("type") == "function" else tool
+
+
+def _usage(attempt: Attempt | None) -> Wire | None:
+    if attempt is None or attempt.usage is None:
+        return None
+    usage: Usage = attempt.usage
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_input_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.total_tokens,
+        # Other gateways put the total here too, as a number: for reading, never for adding up.
+        **({} if attempt.cost_usd is None else {"cost": float(attempt.cost_usd)}),
+    }
+
+
+def _ours(job: Job, attempt: Attempt | None, answer: Answer | None, *, stand_in: bool) -> Wire:
+    cost = answer.cost if answer else None
+    return {
+        "requested_model": job.model,
+        "served_model": attempt.served_model if attempt else None,
+        "provider": attempt.provider if attempt else None,
+        "stand_in": stand_in,
+        "error_code": job.failure.code if job.failure else None,
+        "cost": None if cost is None else cost.model_dump(mode="json"),
+        "attempts": [_attempt(entry) for entry in job.attempts],
+        "timeline": _timeline(job, attempt),
+    }
+
+
+def _attempt(entry: Attempt) -> Wire:
+    return {
+        "number": entry.number,
+        "state": entry.state,
+        "provider": entry.provider,
+        "started_at": _seconds(entry.started_at),
+        "cost_usd": None if entry.cost_usd is None else format_usd(entry.cost_usd),
+        "price_id": entry.price_id,
+    }
+
+
+def _timeline(job: Job, attempt: Attempt | None) -> Wire:
+    submitted_at = attempt.submitted_at if attempt else None
+    return {
+        "created_at": _seconds(job.created_at),
+        "submitted_at": _seconds(submitted_at),
+        "finished_at": _seconds(job.finished_at),
+        "queued_seconds": _between(job.created_at, submitted_at),
+        "thinking_seconds": _between(submitted_at, job.finished_at),
+    }
+
+
+def _seconds(at: datetime | None) -> float | None:
+    return None if at is None else round(at.timestamp(), 3)
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else round((end - start).total_seconds(), 3)

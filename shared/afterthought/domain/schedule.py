@@ -1,0 +1,48 @@
+"""When to look again: every interval of the service, as pure functions of what happened so far. All in seconds."""
+
+from datetime import timedelta
+
+MOST_SECONDS_BETWEEN_CHECKS = 540
+"""SQS delays a message by 900 s at most; nine minutes leave room for a slow queue."""
+
+_FIRST_CHECK_SECONDS = {"none": 1, "minimal": 1, "low": 2, "medium": 3, "high": 5, "xhigh": 10, "max": 15}
+_CHECK_GROWTH = 1.5
+
+NET = timedelta(seconds=60)
+"""How long after a wanted step the sweeper calls it overdue."""
+
+SWEEPS_BEFORE_FAILURE = 20
+_MOST_MINUTES_BETWEEN_SWEEPS = 60
+
+_DELIVERY_SECONDS = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200)
+
+
+def check_seconds(effort: str | None, checks: int) -> int:
+    """Seconds until the next look at a thinking model, after `checks` looks: longer for more effort, growing by half
+    each time, never over nine minutes. A job that thinks for an hour is looked at about fifteen times."""
+    first = _FIRST_CHECK_SECONDS.get(effort or "none", 3)
+    # The exponent is bounded so that a job checked for days cannot overflow a float.
+    return min(MOST_SECONDS_BETWEEN_CHECKS, round(first * _CHECK_GROWTH ** min(checks, 40)))
+
+
+def busy_seconds(refusals: int, retry_after_seconds: float | None) -> int:
+    """Seconds until a call refused for now is tried again: what the provider asked for, else 2, 4, 8 … up to nine
+    minutes."""
+    if retry_after_seconds is not None:
+        return max(1, min(MOST_SECONDS_BETWEEN_CHECKS, -int(-retry_after_seconds // 1)))
+    return min(MOST_SECONDS_BETWEEN_CHECKS, 2 << min(refusals, 9))
+
+
+def sweep_delay(sweeps: int) -> timedelta:
+    """How long a swept job may stay without a step before it is swept again: 1, 2, 4 … 60 minutes."""
+    return timedelta(minutes=min(_MOST_MINUTES_BETWEEN_SWEEPS, 2 ** min(max(sweeps - 1, 0), 6)))
+
+
+def delivery_seconds(attempts: int) -> int:
+    """Seconds until a webhook that failed `attempts` times is sent again: 5 s growing to 12 h (SQS's longest
+    visibility), about a day in all. The schedule follows the one recommended by standardwebhooks.com."""
+    return _DELIVERY_SECONDS[min(max(attempts, 1), len(_DELIVERY_SECONDS)) - 1]
+
+
+MOST_DELIVERIES = len(_DELIVERY_SECONDS) + 1
+"""Sends of one webhook before it goes to the dead-letter queue: the queue's `maxReceiveCount`."""

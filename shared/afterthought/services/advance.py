@@ -1,0 +1,198 @@
+"""Take a job one step further. Any number of messages may ask for it, in any order: the table says what to do next.
+
+A step is: read the job, decide, write the job over the version that was read. Only the winner of that write sends the
+job's next message, so duplicates die out instead of breeding.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from afterthought.catalogue import Catalogue
+from afterthought.domain import schedule
+from afterthought.domain.errors import (
+    GenerationGone,
+    JobChanged,
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRefused,
+    QueueUnavailable,
+)
+from afterthought.domain.job import TERMINAL, Attempt, Failure, Job
+from afterthought.domain.provider import Provider
+from afterthought.services.contents import get_request
+from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Jobs
+from afterthought.services.settle import settle
+
+# A message sent with a whole-second delay may arrive a little before the moment it was meant for.
+_EARLY = timedelta(seconds=1)
+
+Outcome = Literal["dropped", "early", "lost", "moved"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of one look: `dropped` (no such job, or it has ended), `early` (its time has not come), `lost`
+    (another worker moved it first) or `moved`, with the job as it was and as it is."""
+
+    outcome: Outcome
+    before: Job | None = None
+    after: Job | None = None
+
+    @property
+    def ended(self) -> Job | None:
+        """The job, if this step ended it."""
+        return self.after if self.after is not None and self.after.terminal else None
+
+
+@dataclass(frozen=True)
+class Advance:
+    jobs: Jobs
+    contents: Contents
+    queue: JobQueue
+    generations: Generations
+    catalogue: Catalogue
+    providers: tuple[str, ...]
+    clock: Callable[[], datetime]
+    new_token: Callable[[], str]
+
+    def __call__(self, job_id: str) -> Step:
+        """One step. What an adapter raises goes through: the message is then seen again."""
+        job = self.jobs.get(job_id)
+        if job is None or job.terminal:
+            return Step("dropped", before=job)
+        if self.clock() < job.wake_at - _EARLY:
+            return Step("early", before=job)
+        try:
+            after = self._step(job)
+        except JobChanged:
+            return Step("lost", before=job)
+        self._wake_later(after)
+        return Step("moved", before=job, after=after)
+
+    def _step(self, job: Job) -> Job:
+        attempt = job.open_attempt
+        if attempt is None:
+            return self._submit(job)
+        if attempt.state == "submitting":
+            # Its lease has run out (wake_at has passed): whoever made the call is dead, and what came of it unknown.
+            lost = "The worker was lost while it called the model; the call may have run."
+            return self._save(job.failed("outcome_unknown", lost, now=self.clock()))
+        return self._check(job, attempt)
+
+    def _submit(self, job: Job) -> Job:
+        now = self.clock()
+        if now >= job.deadline_at:
+            return self._save(job.failed("deadline_exceeded", "The job did not start before its deadline.", now=now))
+        model = self.catalogue.find(job.model)
+        provider = self.catalogue.provider_for(model.id, self.providers, now.date()) if model else None
+        if provider is None:
+            return self._save(job.failed("model_not_found", "No provider serves this model any more.", now=now))
+        request = get_request(self.contents, job)
+        if request is None:
+            return self._save(job.failed("internal_error", "The request is no longer stored.", now=now))
+        # The ledger entry comes before the call: whoever wins this write makes the call, and nobody else does.
+        begun = self._save(job.begin(token=self.new_token(), provider=provider.name, now=now))
+        return self._save(self._call(begun, provider, _provider_request(begun, request)))
+
+    def _call(self, job: Job, provider: Provider, request: dict[str, Any]) -> Job:
+        try:
+            generation = self.generations.create(provider, request)
+        except ProviderBusy as busy:
+            seconds = schedule.busy_seconds(job.refusals, busy.retry_after_seconds)
+            return job.put_back(now=self.clock(), busy_seconds=seconds)
+        except ProviderRefused as refused:
+            return job.refused(refused.code or "server_error", refused.message, now=self.clock())
+        except OutcomeUnknown as unknown:
+            return job.failed("outcome_unknown", unknown.message, now=self.clock())
+        seconds = schedule.check_seconds(job.effort, 0)
+        return job.submitted(response_id=generation.response_id, now=self.clock(), check_seconds=seconds)
+
+    def _check(self, job: Job, attempt: Attempt) -> Job:
+        provider = self.catalogue.providers.get(attempt.provider)
+        if provider is None or attempt.response_id is None:
+            return self._save(
+                job.failed("internal_error", f"The provider {attempt.provider} is gone.", now=self.clock())
+            )
+        late = self.clock() >= job.deadline_at
+        try:
+            look = self.generations.cancel if late else self.generations.retrieve
+            generation = look(provider, attempt.response_id)
+        except GenerationGone as gone:
+            return self._save(job.failed("generation_gone", gone.message, now=self.clock()))
+        except ProviderError as error:
+            # Looking costs nothing and can be repeated: whatever went wrong, look again later, up to the deadline.
+            return self._save(_overdue(job, self.clock()) if late else self._look_again(job, attempt, error))
+        if not _ours(generation, job, attempt):
+            return self._save(
+                job.failed("internal_error", "The provider gave another call's response.", now=self.clock())
+            )
+        if generation.status not in TERMINAL:
+            return self._save(_overdue(job, self.clock()) if late else self._look_again(job, attempt, None))
+        return self._save(
+            settle(
+                job,
+                generation,
+                model=self.catalogue.find(job.model),
+                contents=self.contents,
+                now=self.clock(),
+                failure=_deadline_failure() if late and generation.status == "cancelled" else None,
+            )
+        )
+
+    def _look_again(self, job: Job, attempt: Attempt, error: ProviderError | None) -> Job:
+        seconds = schedule.check_seconds(job.effort, attempt.checks + 1)
+        if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
+            seconds = max(seconds, schedule.busy_seconds(0, error.retry_after_seconds))
+        return job.checked(now=self.clock(), check_seconds=seconds)
+
+    def _save(self, job: Job) -> Job:
+        self.jobs.save(job)
+        return job
+
+    def _wake_later(self, job: Job) -> None:
+        if job.terminal:
+            return
+        delay = max(0, round((job.wake_at - self.clock()).total_seconds()))
+        try:
+            self.queue.send(job.id, tenant=job.tenant, delay_seconds=delay)
+        except QueueUnavailable:
+            # The job is due a minute after `wake_at`: the sweeper sends what could not be sent here.
+            return
+
+
+def _provider_request(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """What the provider sees: the caller's parameters without what is ours or the caller's alone, and our metadata."""
+    attempt = job.opened
+    private = ("afterthought", "metadata", "user", "safety_identifier", "background", "store", "stream")
+    kept = {name: value for name, value in request.items() if name not in private}
+    if cache_key := kept.get("prompt_cache_key"):
+        # All tenants share one account at the provider: two tenants' equal keys must not meet.
+        kept["prompt_cache_key"] = hashlib.sha256(f"{job.tenant}\0{cache_key}".encode()).hexdigest()[:32]
+    return {
+        **kept,
+        "service_tier": job.service_tier,
+        "background": True,
+        "store": True,
+        "metadata": {
+            "afterthought_job": job.id,
+            "afterthought_attempt": str(attempt.number),
+            "afterthought_token": attempt.token,
+        },
+    }
+
+
+def _ours(generation: Generation, job: Job, attempt: Attempt) -> bool:
+    metadata = generation.metadata
+    return metadata.get("afterthought_job") == job.id and metadata.get("afterthought_token") == attempt.token
+
+
+def _deadline_failure() -> Failure:
+    return Failure(code="deadline_exceeded", message="The job did not end before its deadline and was cancelled.")
+
+
+def _overdue(job: Job, now: datetime) -> Job:
+    return job.failed("deadline_exceeded", _deadline_failure().message, now=now)

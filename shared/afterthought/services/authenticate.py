@@ -1,0 +1,19 @@
+"""Who calls."""
+
+from dataclasses import dataclass
+
+from afterthought.domain.errors import Unauthenticated
+from afterthought.domain.identity import bearer, key_hash
+from afterthought.services.ports import Accounts
+
+
+@dataclass(frozen=True)
+class Authenticate:
+    accounts: Accounts
+
+    def __call__(self, authorization: str | None) -> str:
+        """The tenant of the header's key. Raises Unauthenticated, the same for an unknown and for a revoked key."""
+        tenant = self.accounts.tenant_of(key_hash(bearer(authorization)))
+        if tenant is None:
+            raise Unauthenticated("The API key is not valid.")
+        return tenant

@@ -1,0 +1,34 @@
+"""The two contents of a job, by name: its request and the answers of its attempts."""
+
+import json
+from typing import Any
+
+from afterthought.domain.job import CONTENT_KEPT, Job
+from afterthought.domain.response import Answer
+from afterthought.services.ports import Contents
+
+
+def put_request(contents: Contents, job: Job, canonical: bytes) -> None:
+    """Before the job is created: what nobody refers to is harmless and expires."""
+    contents.put(job.id, f"INPUT#{job.body_hash}", canonical, expires_at=job.created_at + CONTENT_KEPT)
+
+
+def get_request(contents: Contents, job: Job) -> dict[str, Any] | None:
+    """The request in canonical form; None once it has expired."""
+    held = contents.get(job.id, f"INPUT#{job.body_hash}")
+    return None if held is None else json.loads(held)
+
+
+def put_answer(contents: Contents, job: Job, number: int, answer: Answer) -> None:
+    """Before the outcome is written."""
+    held = answer.model_dump_json(exclude_none=False).encode()
+    contents.put(job.id, f"OUTPUT#{number}", held, expires_at=job.created_at + CONTENT_KEPT)
+
+
+def get_answer(contents: Contents, job: Job) -> Answer | None:
+    """The answer of the attempt that settled the job; None while there is none, and once it has expired."""
+    attempt = job.attempt
+    if attempt is None or attempt.state != "settled":
+        return None
+    held = contents.get(job.id, f"OUTPUT#{attempt.number}")
+    return None if held is None else Answer.model_validate_json(held)

@@ -1,0 +1,66 @@
+"""The catalogue on the wire: OpenAI's Model object, with what it costs and takes under `afterthought`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from afterthought.catalogue import Catalogue
+from afterthought.domain.errors import NotFound
+from afterthought.domain.model import Model
+
+
+@dataclass(frozen=True)
+class Models:
+    catalogue: Catalogue
+    providers: tuple[str, ...]
+    clock: Callable[[], datetime]
+
+    def list(self) -> dict[str, Any]:
+        """Every model that an enabled provider serves or has served; a retired one says so, and names its successor."""
+        known = (model for model in self.catalogue.models.values() if self._offered(model))
+        return {"object": "list", "data": [self._render(model) for model in known]}
+
+    def get(self, name: str) -> dict[str, Any]:
+        """One model, by its id or a snapshot's. Raises NotFound."""
+        model = self.catalogue.find(name)
+        if model is None or not self._offered(model):
+            raise NotFound(f"The model '{name[:80]}' does not exist.", param="model", code="model_not_found")
+        return self._render(model)
+
+    def _offered(self, model: Model) -> bool:
+        enabled = (self.catalogue.providers.get(name) for name in self.providers)
+        return any(provider is not None and provider.lists(model.id) for provider in enabled)
+
+    def _render(self, model: Model) -> dict[str, Any]:
+        today = self.clock().date()
+        provider = self.catalogue.provider_for(model.id, self.providers, today)
+        end = self.catalogue.shutdown_date(model.id, self.providers)
+        return {
+            "id": model.id,
+            "object": "model",
+            "created": model.created or 0,
+            "owned_by": provider.name if provider else self.providers[0],
+            "shutdown_date": None if end is None else end.isoformat(),
+            "afterthought": {
+                "provider": provider.name if provider else None,
+                "stand_in": provider is not None and provider.stand_in,
+                "mode": provider.mode_for(model.id) if provider else None,
+                "retired": provider is None,
+                "successor": model.successor,
+                "snapshots": list(model.snapshots),
+                "context_window_input": model.context_window_input,
+                "max_output_tokens": model.max_output_tokens,
+                "efforts": list(model.efforts),
+                "default_effort": model.default_effort,
+                "input_modalities": list(model.input_modalities),
+                "tools": model.tools,
+                "parallel_tool_calls": model.parallel_tool_calls,
+                "structured_outputs": model.structured_outputs,
+                "usd_per_million_tokens": [
+                    row.model_dump(mode="json", exclude={"model"})
+                    for tier in model.tiers(today)
+                    for row in model.rows(tier, today)
+                ],
+            },
+        }

@@ -1,0 +1,117 @@
+"""What the services need of the outside, and no more. The adapters give it, and so does the tests' simulator.
+
+Every method may also raise what its transport raises; the record is then handed out again by its queue or stream.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from afterthought.domain.event import CompletionEvent
+from afterthought.domain.job import Job, Status
+from afterthought.domain.pricing import Usage
+from afterthought.domain.provider import Provider
+from afterthought.domain.tenant import Tenant
+
+
+class Generation(BaseModel):
+    """A response at the provider. `usage` is None where the provider gave none; `error_code` is its `error.code`."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    response_id: str
+    status: Status
+    metadata: Mapping[str, str]
+    model: str | None = None
+    service_tier: str | None = None
+    usage: Usage | None = None
+    output: tuple[dict[str, Any], ...] = ()
+    error_code: str | None = None
+    error_message: str | None = None
+    incomplete_reason: str | None = None
+
+
+class Jobs(Protocol):
+    """The STATE of every job. Reads are consistent."""
+
+    def create(self, job: Job) -> None:
+        """Raises JobExists when the id is taken."""
+
+    def get(self, job_id: str) -> Job | None: ...
+
+    def save(self, job: Job) -> None:
+        """Writes the job over the version before it, all at once. Raises JobChanged when that is not what stands."""
+
+    def announced(self, job_id: str) -> None:
+        """Takes `due_at` off a terminal job: nothing is due any more. Harmless when done twice."""
+
+    def overdue(self, now: datetime) -> Iterable[str]:
+        """Ids of jobs with `due_at` before `now`. May name a job that has moved on meanwhile."""
+
+
+class Contents(Protocol):
+    """What is big, written once: a request (`INPUT#<body hash>`), an answer (`OUTPUT#<attempt>`)."""
+
+    def put(self, job_id: str, name: str, content: bytes, *, expires_at: datetime) -> None: ...
+
+    def get(self, job_id: str, name: str) -> bytes | None: ...
+
+
+class JobQueue(Protocol):
+    """Messages that say only "look at job X"."""
+
+    def send(self, job_id: str, *, tenant: str, delay_seconds: int = 0) -> None:
+        """`delay_seconds` at most 900. Raises QueueUnavailable."""
+
+
+class Generations(Protocol):
+    """The model providers."""
+
+    def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
+        """The paid call: made once, never repeated here. Raises ProviderBusy, ProviderRefused or OutcomeUnknown."""
+
+    def retrieve(self, provider: Provider, response_id: str) -> Generation:
+        """Raises ProviderBusy, ProviderRefused, OutcomeUnknown or GenerationGone."""
+
+    def cancel(self, provider: Provider, response_id: str) -> Generation:
+        """The generation as it stands after the cancel. Raises as `retrieve`."""
+
+
+class Topic(Protocol):
+    """The completion topic."""
+
+    def publish(self, event: CompletionEvent) -> None: ...
+
+
+class Accounts(Protocol):
+    """Tenants and their API keys."""
+
+    def tenant_of(self, key_hash: str) -> str | None:
+        """The tenant whose live key has this hash."""
+
+    def tenant(self, name: str) -> Tenant | None: ...
+
+
+class Cipher(Protocol):
+    """Encrypts what must not stand in a table as it is, bound to the tenant it belongs to."""
+
+    def encrypt(self, plain: str, *, tenant: str) -> bytes: ...
+
+    def decrypt(self, sealed: bytes, *, tenant: str) -> str: ...
+
+
+class Receiver(Protocol):
+    """The callers' webhook endpoints."""
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """The 2xx status that accepted it. Raises DeliveryFailed for everything else."""
+
+
+class Deliveries(Protocol):
+    """The record of webhook sends, one a job and endpoint."""
+
+    def delivered(self, job_id: str, endpoint: str) -> bool: ...
+
+    def record(self, job_id: str, endpoint: str, *, at: datetime, status: int | None, error: str | None) -> None: ...

@@ -1,0 +1,38 @@
+"""Show a job to the tenant it belongs to."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from afterthought.catalogue import Catalogue
+from afterthought.domain.identity import known_form, no_such_response
+from afterthought.domain.job import Job
+from afterthought.domain.response import render
+from afterthought.services.contents import get_answer, get_request
+from afterthought.services.ports import Contents, Jobs
+from afterthought.services.submit import Submitted
+
+
+@dataclass(frozen=True)
+class Read:
+    jobs: Jobs
+    contents: Contents
+    catalogue: Catalogue
+
+    def __call__(self, tenant: str, job_id: str) -> dict[str, Any]:
+        """The response on the wire. Raises NotFound, the same for an unknown job and for another tenant's."""
+        job = self.jobs.get(known_form(job_id))
+        if job is None or job.tenant != tenant:
+            raise no_such_response(job_id)
+        return self._render(job, get_request(self.contents, job) or {})
+
+    def submitted(self, submitted: Submitted) -> dict[str, Any]:
+        """The answer to a submission: a repeat shows the job as it stands by now."""
+        return self._render(submitted.job, json.loads(submitted.request))
+
+    def _render(self, job: Job, request: dict[str, Any]) -> dict[str, Any]:
+        return render(job, request, get_answer(self.contents, job), stand_in=self._stand_in(job))
+
+    def _stand_in(self, job: Job) -> bool:
+        provider = self.catalogue.providers.get(job.attempt.provider) if job.attempt else None
+        return provider is not None and provider.stand_in

@@ -1,0 +1,62 @@
+"""Find what should have happened and did not: every job that is overdue is looked at again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from afterthought.domain.errors import JobChanged, QueueUnavailable
+from afterthought.domain.job import Job
+from afterthought.services.announce import Announce
+from afterthought.services.ports import JobQueue, Jobs
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The overdue jobs by what came of them: sent to the worker again, announced again, or given up after too many
+    sweeps without a step."""
+
+    woken: list[Job] = field(default_factory=list)
+    announced: list[Job] = field(default_factory=list)
+    given_up: list[Job] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    jobs: Jobs
+    queue: JobQueue
+    announce: Announce
+    clock: Callable[[], datetime]
+
+    def __call__(self, *, enough_time: Callable[[], bool]) -> Swept:
+        """One pass over all that is overdue, for as long as `enough_time` says so. What is left waits a minute."""
+        swept = Swept()
+        for job_id in self.jobs.overdue(self.clock()):
+            if not enough_time():
+                break
+            self._sweep(job_id, swept)
+        return swept
+
+    def _sweep(self, job_id: str, swept: Swept) -> None:
+        job = self.jobs.get(job_id)
+        now = self.clock()
+        if job is None or job.due_at is None or job.due_at > now:
+            return
+        later = job.swept(now=now)
+        try:
+            # First the new `due_at`: a job that cannot be helped now does not keep the others from their turn.
+            self.jobs.save(later)
+        except JobChanged:
+            return
+        if later.terminal:
+            if job.terminal:
+                self.announce(job_id)
+                swept.announced.append(later)
+            else:
+                # The step into a terminal state is on the stream now, where the notifier sees it.
+                swept.given_up.append(later)
+            return
+        try:
+            self.queue.send(job_id, tenant=job.tenant)
+        except QueueUnavailable:
+            return
+        swept.woken.append(later)

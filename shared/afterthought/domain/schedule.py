@@ -14,7 +14,7 @@ NET = timedelta(seconds=60)
 SWEEPS_BEFORE_FAILURE = 20
 _MOST_MINUTES_BETWEEN_SWEEPS = 60
 
-_DELIVERY_SECONDS = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200)
+_DELIVERY_SECONDS = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 42_000)
 
 
 def check_seconds(effort: str | None, checks: int) -> int:
@@ -39,8 +39,9 @@ def sweep_delay(sweeps: int) -> timedelta:
 
 
 def delivery_seconds(attempts: int) -> int:
-    """Seconds until a webhook that failed `attempts` times is sent again: 5 s growing to 12 h (SQS's longest
-    visibility), about a day in all. The schedule follows the one recommended by standardwebhooks.com."""
+    """Seconds until a webhook that failed `attempts` times is sent again: 5 s growing to nearly 12 h, about a day in
+    all, as standardwebhooks.com recommends. SQS counts its limit of 12 h from the moment the message was received, so
+    the last wait stays some minutes below it."""
     return _DELIVERY_SECONDS[min(max(attempts, 1), len(_DELIVERY_SECONDS)) - 1]
 
 

@@ -115,10 +115,11 @@ class StandIn:
         request = read(parse_object(raw), self.serves)
         run = self.runs.start(request, raw)
         if request.background:
+            # As it was when it started: however busy the machine is, the first answer says queued.
             if run.ends is not None:
                 self._agenda.at(run.ends, partial(self._announce, run))
-        else:
-            self.stopping.wait(None if run.ends is None else max(0.0, run.ends - time.monotonic()))
+            return run.shape(run.started)
+        self.stopping.wait(None if run.ends is None else max(0.0, run.ends - time.monotonic()))
         return run.shape(time.monotonic())
 
     def retrieve(self, response_id: str) -> Json:

@@ -15,6 +15,9 @@ from afterthought.domain.request import ITEM_TYPES, REFUSED_FOR_NOW, TOOL_TYPES,
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
+MAX_MEMBERS = 10_000
+"""Of one object. Each unknown member of an object is an error of its own to pydantic, and a body could hold a million:
+gigabytes of errors, of which one is shown. (In lists it stops at the first.)"""
 _SHOWN = 80
 
 
@@ -23,6 +26,7 @@ def read(body: bytes) -> CreateResponse:
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge(f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are allowed.")
     data = _parse(body)
+    _walk(data)
     for name, advice in REFUSED_FOR_NOW.items():
         if data.get(name) is not None:
             raise InvalidRequest(
@@ -35,7 +39,6 @@ def read(body: bytes) -> CreateResponse:
         request = CreateResponse.model_validate(data)
     except ValidationError as error:
         raise _explain(error) from None
-    _walk(data)
     return request
 
 
@@ -79,7 +82,8 @@ def _too_deep() -> InvalidRequest:
 
 def _walk(data: dict[str, Any]) -> None:
     """What no later step could carry: too deep, a NUL, half a surrogate pair, a number that is no number. With a stack
-    of its own, so that depth costs no recursion."""
+    of its own, so that depth costs no recursion; and before anything else, so that no message can hold any of it."""
+    # A path is clipped at each step: a long key above a long list would otherwise be copied for every item of it.
     stack: list[tuple[Any, str, int]] = [(data, "", 0)]
     while stack:
         value, path, depth = stack.pop()
@@ -88,24 +92,30 @@ def _walk(data: dict[str, Any]) -> None:
         if isinstance(value, str):
             _check_text(value, path)
         elif isinstance(value, dict):
+            if len(value) > MAX_MEMBERS:
+                raise InvalidRequest(
+                    f"{path or 'The body'} has {len(value)} members; at most {MAX_MEMBERS} are allowed.",
+                    param=path or None,
+                )
             for key, inner in value.items():
                 _check_text(key, path)
-                stack.append((inner, f"{path}.{key}" if path else key, depth + 1))
+                stack.append((inner, _clip(f"{path}.{key}" if path else key), depth + 1))
         elif isinstance(value, list):
-            stack.extend((inner, f"{path}[{index}]", depth + 1) for index, inner in enumerate(value))
+            stack.extend((inner, _clip(f"{path}[{index}]"), depth + 1) for index, inner in enumerate(value))
         elif isinstance(value, float) and not math.isfinite(value):
-            raise InvalidRequest(f"{_clip(path)} is out of range.", param=_clip(path))
+            raise InvalidRequest(f"{path} is out of range.", param=path)
 
 
 def _check_text(text: str, path: str) -> None:
+    where = path or "The body"
     if "\0" in text:
-        raise InvalidRequest(f"{_clip(path)} holds a NUL character, which is not allowed.", param=_clip(path))
+        raise InvalidRequest(f"{where} holds a NUL character, which is not allowed.", param=path or None)
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
             raise InvalidRequest(
-                f"{_clip(path)} holds half a surrogate pair, which is not a character.", param=_clip(path)
+                f"{where} holds half a surrogate pair, which is not a character.", param=path or None
             ) from None
 
 
@@ -144,6 +154,11 @@ def _explain(error: ValidationError) -> InvalidRequest:
                 param=param,
                 code="unsupported_value",
             )
+    if param.partition(".")[0] == "tool_choice":
+        return InvalidRequest(
+            'tool_choice must be "none", "auto", "required" or {"type": "function" or "custom", "name": …}.',
+            param="tool_choice",
+        )
     message = first["msg"][:1].lower() + first["msg"][1:]
     code = "invalid_type" if kind.endswith("_type") or kind == "form" else "invalid_value"
     return InvalidRequest(f"Invalid '{param}': {message}.", param=param, code=code)
@@ -155,6 +170,8 @@ def _path(loc: tuple[int | str, ...]) -> str:
     for index, part in enumerate(loc):
         if isinstance(part, int):
             path += f"[{part}]"
+        elif part == "[key]":
+            continue
         elif index == 0 or (part not in _UNION_NAMES and not part.startswith("<")) or part == loc[index - 1]:
             path += f".{part}" if path else part
     return _clip(path)

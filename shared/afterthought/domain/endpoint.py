@@ -7,7 +7,10 @@ from urllib.parse import SplitResult, urlsplit
 from afterthought.domain.errors import InvalidRequest
 
 _PARAM = "afterthought.webhook_url"
-_PREFIXES_THAT_HOLD_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("2002::/16"))
+# All of IPv6 that is routed (RFC 4291, section 2.4). Outside lie the translators' prefixes and the deprecated forms,
+# which carry an IPv4 address or a site's own, and which the library calls global.
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_6TO4 = ipaddress.ip_network("2002::/16")
 
 
 def origin(url: SplitResult) -> str:
@@ -55,7 +58,7 @@ def is_public(address: str) -> bool:
         if ip.scope_id is not None:
             return False
         # Addresses that carry an IPv4 address in them reach that address through a translator.
-        if ip.ipv4_mapped or ip.teredo or any(ip in prefix for prefix in _PREFIXES_THAT_HOLD_IPV4):
+        if ip not in _GLOBAL_UNICAST or ip in _6TO4 or ip.teredo:
             return False
     return ip.is_global and not ip.is_multicast
 

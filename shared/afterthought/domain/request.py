@@ -126,12 +126,15 @@ class Summary(_Part):
     text: str
 
 
+Summaries = TypeAliasType("Summaries", Annotated[list[Summary], FailFast()])
+
+
 class Reasoning(_Part):
     """Former reasoning, handed back. Only its encrypted form: an id alone would name an object at the provider."""
 
     type: Literal["reasoning"]
     encrypted_content: Annotated[str, StringConstraints(min_length=1)]
-    summary: list[Summary] = []
+    summary: Summaries = []
     id: str | None = Field(default=None, exclude=True)
     status: Literal["in_progress", "completed", "incomplete"] | None = Field(default=None, exclude=True)
 
@@ -232,6 +235,8 @@ class Afterthought(_Part):
     webhook_url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
 
 
+Extra = Literal["reasoning.encrypted_content", "message.output_text.logprobs"]
+Include = TypeAliasType("Include", Annotated[list[Extra], FailFast()])
 Metadata = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=64)],
@@ -258,7 +263,7 @@ class CreateResponse(_Part):
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
     service_tier: Literal["auto", "default", "flex", "priority"] | None = None
-    include: list[Literal["reasoning.encrypted_content", "message.output_text.logprobs"]] | None = None
+    include: Include | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
     prompt_cache_key: Annotated[str, StringConstraints(max_length=64)] | None = None

@@ -2,22 +2,24 @@
 # Plain POSIX sh and GNU make 3.81 (what macOS brings) are enough.
 
 PYTHON ?= python3
-PORT   ?= 8000
 ACTION ?= create
-STACK  ?= afterthought-dev
-ENV    ?= dev
+STAGE  ?= dev
+STACK  ?= afterthought-$(STAGE)
 ARGS   ?=
 
 BIN    := .venv/bin
 CODE   := $(wildcard shared functions local admin bench tests)
 
-# $(value …) keeps a dollar sign in a question from being taken for a make variable.
+# What is given on make's command line (QUESTION=, MODEL=, EFFORT=, PORT=) reaches the commands as environment, as does
+# the environment itself (OPENAI_API_KEY, OPENAI_BASE_URL). $(value …) keeps a dollar sign in a question from being taken
+# for a make variable.
 ifdef QUESTION
 override QUESTION := $(value QUESTION)
+export QUESTION
 endif
+
 # No word home from a build.
 export SAM_CLI_TELEMETRY := 0
-export QUESTION MODEL EFFORT PORT
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format build deploy tenant bench pins clean
@@ -56,14 +58,14 @@ format: .venv/.made ## Let ruff put the code in order
 # ---- deploy --------------------------------------------------------------------------------------------------------
 
 build: .venv-sam/.made ## What Lambda will run, into .aws-sam (needs a python3.13 on PATH)
-	@command -v python3.13 >/dev/null || { echo "sam build needs a python3.13 on PATH: it is the Lambda runtime." >&2; exit 1; }
+	@python3.13 -c "" 2>/dev/null || { echo "sam build needs a python3.13 on PATH: it is the Lambda runtime." >&2; exit 1; }
 	.venv-sam/bin/sam validate --lint
 	.venv-sam/bin/sam build
 
-deploy: build ## Put the build into your AWS account (ENV=dev|prod)
-	.venv-sam/bin/sam deploy --config-env $(ENV)
+deploy: build ## Put the build into your AWS account (STAGE=dev|prod)
+	.venv-sam/bin/sam deploy --config-env $(STAGE)
 
-tenant: .venv/.made ## NAME=acme, ACTION=create|list|revoke|rotate, KEY_ID= for revoke, STACK= of the deployment
+tenant: .venv/.made ## NAME=acme, ACTION=create|list|revoke|rotate, KEY_ID= for revoke, STAGE=dev|prod
 	@$(BIN)/python -m admin.tenant $(ACTION) $(if $(filter revoke,$(ACTION)),$(KEY_ID),$(if $(filter list,$(ACTION)),,$(NAME))) --stack-name $(STACK)
 
 # ---- environments --------------------------------------------------------------------------------------------------
@@ -74,7 +76,7 @@ tenant: .venv/.made ## NAME=acme, ACTION=create|list|revoke|rotate, KEY_ID= for 
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "Afterthought needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Say which: make PYTHON=python3.12 …" >&2; exit 1; }
 	@echo "Making .venv (once)…" >&2
-	@test -x $(BIN)/uv || { $(PYTHON) -m venv --clear .venv && \
+	@test -x $(BIN)/uv && $(BIN)/python -c "" 2>/dev/null || { $(PYTHON) -m venv --clear .venv && \
 	  awk '/^uv==/ { on = 1; print; next } on && /^ / { print; next } { on = 0 }' requirements/dev.txt > .venv/uv.txt && \
 	  $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r .venv/uv.txt; }
 	@$(BIN)/uv pip sync -q --require-hashes --python $(BIN)/python requirements/dev.txt || \

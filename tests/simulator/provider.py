@@ -1,0 +1,175 @@
+"""A model provider that counts: which generations ran, for whom, and whether the ledger knew of them beforehand."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
+from afterthought.domain.job import TERMINAL, Status
+from afterthought.domain.pricing import Usage
+from afterthought.domain.provider import Provider
+from afterthought.services.ports import Generation
+from tests.simulator.clock import Clock
+from tests.simulator.line import Line
+
+THINKING_SECONDS = {"none": 2, "minimal": 4, "low": 8, "medium": 40, "high": 180, "xhigh": 900, "max": 3600}
+
+Answer = Literal["takes", "busy", "refuses", "lost before", "lost after"]
+"""What a create comes to: taken; refused for now or for good; or the connection breaks, before or after the generation
+began."""
+
+Ending = Literal["completed", "incomplete", "failed", "cancelled", "without usage", "gone", "foreign", "never"]
+"""How a generation ends. `gone`: its id is known no more; `foreign`: another's answer comes back under its id."""
+
+
+@dataclass
+class Plan:
+    """What the provider does with the next creates: an answer for each, and an ending for each that it takes. After
+    these it takes and completes. `answer` is for all when the list is empty."""
+
+    answers: list[Answer] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+    answer: Answer = "takes"
+    retry_after_seconds: float | None = None
+
+
+@dataclass
+class Run:
+    """One generation, as the provider knows it. `ledgered` says whether its entry stood in the table when it began."""
+
+    response_id: str
+    request: dict[str, Any]
+    started_at: datetime
+    ends_at: datetime
+    ending: Ending
+    ledgered: bool
+    cancelled: bool = False
+
+    @property
+    def job_id(self) -> str:
+        return str(self.request["metadata"]["afterthought_job"])
+
+    @property
+    def token(self) -> str:
+        return str(self.request["metadata"]["afterthought_token"])
+
+
+def _create_failure(done: bool) -> Exception:
+    if done:
+        return OutcomeUnknown("no answer came", code="no_answer")
+    return ProviderBusy("the provider could not be reached", code="unreachable")
+
+
+def _look_failure(done: bool) -> Exception:
+    return ProviderBusy("the provider could not be reached", code="unreachable")
+
+
+@dataclass
+class SimulatedProvider:
+    """The port `Generations`. `in_ledger` is asked with the job and the token at the moment a generation begins.
+    `looks` is what asking for a generation comes to, as long as it is set."""
+
+    line: Line
+    clock: Clock
+    in_ledger: Callable[[str, str], bool]
+    plan: Plan = field(default_factory=Plan)
+    looks: ProviderError | None = None
+    runs: dict[str, Run] = field(default_factory=dict)
+    creates: int = 0
+
+    def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
+        return self.line.call("provider.create", lambda: self._create(dict(request)), failure=_create_failure)
+
+    def retrieve(self, provider: Provider, response_id: str) -> Generation:
+        return self.line.call("provider.retrieve", lambda: self._look(response_id), failure=_look_failure)
+
+    def cancel(self, provider: Provider, response_id: str) -> Generation:
+        def stop() -> Generation:
+            run = self.runs.get(response_id)
+            if self.looks is None and run is not None and self._status(run) not in TERMINAL:
+                run.cancelled = True
+            return self._look(response_id)
+
+        return self.line.call("provider.cancel", stop, failure=_look_failure)
+
+    def generations(self, job_id: str) -> list[Run]:
+        return [run for run in self.runs.values() if run.job_id == job_id]
+
+    def _create(self, request: dict[str, Any]) -> Generation:
+        self.creates += 1
+        answer = self.plan.answers.pop(0) if self.plan.answers else self.plan.answer
+        if answer == "busy":
+            raise ProviderBusy("too many requests", retry_after_seconds=self.plan.retry_after_seconds)
+        if answer == "refuses":
+            raise ProviderRefused("the request is not allowed", code="invalid_prompt")
+        if answer == "lost before":
+            raise OutcomeUnknown("no answer came", code="no_answer")
+        run = self._begin(request)
+        if answer == "lost after":
+            raise OutcomeUnknown("no answer came", code="no_answer")
+        return self._generation(run)
+
+    def _begin(self, request: dict[str, Any]) -> Run:
+        effort = (request.get("reasoning") or {}).get("effort") or "medium"
+        metadata = request["metadata"]
+        run = Run(
+            response_id=f"resp_{len(self.runs):048x}",
+            request=request,
+            started_at=self.clock(),
+            ends_at=self.clock() + timedelta(seconds=THINKING_SECONDS[effort]),
+            ending=self.plan.endings.pop(0) if self.plan.endings else "completed",
+            ledgered=self.in_ledger(metadata["afterthought_job"], metadata["afterthought_token"]),
+        )
+        self.runs[run.response_id] = run
+        return run
+
+    def _look(self, response_id: str) -> Generation:
+        if self.looks is not None:
+            raise self.looks
+        run = self.runs.get(response_id)
+        if run is None or (run.ending == "gone" and self.clock() >= run.ends_at):
+            raise GenerationGone("no such response")
+        return self._generation(run)
+
+    def _status(self, run: Run) -> Status:
+        if run.cancelled:
+            return "cancelled"
+        if run.ending == "never" or self.clock() < run.ends_at:
+            return "in_progress"
+        if run.ending in ("completed", "incomplete", "failed", "cancelled"):
+            return run.ending
+        return "completed"
+
+    def _generation(self, run: Run) -> Generation:
+        status = self._status(run)
+        ended = status in TERMINAL
+        metadata = dict(run.request["metadata"])
+        if run.ending == "foreign" and ended:
+            metadata["afterthought_token"] = "of-somebody-else"
+        counted = ended and not run.cancelled and run.ending not in ("failed", "without usage")
+        return Generation(
+            response_id=run.response_id,
+            status=status,
+            metadata=metadata,
+            model=run.request["model"] if ended else None,
+            service_tier=run.request.get("service_tier"),
+            usage=usage_of(run) if counted else None,
+            output=_output(run) if counted else (),
+            error_code="server_error" if status == "failed" else None,
+            error_message="the model failed" if status == "failed" else None,
+            incomplete_reason="max_output_tokens" if status == "incomplete" else None,
+        )
+
+
+def usage_of(run: Run) -> Usage:
+    """What a generation used: it derives from its token, so that a mixed-up bill shows."""
+    number = sum(run.token.encode())
+    return Usage(
+        input_tokens=1000 + number, cached_input_tokens=number % 7, output_tokens=700 + number, reasoning_tokens=number
+    )
+
+
+def _output(run: Run) -> tuple[dict[str, Any], ...]:
+    text = {"type": "output_text", "text": f"The answer to {run.token}", "annotations": []}
+    return ({"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [text]},)

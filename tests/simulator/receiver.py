@@ -1,0 +1,48 @@
+"""The callers' webhook endpoints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from afterthought.domain.errors import DeliveryFailed
+from tests.simulator.clock import Clock
+from tests.simulator.line import Line
+
+
+@dataclass(frozen=True)
+class Received:
+    at: datetime
+    url: str
+    body: bytes
+    headers: dict[str, str]
+    status: int
+
+
+def _not_reached(done: bool) -> Exception:
+    return DeliveryFailed("the answer was lost" if done else "the endpoint was not reached")
+
+
+@dataclass
+class SimulatedReceiver:
+    """The port `Receiver`. `status` is what it answers; None when nobody listens. `received` is all that arrived,
+    accepted or not."""
+
+    line: Line
+    clock: Clock
+    status: int | None = 200
+    received: list[Received] = field(default_factory=list)
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        def arrive() -> int:
+            if self.status is None:
+                raise DeliveryFailed("nobody listens")
+            self.received.append(Received(self.clock(), url, body, dict(headers), self.status))
+            if not 200 <= self.status < 300:
+                raise DeliveryFailed(f"the endpoint answered {self.status}", status=self.status)
+            return self.status
+
+        return self.line.call("receiver.post", arrive, failure=_not_reached)
+
+    @property
+    def accepted(self) -> list[Received]:
+        return [each for each in self.received if 200 <= each.status < 300]

@@ -1,0 +1,173 @@
+"""JobTable and AccountTable: conditional writes, an index of what is overdue, a stream of what changed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from afterthought.domain.errors import JobChanged, JobExists
+from afterthought.domain.job import Job
+from afterthought.domain.tenant import ApiKey, Tenant
+from tests.simulator.clock import Clock
+from tests.simulator.line import Line
+
+
+@dataclass
+class StreamRecord:
+    """One change of a STATE item. `tries` counts the times that the notifier was called for it."""
+
+    before: Job | None
+    after: Job
+    tries: int = 0
+
+    @property
+    def job_id(self) -> str:
+        return self.after.id
+
+    def image(self) -> dict[str, Any]:
+        """The record as Lambda's filter sees it."""
+        changed: dict[str, Any] = {
+            "Keys": {"pk": {"S": f"JOB#{self.after.id}"}, "sk": {"S": "STATE"}},
+            "NewImage": _image(self.after),
+        }
+        if self.before is not None:
+            changed["OldImage"] = _image(self.before)
+        return {"eventName": "MODIFY" if self.before else "INSERT", "dynamodb": changed}
+
+
+def _image(job: Job) -> dict[str, Any]:
+    return {"status": {"S": job.status}, "tenant": {"S": job.tenant}, "version": {"N": str(job.version)}}
+
+
+@dataclass
+class SimulatedJobs:
+    """The port `Jobs`. `items` is the table as it stands, `history` every version that ever stood."""
+
+    line: Line
+    items: dict[str, Job] = field(default_factory=dict)
+    history: dict[str, list[Job]] = field(default_factory=dict)
+    stream: list[StreamRecord] = field(default_factory=list)
+
+    def create(self, job: Job) -> None:
+        def put() -> None:
+            if job.id in self.items:
+                raise JobExists(job.id)
+            self._write(job)
+
+        self.line.call("jobs.create", put, meets_itself=lambda: JobExists(job.id))
+
+    def get(self, job_id: str) -> Job | None:
+        return self.line.call("jobs.get", lambda: self.items.get(job_id))
+
+    def save(self, job: Job) -> None:
+        def put() -> None:
+            stands = self.items.get(job.id)
+            if stands is None or stands.version != job.version - 1:
+                raise JobChanged(job.id)
+            self._write(job)
+
+        self.line.call("jobs.save", put, meets_itself=lambda: JobChanged(job.id))
+
+    def announced(self, job_id: str) -> None:
+        def update() -> None:
+            stands = self.items.get(job_id)
+            if stands is not None and stands.due_at is not None:
+                self._write(stands.model_copy(update={"due_at": None, "version": stands.version + 1}))
+
+        self.line.call("jobs.announced", update)
+
+    def overdue(self, now: datetime) -> Iterable[str]:
+        return self.line.call("jobs.overdue", lambda: self._overdue(now))
+
+    def delete(self, job_id: str) -> None:
+        """What the table's time to live does in the end."""
+        del self.items[job_id]
+
+    def _overdue(self, now: datetime) -> list[str]:
+        due = [(job.due_at, job.id) for job in self.items.values() if job.due_at is not None and job.due_at < now]
+        return [job_id for _, job_id in sorted(due)]
+
+    def _write(self, job: Job) -> None:
+        self.stream.append(StreamRecord(self.items.get(job.id), job))
+        self.items[job.id] = job
+        self.history.setdefault(job.id, []).append(job)
+
+
+@dataclass
+class SimulatedContents:
+    """The port `Contents`. What has expired is gone at once (DynamoDB takes its time)."""
+
+    line: Line
+    clock: Clock
+    items: dict[tuple[str, str], tuple[bytes, datetime]] = field(default_factory=dict)
+
+    def put(self, job_id: str, name: str, content: bytes, *, expires_at: datetime) -> None:
+        def write() -> None:
+            self.items[job_id, name] = (content, expires_at)
+
+        self.line.call("contents.put", write)
+
+    def get(self, job_id: str, name: str) -> bytes | None:
+        def read() -> bytes | None:
+            content, expires_at = self.items.get((job_id, name), (None, self.clock()))
+            return content if expires_at > self.clock() else None
+
+        return self.line.call("contents.get", read)
+
+
+@dataclass
+class DeliveryRecord:
+    delivered: bool = False
+    sends: list[tuple[datetime, int | None, str | None]] = field(default_factory=list)
+
+
+@dataclass
+class SimulatedDeliveries:
+    """The port `Deliveries`."""
+
+    line: Line
+    items: dict[tuple[str, str], DeliveryRecord] = field(default_factory=dict)
+
+    def delivered(self, job_id: str, endpoint: str) -> bool:
+        return self.line.call(
+            "deliveries.delivered", lambda: self.items.get((job_id, endpoint), DeliveryRecord()).delivered
+        )
+
+    def record(self, job_id: str, endpoint: str, *, at: datetime, status: int | None, error: str | None) -> None:
+        def update() -> None:
+            item = self.items.setdefault((job_id, endpoint), DeliveryRecord())
+            item.delivered = item.delivered or error is None
+            item.sends.append((at, status, error))
+
+        self.line.call("deliveries.record", update)
+
+
+@dataclass
+class SimulatedAccounts:
+    """The ports `Accounts` and `TenantRecords`."""
+
+    line: Line
+    by_name: dict[str, Tenant] = field(default_factory=dict)
+    by_hash: dict[str, ApiKey] = field(default_factory=dict)
+
+    def tenant_of(self, key_hash: str) -> str | None:
+        def read() -> str | None:
+            key = self.by_hash.get(key_hash)
+            return key.tenant if key is not None and key.revoked_at is None else None
+
+        return self.line.call("accounts.tenant_of", read)
+
+    def tenant(self, name: str) -> Tenant | None:
+        return self.line.call("accounts.tenant", lambda: self.by_name.get(name))
+
+    def put_tenant(self, tenant: Tenant) -> None:
+        self.line.call("accounts.put_tenant", lambda: self.by_name.update({tenant.name: tenant}))
+
+    def put_key(self, key: ApiKey) -> None:
+        self.line.call("accounts.put_key", lambda: self.by_hash.update({key.key_hash: key}))
+
+    def tenants(self) -> Iterator[Tenant]:
+        yield from self.line.call("accounts.tenants", lambda: list(self.by_name.values()))
+
+    def api_keys(self) -> Iterator[ApiKey]:
+        yield from self.line.call("accounts.api_keys", lambda: list(self.by_hash.values()))

@@ -1,0 +1,281 @@
+"""The whole service, wired as the functions wire it, on the simulator; run event by event in virtual time."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from afterthought.catalogue import default_catalogue
+from afterthought.domain.job import Job
+from afterthought.domain.schedule import delivery_seconds
+from afterthought.services.advance import Advance, Step
+from afterthought.services.announce import Announce
+from afterthought.services.deliver import Deliver
+from afterthought.services.read import Read
+from afterthought.services.submit import Submit, Submitted
+from afterthought.services.sweep import Sweep
+from afterthought.services.tenants import Tenants
+from tests.simulator import stack
+from tests.simulator.cipher import SimulatedCipher
+from tests.simulator.clock import Clock
+from tests.simulator.line import Fault, Line, ProcessDied
+from tests.simulator.pattern import passes_stream_filter
+from tests.simulator.provider import SimulatedProvider
+from tests.simulator.queues import Luck, Queue, SimulatedJobQueue
+from tests.simulator.receiver import SimulatedReceiver
+from tests.simulator.tables import (
+    SimulatedAccounts,
+    SimulatedContents,
+    SimulatedDeliveries,
+    SimulatedJobs,
+    StreamRecord,
+)
+from tests.simulator.topic import SimulatedTopic
+
+PROVIDERS = ("standin",)
+TENANTS = ("acme", "globex")
+WEBHOOK_URL = "https://hooks.example.com/done"
+SWEEP_EVERY = timedelta(minutes=1)
+RETRY_RECORD_AFTER = timedelta(seconds=1)
+
+
+class NotQuiet(AssertionError):
+    """Something still went on when the time was up."""
+
+
+def question(effort: str = "low", *, webhook: bool = True, **more: Any) -> dict[str, Any]:
+    """A request's body."""
+    body: dict[str, Any] = {"model": "o3", "input": "What is 17 times 23?", "reasoning": {"effort": effort}, **more}
+    return {**body, "afterthought": {"webhook_url": WEBHOOK_URL}} if webhook else body
+
+
+@dataclass
+class Down:
+    """Which parts are not running: their messages and records wait."""
+
+    worker: bool = False
+    notifier: bool = False
+    webhooks: bool = False
+    sweeper: bool = False
+
+
+@dataclass
+class World:
+    """`faults` go by the number of the call on the line, and begin to count once the tenants are made. `accepted` are
+    the ids of the jobs whose caller got a 2xx; `errors` is what a function ended a record with."""
+
+    seed: int = 0
+    faults: Mapping[int, Fault] = field(default_factory=dict)
+    luck: Luck = field(default_factory=Luck)
+    accepted: list[str] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    lost_records: list[StreamRecord] = field(default_factory=list)
+    down: Down = field(default_factory=Down)
+
+    def __post_init__(self) -> None:
+        self.clock = Clock()
+        self.random = Random(self.seed)
+        self.line = Line(self.clock)
+        self.job_messages = self._queue("JobQueue")
+        self.webhook_messages = self._queue("WebhookQueue")
+        self.jobs = SimulatedJobs(self.line)
+        self.contents = SimulatedContents(self.line, self.clock)
+        self.accounts = SimulatedAccounts(self.line)
+        self.deliveries = SimulatedDeliveries(self.line)
+        self.cipher = SimulatedCipher(self.line)
+        self.queue = SimulatedJobQueue(self.line, self.job_messages)
+        self.topic = SimulatedTopic(self.line, self.webhook_messages, stack.webhook_filter())
+        self.provider = SimulatedProvider(self.line, self.clock, self._in_ledger)
+        self.receiver = SimulatedReceiver(self.line, self.clock)
+        self._wire()
+        self._last_sweep = self.clock()
+        self._record_again_at = self.clock()
+        tenants = Tenants(self.accounts, self.cipher, self.clock, self.random.randbytes)
+        self.secrets = {name: str(tenants.create(name).webhook_secret) for name in TENANTS}
+        self.line.calls.clear()
+        self.line.faults = self.faults
+
+    def _wire(self) -> None:
+        catalogue = default_catalogue()
+        self.submit_service = Submit(
+            jobs=self.jobs,
+            contents=self.contents,
+            queue=self.queue,
+            catalogue=catalogue,
+            providers=PROVIDERS,
+            allowed_origins=frozenset(),
+            clock=self.clock,
+            random_bytes=self.random.randbytes,
+        )
+        self.read = Read(self.jobs, self.contents, catalogue)
+        self.advance = Advance(
+            jobs=self.jobs,
+            contents=self.contents,
+            queue=self.queue,
+            generations=self.provider,
+            catalogue=catalogue,
+            providers=PROVIDERS,
+            clock=self.clock,
+            new_token=lambda: self.random.randbytes(16).hex(),
+        )
+        self.announce = Announce(self.jobs, self.topic)
+        self.sweep = Sweep(self.jobs, self.queue, self.announce, self.clock)
+        self.deliver = Deliver(
+            jobs=self.jobs,
+            contents=self.contents,
+            accounts=self.accounts,
+            deliveries=self.deliveries,
+            cipher=self.cipher,
+            receiver=self.receiver,
+            clock=self.clock,
+        )
+
+    def submit(self, body: dict[str, Any] | None = None, *, tenant: str = "acme", key: str | None = None) -> Submitted:
+        """A request, as the api takes it in. Raises as the service does; ProcessDied when the function died."""
+        with self._process("api"):
+            submitted = self.submit_service(tenant, json.dumps(body or question()).encode(), key)
+        self.accepted.append(submitted.job.id)
+        return submitted
+
+    def step(self, job_id: str) -> Step:
+        """One look of a worker at a job, with no message behind it."""
+        with self._process("worker"):
+            return self.advance(job_id)
+
+    def job(self, job_id: str) -> Job:
+        """The job as it stands in the table; not a call on the line."""
+        return self.jobs.items[job_id]
+
+    def due(self) -> list[Job]:
+        return [job for job in self.jobs.items.values() if job.due_at is not None]
+
+    def quiet(self) -> bool:
+        """Whether nothing will ever happen again by itself."""
+        return not (self.job_messages.messages or self.webhook_messages.messages or self.jobs.stream or self.due())
+
+    def run(self, days: float = 8) -> None:
+        """Runs until all is quiet. Raises NotQuiet when that takes more than so many days."""
+        if not self.run_until(self.quiet, timedelta(days=days)):
+            raise NotQuiet(
+                f"after {days} days: {self.due()}, {self.job_messages.messages}, {self.webhook_messages.messages}, "
+                f"{self.jobs.stream}"
+            )
+
+    def run_for(self, **time: float) -> None:
+        """Runs for so much time (`hours=1`), which then has passed whatever happened."""
+        end = self.clock() + timedelta(**time)
+        self.run_until(lambda: False, end - self.clock())
+        self.clock.move_to(end)
+
+    def run_until(self, reached: Callable[[], bool], within: timedelta) -> bool:
+        """Runs until `reached`, looked at after each event. False when it was not within that time."""
+        end = self.clock() + within
+        while not reached():
+            if ready := list(self._ready()):
+                self.random.choice(ready)()
+                continue
+            moment = self._next_moment()
+            if moment is None or moment > end:
+                return False
+            self.clock.move_to(moment)
+        return True
+
+    def _ready(self) -> Iterator[Callable[[], None]]:
+        """What could happen now; which of it comes first is chance."""
+        if self.jobs.stream and not self.down.notifier and self._record_again_at <= self.clock():
+            yield self._notify
+        if self.job_messages.visible() and not self.down.worker:
+            yield self._work
+        if self.webhook_messages.visible() and not self.down.webhooks:
+            yield self._send_webhook
+        if (sweep_at := self._sweep_at()) is not None and sweep_at <= self.clock():
+            yield self._sweep_overdue
+
+    def _next_moment(self) -> datetime | None:
+        moments = (
+            None if self.down.worker else self.job_messages.next_at(),
+            None if self.down.webhooks else self.webhook_messages.next_at(),
+            self._record_again_at if self.jobs.stream and not self.down.notifier else None,
+            self._sweep_at(),
+        )
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _sweep_at(self) -> datetime | None:
+        """The sweeper runs every minute; a minute in which it would find nothing is passed over."""
+        first = min((job.due_at for job in self.due() if job.due_at is not None), default=None)
+        if first is None or self.down.sweeper:
+            return None
+        since = max(first - self._last_sweep, timedelta())
+        return self._last_sweep + (since // SWEEP_EVERY + 1) * SWEEP_EVERY
+
+    def _sweep_overdue(self) -> None:
+        self._last_sweep = self.clock()
+        with self._border("sweeper"):
+            self.sweep(enough_time=lambda: True)
+
+    def _work(self) -> None:
+        message = self.job_messages.receive()
+        if message is None:
+            return
+        with self._border("worker"):
+            self.advance(str(json.loads(message.body)["job_id"]))
+            self.job_messages.delete(message)
+
+    def _send_webhook(self) -> None:
+        message = self.webhook_messages.receive()
+        if message is None:
+            return
+        with self._border("webhooks"):
+            delivery = self.deliver(str(json.loads(message.body)["data"]["id"]))
+            if delivery.outcome == "failed":
+                self.webhook_messages.hide(message, delivery_seconds(message.receives))
+            else:
+                self.webhook_messages.delete(message)
+
+    def _notify(self) -> None:
+        record = self.jobs.stream.pop(0)
+        if not passes_stream_filter(record.image()):
+            return
+        announced = False
+        with self._border("notifier"):
+            self.announce(record.job_id)
+            announced = True
+        if announced:
+            return
+        record.tries += 1
+        if record.tries > stack.stream_mapping()["MaximumRetryAttempts"]:
+            self.lost_records.append(record)
+        else:
+            self.jobs.stream.insert(0, record)
+            self._record_again_at = self.clock() + RETRY_RECORD_AFTER
+
+    @contextmanager
+    def _process(self, name: str) -> Iterator[None]:
+        before, self.line.process = self.line.process, name
+        try:
+            yield
+        finally:
+            self.line.process = before
+
+    @contextmanager
+    def _border(self, name: str) -> Iterator[None]:
+        """The border of a record: what comes out of it, or its process dying, leaves the record to be handed out again
+        by its queue or stream."""
+        with self._process(name):
+            try:
+                yield
+            except ProcessDied:
+                return
+            except Exception as error:  # noqa: BLE001 whatever it is, Lambda hands the record out again
+                self.errors.append(error)
+
+    def _in_ledger(self, job_id: str, token: str) -> bool:
+        job = self.jobs.items.get(job_id)
+        entry = job.open_attempt if job is not None else None
+        return entry is not None and entry.token == token and entry.state == "submitting"
+
+    def _queue(self, name: str) -> Queue:
+        return Queue(self.clock, self.random, stack.visibility_seconds(name), stack.most_receives(name), self.luck)

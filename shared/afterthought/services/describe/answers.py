@@ -1,0 +1,232 @@
+"""The schemas of what the API answers: OpenAI's Response and Model, and what is ours under `afterthought`."""
+
+from typing import get_args
+
+from afterthought.domain.job import AttemptState, Status
+from afterthought.domain.pricing import Cost, Price
+from afterthought.services.describe.schema import Schema, array, components, fixed, nullable, of, one_of, record, ref
+
+FAILURES = {
+    "outcome_unknown": "the model was called and it is not known what came of it; it is never called again blindly",
+    "deadline_exceeded": "it did not start, or did not end, before its deadline",
+    "generation_gone": "the provider lost it",
+    "model_not_found": "no provider serves the model any more",
+    "server_error": "the provider failed without saying why",
+    "internal_error": "a defect here",
+}
+"""What `afterthought.error_code` may be, besides a code of the provider's own."""
+
+_DOLLARS = "Dollars, a decimal string: exact, never rounded."
+_SECONDS = "Seconds since 1970, UTC, with milliseconds."
+_ASKED = "As asked for."
+
+_COST = {
+    "input_usd": "Input that neither came from the cache nor went into it.",
+    "cached_input_usd": "Input that came from the provider's cache.",
+    "cache_write_usd": "Input that went into the provider's cache.",
+    "output_usd": "Output, reasoning among it.",
+    "reasoning_usd": "How much of `output_usd` was reasoning. Not added again.",
+    "total_usd": "Input, cached input, cache write and output together.",
+    "price_id": "The price row that was in force when the call was made.",
+}
+
+_PRICE = {
+    "above_input_tokens": "0 for the ordinary row; else the row prices the whole request once it has more input.",
+    "input": "Dollars per million input tokens, a decimal string.",
+    "cached_input": "Per million that came from the cache; null: as `input`.",
+    "cache_write": "Per million that went into the cache; null: as `input`.",
+    "output": "Per million output tokens, reasoning among them.",
+}
+
+
+def answer_schemas() -> dict[str, Schema]:
+    """Schemas by name. They may use the request's."""
+    price = components(Price, "serialization", {"Price": _PRICE})["Price"]
+    price["properties"].pop("model")
+    price["required"].remove("model")
+    price["description"] = "One row of the price list, in force today."
+    return {
+        "Response": _response(),
+        "Usage": _usage(),
+        "AfterthoughtResult": _ours(),
+        **components(Cost, "serialization", {"Cost": _COST}),
+        "Attempt": _attempt(),
+        "Timeline": _timeline(),
+        "Model": _model(),
+        "AfterthoughtModel": _model_ours(),
+        "Price": price,
+        "ModelList": record("All models.", object=fixed("list"), data=array(ref("Model"))),
+        "Event": _event(),
+        "Error": _error(),
+        "Health": record("The service runs.", status=fixed("ok")),
+    }
+
+
+def _response() -> Schema:
+    string, number = nullable(of("string"), _ASKED), of("number", _ASKED)
+    failure = record("", code=of("string"), message=of("string"))
+    return record(
+        "A response as it stands: OpenAI's Response object. What is this service's own is under `afterthought`.",
+        id=of("string", "`resp_` and 48 hex digits.", pattern="^resp_[0-9a-f]{48}$"),
+        object=fixed("response"),
+        created_at=of("integer", "Seconds since 1970, UTC."),
+        completed_at=nullable(of("number"), "When it completed. Seconds since 1970, UTC."),
+        status=one_of(get_args(Status), "The last four are final."),
+        background=fixed(True),
+        store=fixed(True),
+        error=nullable(
+            failure,
+            "Why it failed. `code` is one of OpenAI's; what that set has no word for is `server_error` here, and is "
+            "told by `afterthought.error_code`.",
+        ),
+        incomplete_details=nullable(
+            record("", reason=nullable(of("string"))),
+            "Why it is incomplete, such as `max_output_tokens`. An incomplete answer is billed.",
+        ),
+        instructions=string,
+        max_output_tokens=nullable(of("integer"), _ASKED),
+        max_tool_calls=nullable(of("integer"), _ASKED),
+        metadata=of("object", _ASKED, additionalProperties={"type": "string"}),
+        model=of("string", "The model that answered, by the provider's word; before that, the one asked for."),
+        output=array(
+            of("object", properties={"type": of("string")}, required=["type"]),
+            "OpenAI's output items (`reasoning`, `message`, `function_call`, …), as the model gave them.",
+        ),
+        parallel_tool_calls=of("boolean", _ASKED),
+        previous_response_id={"type": "null"},
+        prompt_cache_key=string,
+        reasoning=record(
+            "The effort that is used, the model's default included.",
+            effort=nullable(of("string")),
+            summary=nullable(of("string")),
+        ),
+        safety_identifier=string,
+        service_tier=of("string", "The tier that is asked of the provider."),
+        temperature=number,
+        text=ref("Text"),
+        tool_choice={"anyOf": [of("string"), ref("NamedTool")], "description": _ASKED},
+        tools={**ref("Tools"), "description": _ASKED},
+        top_logprobs=of("integer", _ASKED),
+        top_p=number,
+        truncation=of("string", _ASKED),
+        usage=nullable(ref("Usage"), "The tokens, once the provider has counted them."),
+        user=string,
+        afterthought=ref("AfterthoughtResult"),
+    )
+
+
+def _usage() -> Schema:
+    schema = record(
+        "Tokens as the provider counts them. Cached and cache-write tokens are parts of the input, reasoning tokens "
+        "are a part of the output.",
+        input_tokens=of("integer"),
+        input_tokens_details=record("", cached_tokens=of("integer"), cache_write_tokens=of("integer")),
+        output_tokens=of("integer"),
+        output_tokens_details=record("", reasoning_tokens=of("integer")),
+        total_tokens=of("integer"),
+    )
+    cost = of("number", "The total in dollars, as other gateways give it. For reading; add up `afterthought.cost`.")
+    schema["properties"]["cost"] = cost
+    return schema
+
+
+def _ours() -> Schema:
+    codes = "; ".join(f"`{code}`: {meaning}" for code, meaning in FAILURES.items())
+    return record(
+        "What is this service's own.",
+        requested_model=of("string", "The model that was asked for."),
+        served_model=nullable(of("string"), "The model that answered, as the provider names it."),
+        provider=nullable(of("string"), "Who was called."),
+        stand_in=of("boolean", "True when no model answered but a local stand-in for one."),
+        error_code=nullable(of("string"), f"Why it failed, in full. {codes}; or a code of the provider's own."),
+        cost=nullable(ref("Cost"), "The exact cost; null while it runs and where the provider gave no usage."),
+        attempts=array(ref("Attempt"), "Every paid call made for it, each written down before it was made."),
+        timeline=ref("Timeline"),
+    )
+
+
+def _attempt() -> Schema:
+    return record(
+        "One call of a model.",
+        number=of("integer", "From 1."),
+        state=one_of(
+            get_args(AttemptState),
+            "`submitting` and `submitted` are under way, `settled` has its cost, `refused` never ran, of `unknown` it "
+            "is not known what came.",
+        ),
+        provider=of("string"),
+        started_at=of("number", _SECONDS),
+        cost_usd=nullable(of("string"), _DOLLARS),
+        price_id=nullable(of("string"), "The price row of its cost."),
+    )
+
+
+def _timeline() -> Schema:
+    return record(
+        f"When what happened. {_SECONDS}",
+        created_at=of("number", "When it was accepted."),
+        submitted_at=nullable(of("number"), "When the provider took it."),
+        finished_at=nullable(of("number"), "When its end was written down."),
+        queued_seconds=nullable(of("number"), "From accepted to taken."),
+        thinking_seconds=nullable(of("number"), "From taken to ended."),
+    )
+
+
+def _model() -> Schema:
+    return record(
+        "OpenAI's Model object. What is this service's own is under `afterthought`.",
+        id=of("string"),
+        object=fixed("model"),
+        created=of("integer", "Seconds since 1970, UTC; 0 where unknown."),
+        owned_by=of("string", "The provider that serves it."),
+        shutdown_date=nullable(
+            of("string", format="date"), "The first day without it; null while no end is announced."
+        ),
+        afterthought=ref("AfterthoughtModel"),
+    )
+
+
+def _model_ours() -> Schema:
+    names = array(of("string"))
+    return record(
+        "What the model takes, can and costs.",
+        provider=nullable(of("string"), "Who serves it today; null once it is retired."),
+        stand_in=of("boolean", "True when a local stand-in answers in its place."),
+        mode=nullable(one_of(("background", "direct")), "How the provider is called."),
+        retired=of("boolean", "Whether nobody serves it any more."),
+        successor=nullable(of("string"), "What its maker recommends instead."),
+        snapshots={**names, "description": "Its other names."},
+        context_window_input=of("integer", "Tokens of input, at most."),
+        max_output_tokens=of("integer", "Tokens of output, reasoning and answer together, at most."),
+        efforts={**names, "description": "What `reasoning.effort` may be; empty for a model that takes none at all."},
+        default_effort=nullable(of("string")),
+        input_modalities=array(one_of(("text", "image", "file"))),
+        tools=of("boolean", "Whether it calls functions."),
+        parallel_tool_calls=of("boolean"),
+        structured_outputs=of("boolean", "Whether it answers in JSON by a schema."),
+        usd_per_million_tokens=array(ref("Price"), "Today's prices, by service tier and length of input."),
+    )
+
+
+def _event() -> Schema:
+    return record(
+        "A response has ended. Thin, as OpenAI's events are: it names the response and says no more.",
+        id=of("string", "The same however often the event is sent."),
+        object=fixed("event"),
+        created_at=of("integer", "When the response ended. Seconds since 1970, UTC."),
+        type=of("string", "`response.` and the status."),
+        data=record("", id=of("string", "The response's id.")),
+    )
+
+
+def _error() -> Schema:
+    return record(
+        "A refusal, in OpenAI's form.",
+        error=record(
+            "",
+            message=of("string", "What is wrong and what is allowed."),
+            type=one_of(("invalid_request_error", "server_error")),
+            param=nullable(of("string"), "The field at fault as a path, such as `input[0].content[1].type`."),
+            code=of("string", "See the errors' table."),
+        ),
+    )

@@ -17,6 +17,7 @@ from local.failure import LocalFailure
 LEASH = Path(__file__).with_name("leash.py")
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
+REAP_SECONDS = 3.0
 
 
 class Child:
@@ -99,13 +100,24 @@ class Child:
         # The leader is gone or will not go; either way nothing of its group may stay.
         self._signal(process.pid, signal.SIGKILL)
         process.wait()
+        self._wait_for_group(process.pid)
         if process.stdin:
             process.stdin.close()
         self._process = None
 
-    def _signal(self, group: int, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a group of the dead
+    def _signal(self, group: int, number: int) -> bool:
+        """Whether there was anybody to signal. macOS says EPERM of a group of the dead."""
+        try:
             os.killpg(group, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def _wait_for_group(self, group: int) -> None:
+        """Death takes a moment, and who asks for our end may look at once."""
+        deadline = time.monotonic() + REAP_SECONDS
+        while self._signal(group, 0) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _last_lines(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])

@@ -16,7 +16,7 @@ from local.address import HOST
 
 MOST_BODY_BYTES = 10_000_000
 TIMEOUT_SECONDS = 30.0
-AT_ONCE = 6
+AT_ONCE = 4
 # Headers that belong to one connection and are not passed on (RFC 9110, section 7.6.1).
 HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host")

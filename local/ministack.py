@@ -13,6 +13,8 @@ from local.child import Child
 from local.cloud import ACCOUNT, REGION, Cloud
 from local.failure import LocalFailure
 
+# Some twenty processes with a layer of 25 MB each, twice over.
+MEMORY_BYTES = 1 << 30
 LOGS = ROOT / ".local" / "logs"
 
 
@@ -31,7 +33,7 @@ def interpreter() -> Path:
 def running(name: str, *, enforce_policies: bool = False) -> Iterator[Cloud]:
     """ministack from its start to its end. With `enforce_policies` the functions get no more than their roles allow."""
     port = free_port()
-    home = Path(tempfile.mkdtemp(prefix="afterthought-"))
+    home = Path(tempfile.mkdtemp(prefix="afterthought-", dir=memory_folder()))
     LOGS.mkdir(parents=True, exist_ok=True)
     url = f"http://{HOST}:{port}"
     child = Child(
@@ -49,6 +51,17 @@ def running(name: str, *, enforce_policies: bool = False) -> Iterator[Cloud]:
     finally:
         # Every function's process has unpacked its code and layer in here.
         shutil.rmtree(home, ignore_errors=True)
+
+
+def memory_folder() -> Path | None:
+    """Linux's folder in memory, if there is room: every function's process unpacks thousands of files into its home,
+    ten times as fast there. None means the usual place for temporary files."""
+    folder = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder in it that only we can enter
+    try:
+        roomy = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= MEMORY_BYTES
+    except OSError:
+        return None
+    return folder if roomy else None
 
 
 def environment(home: Path, port: int, *, enforce_policies: bool) -> dict[str, str]:

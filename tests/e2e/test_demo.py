@@ -1,0 +1,46 @@
+"""The demo, as `make demo` runs it, its output piped."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from local import ROOT
+
+pytestmark = pytest.mark.e2e
+
+
+def demo(**settings: str) -> subprocess.CompletedProcess[str]:
+    real = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "QUESTION", "MODEL", "EFFORT")
+    environment = {name: value for name, value in os.environ.items() if name not in real}
+    return subprocess.run(
+        [sys.executable, "-m", "local.demo"],
+        cwd=ROOT,
+        env={**environment, "STANDIN_SPEED": "20", **settings},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+def test_the_demo_follows_three_jobs_to_their_ends_and_says_who_answered() -> None:
+    done = demo()
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\x1b" not in done.stdout
+    assert done.stdout.count("client.webhooks.unwrap() accepted its signature") == 3
+    assert len(re.findall(r"SNS +response\.completed arrived", done.stdout)) == 3
+    assert len(re.findall(r"Cost +\$0\.\d+ \(", done.stdout)) == 3
+    assert "7006562" in done.stdout
+    assert "STAND-IN" in done.stdout
+
+
+def test_the_demo_refuses_a_model_that_there_is_not_with_the_services_own_words() -> None:
+    done = demo(QUESTION="What is 5 + 5?", MODEL="gpt-99")
+
+    assert done.returncode == 1
+    assert "gpt-99" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,116 @@
+"""`make serve`: comes up, works as printed, and goes away without a trace."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from openai import OpenAI
+
+from local import ROOT
+from local.address import HOST, free_port
+from local.tenants import ACME, TENANTS
+from tests.e2e.conftest import until_ended
+
+pytestmark = pytest.mark.e2e
+
+START_SECONDS = 60.0
+
+
+@contextmanager
+def serving(port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command, and what it printed until it was up."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "local.serve"],
+        cwd=ROOT,
+        env={**environment, "PORT": str(port), "STANDIN_SPEED": "20"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            printed = ""
+            deadline = time.monotonic() + START_SECONDS
+            for line in process.stdout:
+                printed += line
+                if "Ctrl-C" in line or time.monotonic() > deadline:
+                    break
+            yield process, printed
+        finally:
+            process.kill()
+
+
+def descendants(of: int) -> set[int]:
+    """Every process that this one has started, and those have."""
+    listed = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    parents = [(int(pid), int(parent)) for pid, parent in (line.split() for line in listed.splitlines())]
+    found, before = {of}, 0
+    while len(found) > before:
+        before = len(found)
+        found |= {pid for pid, parent in parents if parent in found}
+    return found - {of}
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; one that is dead and only waits for its parent to hear of it does not."""
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
+    return bool(listed.stdout.strip()) and not listed.stdout.startswith("Z")
+
+
+def test_what_serve_prints_works_and_an_interrupt_leaves_no_process() -> None:
+    port = free_port()
+    with serving(port) as (process, printed):
+        assert f"http://{HOST}:{port}/v1" in printed, printed
+        for tenant in TENANTS:
+            assert tenant.api_key in printed
+            assert tenant.webhook_secret in printed
+        snippet = re.search(r"^from openai import OpenAI\n.*\n.*\nprint\(.*$", printed, re.MULTILINE)
+        assert snippet is not None, printed
+
+        pasted = subprocess.run([sys.executable, "-c", snippet[0]], capture_output=True, text=True, check=False)
+        assert re.fullmatch(r"resp_[0-9a-f]{48} queued\n", pasted.stdout), pasted.stderr
+
+        with OpenAI(base_url=f"http://{HOST}:{port}/v1", api_key=ACME.api_key) as client:
+            job = until_ended(client, client.responses.retrieve(pasted.stdout.split()[0]))
+            assert "408" in job.output_text
+            assert len(client.models.list().data) >= 20
+
+        started = descendants(process.pid)
+        assert len(started) >= 3
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert process.stdout is not None
+        assert "nothing is left running" in process.stdout.read()
+        assert {pid for pid in started if alive(pid)} == set()
+
+
+def test_killed_without_a_chance_to_clean_up_it_still_leaves_no_process() -> None:
+    with serving(free_port()) as (process, _):
+        started = descendants(process.pid)
+        assert started
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 15
+        while any(alive(pid) for pid in started):
+            assert time.monotonic() < deadline, "something outlived the command"
+            time.sleep(0.1)
+
+
+def test_a_port_in_use_is_said_in_a_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with serving(port) as (process, printed):
+            assert process.wait(10) == 1
+        assert f"Port {port}" in printed
+        assert "PORT=" in printed
+        assert "Traceback" not in printed

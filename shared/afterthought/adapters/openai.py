@@ -9,7 +9,7 @@ import email.utils
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import httpx2
 import openai
@@ -26,9 +26,11 @@ from afterthought.services.ports import Generation
 TIMEOUT = httpx2.Timeout(20.0, connect=5.0)
 """Background calls answer at once. Far below the submit lease, so that a worker outlives its call."""
 
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 _NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _NO_MONEY_WAIT_SECONDS = 300.0
+_MOST_CODE_CHARACTERS = 64
+_MOST_MESSAGE_CHARACTERS = 500
 
 
 class OpenAIResponses:
@@ -82,14 +84,14 @@ def _look(ask: Callable[[], bytes]) -> Generation:
     except openai.APIConnectionError as error:
         raise ProviderBusy("The provider could not be reached.", code="unreachable") from error
     except openai.NotFoundError as error:
-        raise GenerationGone("The provider no longer knows this response.", code=error.code) from error
+        raise GenerationGone("The provider no longer knows this response.", code=_code(error)) from error
     except openai.APIStatusError as error:
         _raise_refusal(error)
     return _generation(content)
 
 
 def _raise_refusal(error: openai.APIStatusError) -> NoReturn:
-    status, code = error.status_code, error.code
+    status, code = error.status_code, _code(error)
     retry_after = _retry_after(error.response.headers)
     if code in _NO_MONEY:
         wait = max(retry_after or 0.0, _NO_MONEY_WAIT_SECONDS)
@@ -104,10 +106,18 @@ def _raise_refusal(error: openai.APIStatusError) -> NoReturn:
     raise OutcomeUnknown(f"The provider failed ({status}); the call may have run.", code=code) from error
 
 
+def _code(error: openai.APIStatusError) -> str | None:
+    """The provider's `error.code`. Gateways put numbers there too, and the SDK hands on whatever it finds."""
+    code: object = error.code
+    return code[:_MOST_CODE_CHARACTERS] if isinstance(code, str) and code else None
+
+
 def _message(error: openai.APIStatusError) -> str:
     body = error.body if isinstance(error.body, dict) else {}
     told = body.get("message")
-    return told[:500] if isinstance(told, str) and told else f"The provider refused the request ({error.status_code})."
+    if not isinstance(told, str) or not told:
+        return f"The provider refused the request ({error.status_code})."
+    return told[:_MOST_MESSAGE_CHARACTERS]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -118,23 +128,23 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             at = email.utils.parsedate_to_datetime(given)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = at.timestamp() - time.time()
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 class _Details(BaseModel):
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 class _Usage(BaseModel):
     input_tokens: int
-    input_tokens_details: _Details = _Details()
+    input_tokens_details: _Details | None = None
     output_tokens: int
-    output_tokens_details: _Details = _Details()
+    output_tokens_details: _Details | None = None
 
 
 class _Error(BaseModel):
@@ -143,7 +153,7 @@ class _Error(BaseModel):
 
 
 class _Incomplete(BaseModel):
-    reason: str | None = None
+    reason: Annotated[str, Field(max_length=256)] | None = None
 
 
 class _Response(BaseModel):
@@ -154,7 +164,7 @@ class _Response(BaseModel):
     id: str = Field(min_length=1, max_length=256)
     status: Status
     metadata: dict[str, str] | None = None
-    model: str | None = None
+    model: Annotated[str, Field(max_length=256)] | None = None
     service_tier: str | None = None
     output: tuple[dict[str, Any], ...] = ()
     usage: _Usage | None = None
@@ -176,22 +186,28 @@ def _generation(content: bytes) -> Generation:
         service_tier=wire.service_tier,
         usage=_usage(wire.usage),
         output=wire.output,
-        error_code=wire.error.code if wire.error else None,
-        error_message=wire.error.message if wire.error else None,
+        # Both come to stand in the job's STATE, which must stay small.
+        error_code=_clip(wire.error.code, _MOST_CODE_CHARACTERS) if wire.error else None,
+        error_message=_clip(wire.error.message, _MOST_MESSAGE_CHARACTERS) if wire.error else None,
         incomplete_reason=wire.incomplete_details.reason if wire.incomplete_details else None,
     )
+
+
+def _clip(text: str | None, most: int) -> str | None:
+    return None if text is None else text[:most]
 
 
 def _usage(wire: _Usage | None) -> Usage | None:
     if wire is None:
         return None
+    read, written = wire.input_tokens_details or _Details(), wire.output_tokens_details or _Details()
     try:
         return Usage(
             input_tokens=wire.input_tokens,
-            cached_input_tokens=wire.input_tokens_details.cached_tokens,
-            cache_write_tokens=wire.input_tokens_details.cache_write_tokens,
+            cached_input_tokens=read.cached_tokens or 0,
+            cache_write_tokens=read.cache_write_tokens or 0,
             output_tokens=wire.output_tokens,
-            reasoning_tokens=wire.output_tokens_details.reasoning_tokens,
+            reasoning_tokens=written.reasoning_tokens or 0,
         )
     except ValidationError:
         # Counts that contradict each other are no usage to bill by.

@@ -1,9 +1,11 @@
 """The providers' credentials: one secret in Secrets Manager, JSON: {"<provider>": {"api_key": …, "base_url": …}}."""
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Annotated
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 
 from afterthought.domain.errors import ProviderBusy
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _KEPT_SECONDS = 300
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
 class Connection(BaseModel):
@@ -19,7 +22,16 @@ class Connection(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     api_key: SecretStr
-    base_url: str | None = None
+    base_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr) -> SecretStr:
+        # A pasted key often brings its line's end along. What no header can carry would fail only in mid-call.
+        plain = key.get_secret_value().strip()
+        if not _VISIBLE.fullmatch(plain):
+            raise ValueError("a key is made of visible ASCII characters")
+        return SecretStr(plain)
 
 
 _CONNECTIONS = TypeAdapter(dict[str, Connection])
@@ -33,8 +45,12 @@ class ProviderSecrets:
         self._secret_arn = secret_arn
 
     def connection(self, provider: str) -> Connection:
-        """Raises ProviderBusy when the secret has no valid entry for the provider: once it is mended, jobs go on."""
-        text = self._secrets.get(self._secret_arn, max_age=_KEPT_SECONDS)
+        """Raises ProviderBusy when the secret cannot be had or has no valid entry for the provider: nothing was called
+        yet, and once it is mended, jobs go on."""
+        try:
+            text = self._secrets.get(self._secret_arn, max_age=_KEPT_SECONDS)
+        except GetParameterError as error:
+            raise ProviderBusy("The providers' secret could not be read.", code="provider_secret") from error
         try:
             connections = _CONNECTIONS.validate_json(str(text))
         except ValidationError:

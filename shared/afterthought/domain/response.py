@@ -34,6 +34,7 @@ _WIRE_ERROR_CODES = frozenset(
         "image_file_not_found",
     }
 )
+_WIRE_INCOMPLETE_REASONS = frozenset({"max_output_tokens", "content_filter"})
 
 
 class Answer(BaseModel):
@@ -59,7 +60,7 @@ def render(job: Job, request: Wire, answer: Answer | None, *, stand_in: bool) ->
         "background": True,
         "store": True,
         "error": _error(job),
-        "incomplete_details": {"reason": job.incomplete_reason} if job.status == "incomplete" else None,
+        "incomplete_details": _incomplete(job),
         "instructions": request.get("instructions"),
         "max_output_tokens": job.max_output_tokens,
         "max_tool_calls": request.get("max_tool_calls"),
@@ -90,6 +91,12 @@ def _error(job: Job) -> Wire | None:
         return None
     code = job.failure.code
     return {"code": code if code in _WIRE_ERROR_CODES else "server_error", "message": job.failure.message}
+
+
+def _incomplete(job: Job) -> Wire | None:
+    if job.status != "incomplete":
+        return None
+    return {"reason": job.incomplete_reason if job.incomplete_reason in _WIRE_INCOMPLETE_REASONS else None}
 
 
 def _tool(tool: Wire) -> Wire:

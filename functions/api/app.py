@@ -15,7 +15,7 @@ from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.errors import NotFound, RequestRefused
+from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
 from afterthought.services.authenticate import Authenticate
 from afterthought.services.describe import docs_page, openapi
 from afterthought.services.models import Models
@@ -107,7 +107,8 @@ def refuse(refused: RequestRefused) -> Response[str]:
     error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
     # OpenAI's SDKs retry a 409 and a 429 by themselves; this header tells them when that is of no use.
     headers = {"x-should-retry": str(refused.retryable).lower()}
-    telemetry.logger().info("refused", status=refused.status, code=refused.code, param=refused.param)
+    # Not the field: where the caller got it wrong, its name can be a piece of a prompt.
+    telemetry.logger().info("refused", status=refused.status, code=refused.code)
     return _json(refused.status, {"error": error}, headers)
 
 
@@ -126,7 +127,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         failed = {"message": "Something went wrong here. Try again.", "type": "server_error", "param": None}
         return {
             "statusCode": 500,
-            "headers": {"content-type": "application/json"},
+            "headers": {
+                "content-type": "application/json",
+                "x-request-id": event.get("requestContext", {}).get("requestId") or "",
+            },
             "body": json.dumps({"error": {**failed, "code": "internal_error"}}),
         }
 
@@ -144,8 +148,13 @@ def _header(name: str) -> str | None:
 def _body() -> bytes:
     event = http.current_event.raw_event
     body: str = event.get("body") or ""
-    # Half a surrogate pair passes here and is refused as invalid UTF-8 where the body is read.
-    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
+    if not event.get("isBase64Encoded"):
+        # Half a surrogate pair passes here and is refused as invalid UTF-8 where the body is read.
+        return body.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError:
+        raise InvalidRequest("The body is not valid base64.", code="invalid_json") from None
 
 
 def _request_id() -> dict[str, str | list[str]]:

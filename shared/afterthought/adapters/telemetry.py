@@ -1,5 +1,6 @@
 """Structured logs and metrics (EMF), through Powertools. Neither ever holds a prompt, an answer or a key."""
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -9,9 +10,15 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from afterthought.domain.job import Job
 
 
+# Lambda sets the root logger to the function's level, and at DEBUG these write whole requests: prompts and keys.
+_TALKATIVE = ("boto3", "botocore", "httpcore2", "httpx2", "openai", "s3transfer", "urllib3")
+
+
 @cache
 def logger() -> Logger:
     """The function's logger; its name and level come from Powertools' environment variables."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     return Logger(utc=True)
 
 

@@ -9,7 +9,6 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from afterthought.domain.job import Job
 
-
 # Lambda sets the root logger to the function's level, and at DEBUG these write whole requests: prompts and keys.
 _TALKATIVE = ("boto3", "botocore", "httpcore2", "httpx2", "openai", "s3transfer", "urllib3")
 

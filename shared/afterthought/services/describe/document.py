@@ -10,7 +10,7 @@ from afterthought.domain.job import CONTENT_KEPT, DEADLINE, RECORD_KEPT, TERMINA
 from afterthought.domain.schedule import MOST_DELIVERIES, delivery_seconds
 from afterthought.services.describe import examples
 from afterthought.services.describe.answers import answer_schemas
-from afterthought.services.describe.refusals import REFUSALS, refusals_of
+from afterthought.services.describe.refusals import REFUSALS, Row, refusals_of
 from afterthought.services.describe.requests import request_schemas
 from afterthought.services.describe.schema import of, ref
 
@@ -217,7 +217,7 @@ def _answers(operation: str, success: dict[str, Any]) -> dict[str, Any]:
         "200": {**success, "headers": _REQUEST_ID},
         **{
             str(status): {
-                **_json(" ".join(f"`{row.code}`: {row.when}" for row in rows), "Error", _example(status)),
+                **_json(_why(rows), "Error", examples.refusal() if status == 400 else None),
                 "headers": {**_REQUEST_ID, **_SHOULD_RETRY},
             }
             for status, rows in refusals_of(operation).items()
@@ -225,8 +225,10 @@ def _answers(operation: str, success: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _example(status: int) -> dict[str, Any] | None:
-    return examples.refusal() if status == 400 else None
+def _why(rows: list[Row]) -> str:
+    if len(rows) == 1:
+        return f"`{rows[0].code}`: {rows[0].when}"
+    return f"One of {', '.join(f'`{row.code}`' for row in rows)}."
 
 
 def _json(description: str, schema: str, example: Any = None) -> dict[str, Any]:

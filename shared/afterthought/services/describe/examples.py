@@ -114,14 +114,14 @@ curl "$AFTERTHOUGHT_URL/v1/responses" \\
 """
 
 _CLIENT = """\
-import os
-
 from openai import OpenAI
 
 client = OpenAI(base_url=os.environ["AFTERTHOUGHT_URL"] + "/v1", api_key=os.environ["AFTERTHOUGHT_KEY"])
 """
 
 CREATE_PYTHON = f"""\
+import os
+
 {_CLIENT}
 response = client.responses.create(
     model="o3",
@@ -141,7 +141,9 @@ curl "$AFTERTHOUGHT_URL/v1/responses/$RESPONSE_ID" \\
 """
 
 FIRST_PYTHON = f"""\
+import os
 import time
+
 {_CLIENT}
 response = client.responses.create(model="o3", input="What is 17 times 23?", background=True)
 while response.status in ("queued", "in_progress"):
@@ -152,6 +154,8 @@ print(response.afterthought["cost"]["total_usd"])  # 0.003334
 """
 
 RETRIEVE_PYTHON = f"""\
+import os
+
 {_CLIENT}
 response = client.responses.retrieve(os.environ["RESPONSE_ID"])
 print(response.status, response.output_text)
@@ -165,6 +169,8 @@ curl "$AFTERTHOUGHT_URL/v1/models" \\
 """
 
 MODELS_PYTHON = f"""\
+import os
+
 {_CLIENT}
 for model in client.models.list():
     print(model.id, model.afterthought["efforts"], model.shutdown_date)
@@ -176,14 +182,22 @@ curl "$AFTERTHOUGHT_URL/v1/models/o3" \\
 """
 
 MODEL_PYTHON = f"""\
+import os
+
 {_CLIENT}
 print(client.models.retrieve("o3").afterthought["usd_per_million_tokens"])
 """
 
 WEBHOOK_PYTHON = """\
+import os
+
 from openai import InvalidWebhookSignatureError, OpenAI
 
-client = OpenAI(base_url=…, api_key=…, webhook_secret="whsec_…")
+client = OpenAI(
+    base_url=os.environ["AFTERTHOUGHT_URL"] + "/v1",
+    api_key=os.environ["AFTERTHOUGHT_KEY"],
+    webhook_secret=os.environ["AFTERTHOUGHT_WEBHOOK_SECRET"],
+)
 
 
 def receive(body: bytes, headers: dict[str, str]) -> int:

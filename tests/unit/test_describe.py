@@ -1,0 +1,242 @@
+"""The API's description says what the API does, no less and no more."""
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from admin.api_docs import TARGET, markdown
+from afterthought.catalogue import default_catalogue
+from afterthought.domain import body, errors, signature
+from afterthought.domain.errors import RequestRefused
+from afterthought.domain.job import Attempt, Failure, accept
+from afterthought.domain.request import CreateResponse
+from afterthought.domain.response import render
+from afterthought.services.describe import examples, openapi
+from afterthought.services.describe.answers import FAILURES
+from afterthought.services.describe.refusals import REFUSALS, refusals_of
+from afterthought.services.models import Models
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "shared" / "afterthought"
+NOW = datetime(2026, 11, 2, tzinfo=UTC)
+
+
+def closed(value: Any) -> Any:
+    """A schema whose objects may have the fields they name and no others: what the document leaves open for later is
+    shut, so that a field of ours that it does not name is seen."""
+    if isinstance(value, list):
+        return [closed(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    shut = {key: closed(inner) for key, inner in value.items()}
+    if "properties" in shut and shut.get("required") != ["type"]:
+        shut.setdefault("additionalProperties", False)
+    return shut
+
+
+def complaints(name: str, instance: Any) -> list[str]:
+    schemas = closed(openapi()["components"])
+    schema = {"$ref": f"#/components/schemas/{name}", "components": schemas}
+    return [f"{list(found.path)}: {found.message}" for found in OAS31Validator(schema).iter_errors(instance)]
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in openapi()["paths"].items():
+        for verb, operation in item.items():
+            yield path, verb, operation
+
+
+def test_the_document_is_valid_openapi() -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(openapi()).iter_errors()] == []
+
+
+def test_it_has_the_routes_of_the_api_function() -> None:
+    tree = ast.parse((ROOT / "functions" / "api" / "app.py").read_text())
+    routes = {
+        (call.func.attr, str(ast.literal_eval(call.args[0])).replace("<", "{").replace(">", "}"))
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for call in function.decorator_list
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+    }
+    assert {(verb, path) for path, verb, _ in operations()} == routes
+
+
+def test_every_parameter_is_described() -> None:
+    schema = openapi()["components"]["schemas"]["CreateResponse"]
+    assert set(schema["properties"]) == set(CreateResponse.model_fields)
+    assert [name for name, held in schema["properties"].items() if not held.get("description")] == []
+
+
+def test_the_example_request_is_taken() -> None:
+    assert complaints("CreateResponse", examples.REQUEST) == []
+    assert body.read(json.dumps(examples.REQUEST).encode()).model == "o3"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "o3"},
+        {**examples.REQUEST, "n": 2},
+        {**examples.REQUEST, "input": ""},
+        {**examples.REQUEST, "input": []},
+        {**examples.REQUEST, "temperature": "1"},
+        {**examples.REQUEST, "stream": True},
+        {**examples.REQUEST, "metadata": {str(number): "" for number in range(17)}},
+        {**examples.REQUEST, "afterthought": {"webhook": "https://example.com"}},
+    ],
+)
+def test_the_schema_refuses_what_the_api_refuses(wrong: dict[str, Any]) -> None:
+    assert complaints("CreateResponse", wrong) != []
+    with pytest.raises(RequestRefused):
+        body.read(json.dumps(wrong).encode())
+
+
+@pytest.mark.parametrize("shown", [examples.queued(), examples.completed()], ids=["queued", "completed"])
+def test_the_schema_names_every_field_of_a_response(shown: dict[str, Any]) -> None:
+    assert complaints("Response", shown) == []
+
+
+def test_the_schema_names_every_field_of_a_failed_response_whose_question_is_gone() -> None:
+    job = accept(
+        id="resp_" + "0" * 48,
+        tenant="acme",
+        model="gpt-4o",
+        effort=None,
+        max_output_tokens=16,
+        service_tier="flex",
+        body_hash="",
+        webhook=False,
+        now=NOW,
+    ).model_copy(
+        update={
+            "status": "failed",
+            "failure": Failure(code="outcome_unknown", message="Nobody knows."),
+            "attempts": (Attempt(number=1, token="", state="unknown", provider="openai", started_at=NOW),),
+        }
+    )
+    assert complaints("Response", render(job, {}, None, stand_in=True)) == []
+
+
+def test_a_field_that_the_schema_does_not_name_would_be_seen() -> None:
+    shown = examples.completed()
+    shown["afterthought"]["secret"] = "x"
+    assert complaints("Response", shown) != []
+
+
+def test_the_schema_names_every_field_of_the_models() -> None:
+    listed = Models(default_catalogue(), ("openai", "standin"), lambda: NOW).list()
+    assert len(listed["data"]) > 10
+    assert complaints("ModelList", listed) == []
+
+
+def test_the_example_of_an_event_is_one() -> None:
+    for hook, item in openapi()["webhooks"].items():
+        shown = item["post"]["requestBody"]["content"]["application/json"]["example"]
+        assert complaints("Event", shown) == []
+        assert shown["type"] == hook
+
+
+def test_the_headers_of_a_webhook_are_those_that_are_sent() -> None:
+    secret = signature.new_secret(bytes(32))
+    sent = signature.headers((secret,), message_id="msg_1", timestamp=1, body=b"")
+    for item in openapi()["webhooks"].values():
+        assert {each["name"] for each in item["post"]["parameters"]} == set(sent)
+
+
+def test_the_example_is_priced_by_a_row_of_the_catalogue() -> None:
+    model = default_catalogue().models["o3"]
+    assert model.price("standard", 15, NOW.date()) == examples.PRICE
+
+
+def codes_in(call: ast.Call, tree: ast.Module) -> set[str]:
+    """The codes that a call can set: the strings of its `code=`, or of what is assigned to the name given there."""
+    found: set[str] = set()
+    for keyword in call.keywords:
+        if keyword.arg == "code":
+            held: list[ast.expr] = [keyword.value]
+            if isinstance(keyword.value, ast.Name):
+                held = [
+                    node.value
+                    for node in ast.walk(tree)
+                    if isinstance(node, ast.Assign)
+                    and any(isinstance(target, ast.Name) and target.id == keyword.value.id for target in node.targets)
+                ]
+            for expression in held:
+                # The branches of `a if condition else b`, not what the condition compares.
+                branches = [expression.body, expression.orelse] if isinstance(expression, ast.IfExp) else [expression]
+                found |= {str(each.value) for each in branches if isinstance(each, ast.Constant)}
+    return found
+
+
+def test_every_code_that_the_api_can_answer_is_documented_and_no_other() -> None:
+    kinds = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, RequestRefused) and kind is not RequestRefused
+    }
+    raised: set[tuple[int, str]] = set()
+    for path in (*PACKAGE.rglob("*.py"), ROOT / "functions" / "api" / "app.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds:
+                kind = kinds[node.func.id]
+                raised |= {(kind.status, code) for code in codes_in(node, tree) or {str(kind.code)}}
+    assert {(row.status, row.code) for row in REFUSALS if row.status < 500} == raised
+    assert {row.retryable for row in REFUSALS if row.status < 500} == {kind.retryable for kind in kinds.values()}
+
+
+def test_every_operation_with_a_key_documents_that_the_key_may_be_wrong() -> None:
+    for path, _, operation in operations():
+        keyless = operation.get("security") == []
+        assert ("401" in operation["responses"]) != keyless, path
+        if not keyless:
+            documented = {int(status) for status in operation["responses"] if status != "200"}
+            assert documented == set(refusals_of(operation["operationId"]))
+
+
+def test_every_failure_of_ours_is_documented() -> None:
+    given: set[str] = set()
+    for path in (PACKAGE / "services" / "advance.py", PACKAGE / "domain" / "job.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "failed":
+                given |= {str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+    assert given
+    assert given <= set(FAILURES)
+
+
+def test_the_version_is_the_projects() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert openapi()["info"]["version"] == project["version"]
+
+
+def test_a_jobs_cold_start_does_not_load_its_documentation() -> None:
+    show = (
+        "import sys, app; "
+        "print([name for name in sys.modules if name.startswith('afterthought.services.describe.')]); "
+        "from afterthought.services.describe import docs_page; print(len(docs_page()) > 10_000)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", show],
+        cwd=ROOT / "functions" / "api",
+        env={"PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert loaded.stdout.splitlines() == ["[]", "True"], loaded.stderr
+
+
+def test_docs_api_md_is_current() -> None:
+    assert TARGET.read_text(encoding="utf-8") == markdown(openapi()), "run `make docs`"

@@ -23,7 +23,7 @@ class SimulatedCipher:
         def open_it() -> str:
             owner, turned = json.loads(sealed)
             if owner != tenant:
-                raise WrongTenant
+                raise WrongTenant("it was sealed for another tenant")
             return str(turned[::-1])
 
         return self.line.call("cipher.decrypt", open_it)

@@ -1,0 +1,106 @@
+"""Jobs to test with: one by name, and any job there can be, for hypothesis."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from afterthought.domain.job import RECORD_KEPT, Attempt, Failure, Job, accept
+from afterthought.domain.pricing import Usage
+from tests.simulator.clock import START
+
+JOB_ID = "resp_" + "0a" * 24
+
+
+def a_job(number: int = 0, **changes: Any) -> Job:
+    """A job as the api makes it."""
+    job = accept(
+        id=f"resp_{number:048x}",
+        tenant="acme",
+        model="o3",
+        effort="high",
+        max_output_tokens=None,
+        service_tier="default",
+        body_hash="ab" * 32,
+        webhook=True,
+        now=START,
+    )
+    return job.model_copy(update=changes)
+
+
+def a_settled_job(number: int = 0) -> Job:
+    """One that has gone the usual way, with ids and counts as long as they usually are."""
+    job = a_job(number).begin(token="5f" * 16, provider="openai", now=START)
+    job = job.submitted(response_id="resp_" + "68" * 25, now=START, check_seconds=5)
+    for check in range(12):
+        job = job.checked(now=START + timedelta(minutes=check), check_seconds=60)
+    return job.settled(
+        "completed",
+        now=START + timedelta(minutes=14, milliseconds=123),
+        served_model="o3-2025-04-16",
+        usage=Usage(input_tokens=12_345, cached_input_tokens=1024, output_tokens=23_456, reasoning_tokens=20_480),
+        price_id="o3/standard/2025-06-10",
+        cost_usd=Decimal("0.211066"),
+    )
+
+
+_milliseconds = st.integers(min_value=0, max_value=20 * 365 * 86_400_000)
+times = _milliseconds.map(lambda ms: datetime(2025, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-._", min_size=1, max_size=20)
+tokens = st.integers(min_value=0, max_value=10_000_000)
+dollars = st.none() | st.decimals(min_value=0, max_value=10**9, places=18)
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    plain, cached, written, answer, reasoning = (draw(tokens) for _ in range(5))
+    return Usage(
+        input_tokens=plain + cached + written,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=answer + reasoning,
+        reasoning_tokens=reasoning,
+    )
+
+
+attempts = st.builds(
+    Attempt,
+    number=st.integers(1, 10_000),
+    token=names,
+    state=st.sampled_from(("submitting", "submitted", "settled", "refused", "unknown")),
+    provider=names,
+    started_at=times,
+    submitted_at=st.none() | times,
+    response_id=st.none() | names,
+    checks=st.integers(0, 1000),
+    served_model=st.none() | names,
+    usage=st.none() | usages(),
+    price_id=st.none() | names,
+    cost_usd=dollars,
+)
+
+jobs = st.builds(
+    Job,
+    id=st.binary(min_size=24, max_size=24).map(lambda raw: f"resp_{raw.hex()}"),
+    tenant=names,
+    status=st.sampled_from(("queued", "in_progress", "completed", "failed", "incomplete", "cancelled")),
+    model=names,
+    effort=st.none() | names,
+    max_output_tokens=st.none() | tokens,
+    service_tier=names,
+    body_hash=names,
+    webhook=st.booleans(),
+    created_at=times.map(lambda at: at - RECORD_KEPT),
+    deadline_at=times,
+    wake_at=times,
+    due_at=st.none() | times,
+    finished_at=st.none() | times,
+    attempts=st.lists(attempts, max_size=3).map(tuple),
+    refusals=st.integers(0, 1000),
+    sweeps=st.integers(0, 100),
+    failure=st.none() | st.builds(Failure, code=names, message=texts),
+    incomplete_reason=st.none() | names,
+    version=st.integers(1, 10_000),
+)

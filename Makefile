@@ -22,7 +22,7 @@ endif
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format build deploy tenant bench pins clean
+.PHONY: help demo serve test check format build deploy tenant bench pins docs clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ pins: .venv/.made ## Resolve pyproject.toml into hashed pins (UPGRADE=--upgrade 
 	$(PIN) pyproject.toml -c requirements/dev.txt -o shared/requirements.txt
 	$(PIN) --group ministack -o requirements/ministack.txt
 	$(PIN) --group sam -o requirements/sam.txt
+
+docs: .venv/.made ## Write docs/api.md from the OpenAPI document
+	$(BIN)/python -m admin.api_docs
 
 clean: ## Remove environments, builds and caches
 	rm -rf .venv .venv-ministack .venv-sam .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -26,6 +26,7 @@ COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
 # in compiled alone (`-b` puts that where the source was).
 COMPILE_ALONE = (*COMPILE, "-b")
 # A zip has no date before 1980; a fixed one makes equal contents equal bytes.
+KEPT = 4
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -136,3 +137,11 @@ def write_zip(target: Path, files: Iterable[tuple[Path, Path]]) -> None:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, path.read_bytes())
     partial.rename(target)
+    forget_old(target)
+
+
+def forget_old(newest: Path) -> None:
+    """Keep the last few of a kind: somebody else may be deploying one of them just now."""
+    kind = newest.name.partition("-")[0]
+    for path in sorted(newest.parent.glob(f"{kind}-*.zip"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        path.unlink(missing_ok=True)

@@ -1,9 +1,11 @@
-"""A process of ours: started in its own group, waited for until it answers, stopped with everything it started."""
+"""A server of ours in a process of its own: waited for until it answers, stopped with all that it has started."""
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,12 +18,12 @@ from local.failure import LocalFailure
 
 LEASH = Path(__file__).with_name("leash.py")
 READY_SECONDS = 30.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 12.0
 REAP_SECONDS = 3.0
 
 
 class Child:
-    """A Python module that serves HTTP, in a process group of its own.
+    """A command that serves HTTP, in a process group and a folder of its own, both gone when it is.
 
     Its own group keeps a Ctrl-C in the terminal from reaching it, so that parts stop in the order we choose; the leash
     ends it should we be killed without a chance to stop it.
@@ -30,22 +32,20 @@ class Child:
     def __init__(
         self,
         name: str,
-        python: Path,
-        module: str,
-        arguments: Sequence[str] = (),
+        command: Sequence[str],
         *,
         health_url: str,
         environment: Mapping[str, str],
-        folder: Path,
+        home: Path,
         log: Path,
     ) -> None:
         self.name = name
+        self.home = home
         self.log = log
-        self._command = [str(python), str(LEASH), module, *arguments]
+        self._command = command
         self._health_url = health_url
         self._environment = environment
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._leash: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -60,15 +60,10 @@ class Child:
     ) -> None:
         self._stop()
 
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
     def _start(self) -> None:
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                cwd=self._folder,
+            self._leash = subprocess.Popen(
+                [sys.executable, str(LEASH), str(self.home), *self._command],
                 env=dict(self._environment),
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -77,7 +72,7 @@ class Child:
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self._healthy():
-            if not self.running:
+            if self._leash.poll() is not None:
                 raise LocalFailure(f"{self.name} ended at once. Its last lines:\n{self._last_lines()}")
             if time.monotonic() > deadline:
                 raise LocalFailure(f"{self.name} is not ready after {READY_SECONDS:.0f} s:\n{self._last_lines()}")
@@ -91,33 +86,25 @@ class Child:
             return False
 
     def _stop(self) -> None:
-        process = self._process
-        if process is None:
-            return
-        self._signal(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        # The leader is gone or will not go; either way nothing of its group may stay.
-        self._signal(process.pid, signal.SIGKILL)
-        process.wait()
-        self._wait_for_group(process.pid)
-        if process.stdin:
-            process.stdin.close()
-        self._process = None
+        leash = self._leash
+        if leash is not None:
+            if leash.stdin:
+                leash.stdin.close()  # what the leash waits for
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                leash.wait(STOP_SECONDS)
+            self._end_group(leash.pid)
+            leash.wait()
+            self._leash = None
+        shutil.rmtree(self.home, ignore_errors=True)
 
-    def _signal(self, group: int, number: int) -> bool:
-        """Whether there was anybody to signal. macOS says EPERM of a group of the dead."""
-        try:
-            os.killpg(group, number)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
-
-    def _wait_for_group(self, group: int) -> None:
-        """Death takes a moment, and who asks for our end may look at once."""
+    def _end_group(self, group: int) -> None:
+        """Nothing of it may stay. Death takes a moment, and who asked for our end may look at once."""
         deadline = time.monotonic() + REAP_SECONDS
-        while self._signal(group, 0) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        # macOS says EPERM of a group of the dead.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            while time.monotonic() < deadline:
+                os.killpg(group, signal.SIGKILL)
+                time.sleep(0.02)
 
     def _last_lines(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])

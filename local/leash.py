@@ -1,24 +1,40 @@
-"""Run a Python module for as long as standard input stays open, so that it cannot outlive the process that started it.
+"""Run a command until it ends or standard input does, so that it cannot outlive the process that holds the other end.
 
-Run by path, with the interpreter of another environment: nothing but the standard library may be imported here.
+`python leash.py HOME COMMAND…`; at the end the whole process group dies and the folder HOME goes. Run by path, with any
+interpreter: nothing but the standard library may be imported here.
 """
 
 import os
-import runpy
+import shutil
 import signal
+import subprocess
 import sys
 import threading
+import time
+
+POLITE_SECONDS = 8.0
 
 
-def end_with_parent() -> None:
+def stop_at_end_of_input(child: subprocess.Popen[bytes]) -> None:
     while os.read(0, 4096):
         pass
-    # The whole group: what the module has started must not outlive it either.
     os.killpg(0, signal.SIGTERM)
+    time.sleep(POLITE_SECONDS)
+    child.kill()
+
+
+def main() -> None:
+    home, *command = sys.argv[1:]
+    os.chdir(home)
+    # A handler, not SIG_IGN: that one the child would inherit.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as child:
+        threading.Thread(target=stop_at_end_of_input, args=(child,), daemon=True).start()
+        child.wait()
+    shutil.rmtree(home, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    module, sys.argv = sys.argv[1], sys.argv[1:]
-    sys.path.pop(0)  # this folder, which python puts there for a script: its modules are not the module's to import
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    main()

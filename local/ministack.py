@@ -32,25 +32,21 @@ def interpreter() -> Path:
 @contextmanager
 def running(name: str, *, enforce_policies: bool = False) -> Iterator[Cloud]:
     """ministack from its start to its end. With `enforce_policies` the functions get no more than their roles allow."""
+    python = interpreter()
     port = free_port()
-    home = Path(tempfile.mkdtemp(prefix="afterthought-", dir=memory_folder()))
     LOGS.mkdir(parents=True, exist_ok=True)
+    # Every function's process will unpack its code and layer in here.
+    home = Path(tempfile.mkdtemp(prefix="afterthought-", dir=memory_folder()))
     url = f"http://{HOST}:{port}"
-    child = Child(
+    with Child(
         "ministack",
-        interpreter(),
-        "ministack.app",
+        [str(python), "-m", "ministack.app"],
         health_url=f"{url}/_ministack/health",
         environment=environment(home, port, enforce_policies=enforce_policies),
-        folder=home,
+        home=home,
         log=LOGS / f"{name}-ministack.log",
-    )
-    try:
-        with child:
-            yield Cloud(url)
-    finally:
-        # Every function's process has unpacked its code and layer in here.
-        shutil.rmtree(home, ignore_errors=True)
+    ):
+        yield Cloud(url)
 
 
 def memory_folder() -> Path | None:

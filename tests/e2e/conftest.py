@@ -1,4 +1,8 @@
-"""The whole service, deployed once for all these tests: real processes, real HTTP, the stand-in as the model."""
+"""The whole service, deployed once for all these tests: real processes, real HTTP, the stand-in as the model.
+
+The functions' policies are enforced, so every test here is also one that their roles suffice; the demo and `make serve`
+run without.
+"""
 
 import threading
 import time
@@ -48,7 +52,7 @@ def whole() -> Iterator[Whole]:
     with (
         receiver.receiving(secrets, port) as hooks,
         endpoint.stand_in(speed=STANDIN_SPEED) as models,
-        service.running("test", models, webhook_origins=[f"http://{HOST}:{port}"]) as running,
+        service.running("test", models, webhook_origins=[f"http://{HOST}:{port}"], enforce_policies=True) as running,
     ):
         assert models.stand_in is not None
         seen = Announcements.subscribed(running.cloud, running.stack["CompletionTopicArn"])

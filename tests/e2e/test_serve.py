@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from openai import OpenAI
@@ -59,6 +60,11 @@ def descendants(of: int) -> set[int]:
     return found - {of}
 
 
+def commands(pids: set[int]) -> str:
+    wanted = ",".join(map(str, pids))
+    return subprocess.run(["ps", "-ww", "-o", "args=", "-p", wanted], capture_output=True, text=True, check=True).stdout  # noqa: S607
+
+
 def alive(pid: int) -> bool:
     """Whether it runs; one that is dead and only waits for its parent to hear of it does not."""
     listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
@@ -92,14 +98,16 @@ def test_what_serve_prints_works_and_an_interrupt_leaves_no_process() -> None:
         assert {pid for pid in started if alive(pid)} == set()
 
 
-def test_killed_without_a_chance_to_clean_up_it_still_leaves_no_process() -> None:
+def test_killed_without_a_chance_to_clean_up_it_still_leaves_no_process_and_no_folder() -> None:
     with serving(free_port()) as (process, _):
         started = descendants(process.pid)
-        assert started
+        homes = [Path(folder) for folder in re.findall(r"leash\.py (\S+)", commands(started))]
+        assert len(homes) == 1
+        assert homes[0].exists()
         process.kill()
         process.wait()
         deadline = time.monotonic() + 15
-        while any(alive(pid) for pid in started):
+        while any(alive(pid) for pid in started) or any(home.exists() for home in homes):
             assert time.monotonic() < deadline, "something outlived the command"
             time.sleep(0.1)
 

@@ -65,8 +65,9 @@ build: .venv-sam/.made ## What Lambda will run, into .aws-sam (needs a python3.1
 deploy: build ## Put the build into your AWS account (STAGE=dev|prod)
 	.venv-sam/bin/sam deploy --config-env $(STAGE)
 
-tenant: .venv/.made ## NAME=acme, ACTION=create|list|revoke|rotate, KEY_ID= for revoke, STAGE=dev|prod
-	@$(BIN)/python -m admin.tenant $(ACTION) $(if $(filter revoke,$(ACTION)),$(KEY_ID),$(if $(filter list,$(ACTION)),,$(NAME))) --stack-name $(STACK)
+tenant: .venv/.made ## NAME=acme, ACTION=create|key|rotate|revoke|list, KEY=at_… for revoke, STAGE=dev|prod, REGION=
+	@$(BIN)/python -m admin.tenant $(ACTION) $(if $(filter list,$(ACTION)),,$(NAME)) $(if $(filter revoke,$(ACTION)),$(KEY)) \
+	  --stack-name $(STACK) $(if $(REGION),--region $(REGION))
 
 # ---- environments --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,267 @@
+"""`python -m admin.tenant` on a deployed stack (moto's)."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from admin import tenant
+from afterthought.adapters.account_table import AccountTable
+from afterthought.adapters.kms import KmsCipher
+from afterthought.domain.errors import Unauthenticated
+from afterthought.domain.signature import sign
+from afterthought.services.authenticate import Authenticate
+
+ROOT = Path(__file__).parents[2]
+REGION = "eu-west-1"
+STACK = "afterthought-test"
+# The outputs that template.yaml has, on the resources they are of.
+TEMPLATE: dict[str, dict[str, Any]] = {
+    "Resources": {
+        "AccountTable": {
+            "Type": "AWS::DynamoDB::Table",
+            "Properties": {
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+                "KeySchema": [
+                    {"AttributeName": "pk", "KeyType": "HASH"},
+                    {"AttributeName": "sk", "KeyType": "RANGE"},
+                ],
+            },
+        },
+        "SecretsKey": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {}}},
+    },
+    "Outputs": {
+        "AccountTableName": {"Value": {"Ref": "AccountTable"}},
+        "SecretsKeyArn": {"Value": {"Fn::GetAtt": ["SecretsKey", "Arn"]}},
+    },
+}
+
+
+class Stack:
+    """The deployed stack, and the command that works on it."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        client = boto3.client("cloudformation", REGION)
+        client.create_stack(StackName=STACK, TemplateBody=json.dumps(TEMPLATE))
+        self._capsys = capsys
+        self.table = tenant.outputs(client, STACK, REGION)["AccountTableName"]
+        self.dynamodb = boto3.client("dynamodb", REGION)
+        self.accounts = AccountTable(self.dynamodb, self.table)
+        self.cipher = KmsCipher(boto3.client("kms", REGION))
+
+    def run(self, *arguments: str, stack: str = STACK) -> tuple[int, str, str]:
+        """The exit code, stdout and stderr."""
+        code = tenant.main([*arguments, "--stack-name", stack, "--region", REGION])
+        printed = self._capsys.readouterr()
+        return code, printed.out, printed.err
+
+    def dump(self) -> str:
+        return repr(self.dynamodb.scan(TableName=self.table)["Items"])
+
+    def tenant_of(self, api_key: str) -> str:
+        return Authenticate(self.accounts)(f"Bearer {api_key}")
+
+    def secrets_of(self, name: str) -> list[str]:
+        held = self.accounts.tenant(name)
+        assert held is not None
+        return [self.cipher.decrypt(sealed, tenant=name) for sealed in held.webhook_secrets]
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Stack]:
+    for name, value in (("AWS_ACCESS_KEY_ID", "testing"), ("AWS_SECRET_ACCESS_KEY", "testing")):
+        monkeypatch.setenv(name, value)
+    # moto answers the classic endpoints only.
+    monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
+    with mock_aws():
+        yield Stack(capsys)
+
+
+def key_in(printed: str) -> str:
+    found = re.search(r"^API key +(at_[0-9a-f]{48})$", printed, re.MULTILINE)
+    assert found is not None, printed
+    return found[1]
+
+
+def secret_in(printed: str) -> str:
+    found = re.search(r"^Webhook secret +(whsec_\S+)$", printed, re.MULTILINE)
+    assert found is not None, printed
+    return found[1]
+
+
+def test_the_templates_outputs_are_those_the_command_reads() -> None:
+    template = (ROOT / "template.yaml").read_text()
+    declared = re.findall(r"^  (\w+):$", template.partition("\nOutputs:\n")[2], re.MULTILINE)
+    assert set(TEMPLATE["Outputs"]) <= set(declared)
+
+
+def test_a_created_tenant_can_call_and_verify_at_once(stack: Stack) -> None:
+    code, printed, complaints = stack.run("create", "acme")
+    assert (code, complaints) == (0, "")
+    assert "once" in printed
+    assert stack.tenant_of(key_in(printed)) == "acme"
+    assert stack.secrets_of("acme") == [secret_in(printed)]
+    assert sign(secret_in(printed), message_id="msg_1", timestamp=1, body=b"").startswith("v1,")
+
+
+def test_neither_the_key_nor_the_secret_is_stored(stack: Stack) -> None:
+    _, printed, _ = stack.run("create", "acme")
+    api_key, secret = key_in(printed), secret_in(printed)
+    dump = stack.dump()
+    assert "acme" in dump
+    # The list's hint is the key's beginning, 28 of its 192 bits; no more of it may be there.
+    assert api_key[:10] in dump
+    for piece in (api_key, api_key[:14], api_key[10:], secret, secret.removeprefix("whsec_"), secret[6:20]):
+        assert piece not in dump
+
+
+def test_the_list_shows_who_there_is_and_no_key(stack: Stack) -> None:
+    api_key = key_in(stack.run("create", "globex")[1])
+    stack.run("create", "acme")
+    code, printed, _ = stack.run("list")
+    lines = printed.splitlines()
+    assert code == 0
+    assert [line.split()[0] for line in lines[1:]] == ["acme", "globex"]
+    assert f"{api_key[:10]}…" in lines[2]
+    assert api_key[:11] not in printed
+
+
+def test_the_list_of_nobody_says_so(stack: Stack) -> None:
+    assert stack.run("list") == (0, "There are no tenants yet.\n", "")
+
+
+def test_a_key_can_be_changed_without_a_gap(stack: Stack) -> None:
+    old = key_in(stack.run("create", "acme")[1])
+    new = key_in(stack.run("key", "acme")[1])
+    assert stack.tenant_of(old) == stack.tenant_of(new) == "acme"
+    code, printed, _ = stack.run("revoke", "acme", old[:10])
+    assert code == 0
+    assert old[:10] in printed
+    assert stack.tenant_of(new) == "acme"
+    with pytest.raises(Unauthenticated):
+        stack.tenant_of(old)
+    listed = stack.run("list")[1].splitlines()
+    assert [len(line.split()) for line in listed[1:]] == [6, 4], "the old one, with its end, then the new one"
+
+
+def test_a_rotated_secret_stands_beside_the_one_before(stack: Stack) -> None:
+    first = secret_in(stack.run("create", "acme")[1])
+    second = secret_in(stack.run("rotate", "acme")[1])
+    assert stack.secrets_of("acme") == [second, first]
+    third = secret_in(stack.run("rotate", "acme")[1])
+    assert stack.secrets_of("acme") == [third, second]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("create", "acme"), "There is a tenant 'acme' already."),
+        (("create", "No Such Name"), "'No Such Name' is no tenant name: 1 to 40 of a-z, 0-9 and -."),
+        (("key", "globex"), "There is no tenant 'globex'."),
+        (("rotate", "globex"), "There is no tenant 'globex'."),
+        (("revoke", "acme", "at_none"), "0 live keys of 'acme' begin with 'at_none'; one must."),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(
+    arguments: tuple[str, ...], complaint: str, stack: Stack
+) -> None:
+    stack.run("create", "acme")
+    before = stack.dump()
+    assert stack.run(*arguments) == (1, "", f"{complaint}\n")
+    assert stack.dump() == before
+
+
+def test_a_beginning_that_two_keys_share_revokes_neither(stack: Stack) -> None:
+    stack.run("create", "acme")
+    stack.run("key", "acme")
+    code, _, complaint = stack.run("revoke", "acme", "at_")
+    assert (code, complaint) == (1, "2 live keys of 'acme' begin with 'at_'; one must.\n")
+
+
+def test_one_tenants_key_is_not_revoked_under_anothers_name(stack: Stack) -> None:
+    api_key = key_in(stack.run("create", "acme")[1])
+    stack.run("create", "globex")
+    assert stack.run("revoke", "globex", api_key[:10])[0] == 1
+    assert stack.tenant_of(api_key) == "acme"
+
+
+def test_a_stack_that_is_not_there_is_named(stack: Stack) -> None:
+    assert stack.run("list", stack="other") == (1, "", f"There is no stack 'other' in {REGION}.\n")
+
+
+def test_a_stack_of_something_else_is_not_touched(stack: Stack) -> None:
+    other = {"Resources": TEMPLATE["Resources"]}
+    boto3.client("cloudformation", REGION).create_stack(StackName="other", TemplateBody=json.dumps(other))
+    code, _, complaint = stack.run("create", "acme", stack="other")
+    assert code == 1
+    assert "has no output AccountTableName, SecretsKeyArn: is it this service's?" in complaint
+
+
+def in_a_shell(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as a person calls it, on a machine without any AWS configuration."""
+    return subprocess.run(
+        [sys.executable, "-m", "admin.tenant", *arguments],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("list", "--stack-name", "x", "--region", REGION), 1, "There are no AWS credentials here."),
+        (("list", "--stack-name", "x"), 1, "Which AWS region?"),
+        (("create", "--stack-name", "x"), 2, "the following arguments are required: NAME"),
+        (("destroy", "--stack-name", "x"), 2, "invalid choice: 'destroy'"),
+    ],
+)
+def test_a_person_is_told_what_is_missing(arguments: tuple[str, ...], code: int, complaint: str) -> None:
+    done = in_a_shell(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        (("NAME=acme",), "create acme --stack-name afterthought-dev"),
+        (("NAME=acme", "ACTION=key", "STAGE=prod"), "key acme --stack-name afterthought-prod"),
+        (("ACTION=list",), "list --stack-name afterthought-dev"),
+        (("NAME=acme", "ACTION=rotate"), "rotate acme --stack-name afterthought-dev"),
+        (
+            ("NAME=acme", "ACTION=revoke", "KEY=at_0123456", "STACK=mine", f"REGION={REGION}"),
+            f"revoke acme at_0123456 --stack-name mine --region {REGION}",
+        ),
+    ],
+)
+def test_make_tenant_passes_on_what_it_is_given(given: tuple[str, ...], passed: str) -> None:
+    shown = subprocess.run(
+        ["make", "--dry-run", "--assume-old=.venv/.made", "tenant", *given],  # noqa: S607 - make is where it is
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    command = " ".join(shown.stdout.replace("\\\n", " ").split())
+    assert command.endswith(f"python -m admin.tenant {passed}")
+    tenant.parser().parse_args(passed.split())

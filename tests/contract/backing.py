@@ -6,6 +6,7 @@ A further one (a deployed stack, say) is an `AwsBacking` with clients of its own
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,7 +51,9 @@ class Backing(Protocol):
     deliveries: Deliveries
     queue: JobQueue
     topic: Topic
-    cipher: Cipher
+
+    @property
+    def cipher(self) -> Cipher: ...
 
     def job_messages(self) -> list[str]: ...
 
@@ -105,7 +108,8 @@ class Clients:
 
 @dataclass(frozen=True)
 class Names:
-    """What the resources of the stack are called."""
+    """What the resources of the stack are called. The key's id is asked for when it is first needed: moto takes longer
+    to make a key than for all the rest."""
 
     job_table: str
     account_table: str
@@ -113,7 +117,7 @@ class Names:
     job_queue_url: str
     webhook_queue_url: str
     topic_arn: str
-    key_id: str
+    key_id: Callable[[], str]
 
 
 class AwsBacking:
@@ -129,7 +133,10 @@ class AwsBacking:
         self.deliveries: Deliveries = DeliveryRecords(clients.dynamodb, names.job_table)
         self.queue: JobQueue = SqsJobQueue(clients.sqs, names.job_queue_url)
         self.topic: Topic = SnsTopic(clients.sns, names.topic_arn)
-        self.cipher: Cipher = KmsCipher(clients.kms, names.key_id)
+
+    @cached_property
+    def cipher(self) -> Cipher:
+        return KmsCipher(self.clients.kms, self.names.key_id())
 
     def job_messages(self) -> list[str]:
         return self._taken(self.names.job_queue_url)

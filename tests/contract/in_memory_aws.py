@@ -42,7 +42,7 @@ def deploy() -> AwsBacking:
         job_queue_url=_queue(clients, "JobQueue"),
         webhook_queue_url=webhook_queue_url,
         topic_arn=_topic(clients, webhook_queue_url),
-        key_id=clients.kms.create_key()["KeyMetadata"]["KeyId"],
+        key_id=lambda: clients.kms.create_key()["KeyMetadata"]["KeyId"],
     )
     return AwsBacking(clients, names)
 

@@ -1,10 +1,12 @@
 """The port `Jobs`, on every backing."""
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from afterthought.adapters import job_table
 from afterthought.adapters.job_table import DUE_SHARDS
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
@@ -157,10 +159,15 @@ def test_contents_and_deliveries_never_pass_to_the_notifier(backing: Backing) ->
     assert backing.ended_on_stream() == []
 
 
+@given(any_job)
+def test_any_job_comes_back_from_its_item_as_it_went_in(job: Job) -> None:
+    assert job_table._job(json.loads(json.dumps(job_table._item(job)))) == job
+
+
 # The table may be shared by all examples: each begins by taking its own job out.
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(job=any_job)
-def test_any_job_reads_back_from_the_table_as_it_was_written(moto: AwsBacking, job: Job) -> None:
+def test_any_job_comes_back_over_the_wire_as_it_went_out(moto: AwsBacking, job: Job) -> None:
     moto.clients.dynamodb.delete_item(TableName=moto.names.job_table, Key=state_key(job))
     moto.jobs.create(job)
     assert moto.jobs.get(job.id) == job

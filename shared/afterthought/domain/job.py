@@ -128,13 +128,13 @@ class Job(BaseModel):
         entry = self._open("submitting").model_copy(
             update={"state": "submitted", "response_id": response_id, "submitted_at": now}
         )
-        return self._step(attempts=self._with(entry), wake_at=now + timedelta(seconds=check_seconds), refusals=0)
+        return self._step(attempts=self._with(entry), wake_at=self._after(check_seconds, now), refusals=0)
 
     def checked(self, *, now: datetime, check_seconds: int) -> Self:
         """The model still thinks (or could not be asked): look again later."""
         entry = self._open("submitted")
         entry = entry.model_copy(update={"checks": entry.checks + 1})
-        return self._step(attempts=self._with(entry), wake_at=now + timedelta(seconds=check_seconds))
+        return self._step(attempts=self._with(entry), wake_at=self._after(check_seconds, now))
 
     def put_back(self, *, now: datetime, busy_seconds: int) -> Self:
         """The provider refused the call for now: back to the queue."""
@@ -143,7 +143,7 @@ class Job(BaseModel):
             status="queued",
             attempts=self._with(entry),
             refusals=self.refusals + 1,
-            wake_at=now + timedelta(seconds=busy_seconds),
+            wake_at=self._after(busy_seconds, now),
         )
 
     def settled(
@@ -200,6 +200,10 @@ class Job(BaseModel):
         if self.terminal or entry is None or entry.state not in states:
             raise IllegalStep(f"{self.id}: no attempt is {' or '.join(states)}")
         return entry
+
+    def _after(self, seconds: int, now: datetime) -> datetime:
+        """When to look again. Never past the deadline, or a job would outlive it by the longest interval."""
+        return max(now, min(now + timedelta(seconds=seconds), self.deadline_at))
 
     def _with(self, entry: Attempt) -> tuple[Attempt, ...]:
         return (*self.attempts[:-1], entry)

@@ -1,0 +1,297 @@
+"""A job's steps: which are allowed when, and what they leave behind."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from afterthought.domain.errors import IllegalStep
+from afterthought.domain.job import DEADLINE, RECORD_KEPT, SUBMIT_LEASE, Failure, Job
+from afterthought.domain.pricing import Usage
+from afterthought.domain.schedule import NET, SWEEPS_BEFORE_FAILURE
+from tests.simulator.clock import START
+from tests.simulator.examples import a_job, a_settled_job
+
+LATER = START + timedelta(minutes=1)
+
+QUEUED = a_job()
+SUBMITTING = QUEUED.begin(token="t", provider="standin", now=START)
+SUBMITTED = SUBMITTING.submitted(response_id="resp_1", now=START, check_seconds=5)
+PUT_BACK = SUBMITTING.put_back(now=START, busy_seconds=5)
+ENDED = SUBMITTED.failed("internal_error", "…", now=START)
+
+
+def settled(job: Job, **more: Any) -> Job:
+    usage = Usage(input_tokens=10, output_tokens=5)
+    outcome = {"served_model": "o3", "usage": usage, "price_id": "row", "cost_usd": Decimal("0.5")}
+    return job.settled("completed", now=LATER, **{**outcome, **more})
+
+
+STEPS: dict[str, Callable[[Job], Job]] = {
+    "begin": lambda job: job.begin(token="t", provider="standin", now=LATER),
+    "submitted": lambda job: job.submitted(response_id="resp_1", now=LATER, check_seconds=5),
+    "checked": lambda job: job.checked(now=LATER, check_seconds=5),
+    "put_back": lambda job: job.put_back(now=LATER, busy_seconds=5),
+    "settled": settled,
+    "refused": lambda job: job.refused("invalid_prompt", "…", now=LATER),
+    "failed": lambda job: job.failed("internal_error", "…", now=LATER),
+}
+
+ALLOWED = {
+    "queued": (QUEUED, {"begin", "failed"}),
+    "submitting": (SUBMITTING, {"submitted", "put_back", "settled", "refused", "failed"}),
+    "submitted": (SUBMITTED, {"checked", "settled", "failed"}),
+    "put back": (PUT_BACK, {"begin", "failed"}),
+    "ended": (ENDED, set()),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("state", ALLOWED)
+def test_a_state_allows_its_own_steps_and_no_other(state: str, step: str) -> None:
+    job, allowed = ALLOWED[state]
+    if step in allowed:
+        assert STEPS[step](job).version == job.version + 1
+    else:
+        with pytest.raises(IllegalStep):
+            STEPS[step](job)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_changes_nothing_of_the_job_it_was_taken_on(step: str) -> None:
+    for job, allowed in ALLOWED.values():
+        before = job.model_dump()
+        if step in allowed:
+            STEPS[step](job)
+        assert job.model_dump() == before
+
+
+def test_a_new_job_is_queued_and_due() -> None:
+    assert QUEUED.status == "queued"
+    assert QUEUED.due_at == START + NET
+    assert QUEUED.deadline_at == START + DEADLINE
+    assert QUEUED.expires_at == START + RECORD_KEPT
+    assert QUEUED.attempt is None
+
+
+def test_an_attempt_stands_in_the_ledger_before_its_call() -> None:
+    assert SUBMITTING.status == "in_progress"
+    assert SUBMITTING.opened.state == "submitting"
+    assert SUBMITTING.opened.response_id is None
+
+
+def test_a_submission_belongs_to_its_worker_for_the_lease() -> None:
+    assert SUBMITTING.wake_at == START + SUBMIT_LEASE
+    assert SUBMITTING.due_at == START + SUBMIT_LEASE + NET
+
+
+def test_what_is_wanted_next_is_due_a_minute_later() -> None:
+    assert SUBMITTED.wake_at == START + timedelta(seconds=5)
+    assert SUBMITTED.due_at == SUBMITTED.wake_at + NET
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda job, now: job.begin(token="t", provider="p", now=now).put_back(now=now, busy_seconds=540),
+        lambda job, now: job.begin(token="t", provider="p", now=now).submitted(
+            response_id="r", now=now, check_seconds=540
+        ),
+        lambda job, now: (
+            job.begin(token="t", provider="p", now=now)
+            .submitted(response_id="r", now=now, check_seconds=1)
+            .checked(now=now, check_seconds=540)
+        ),
+    ],
+    ids=["put back", "submitted", "checked"],
+)
+def test_nobody_looks_away_past_the_deadline(step: Callable[[Job, Any], Job]) -> None:
+    before = QUEUED.deadline_at - timedelta(seconds=10)
+    assert step(QUEUED, before).wake_at == QUEUED.deadline_at
+    after = QUEUED.deadline_at + timedelta(seconds=10)
+    assert step(QUEUED, after).wake_at == after
+
+
+def test_a_lease_is_never_cut_short_by_the_deadline() -> None:
+    """When the lease is over, the worker's process must be dead: shortened, two could call."""
+    now = QUEUED.deadline_at - timedelta(seconds=1)
+    assert QUEUED.begin(token="t", provider="p", now=now).wake_at == now + SUBMIT_LEASE
+
+
+def test_the_ledger_keeps_one_refused_attempt_however_many_there_were() -> None:
+    job = QUEUED
+    for number in range(1, 50):
+        job = job.begin(token=f"t{number}", provider="standin", now=LATER).put_back(now=LATER, busy_seconds=5)
+        assert [(entry.number, entry.state) for entry in job.attempts] == [(number, "refused")]
+    assert job.refusals == 49
+    assert job.begin(token="t50", provider="standin", now=LATER).opened.number == 50
+
+
+def test_an_accepted_call_ends_the_row_of_refusals() -> None:
+    job = PUT_BACK.begin(token="t", provider="standin", now=LATER)
+    assert job.refusals == 1
+    assert job.submitted(response_id="r", now=LATER, check_seconds=1).refusals == 0
+
+
+def test_an_outcome_is_booked_with_its_usage_price_and_cost() -> None:
+    job = settled(SUBMITTED)
+    assert job.status == "completed"
+    assert job.finished_at == LATER
+    entry = job.attempt
+    assert entry is not None
+    assert (entry.state, entry.served_model, entry.price_id, entry.cost_usd) == ("settled", "o3", "row", Decimal("0.5"))
+    assert job.open_attempt is None
+
+
+def test_a_failure_leaves_the_open_attempts_outcome_unknown() -> None:
+    for job in (SUBMITTING, SUBMITTED):
+        failed = job.failed("outcome_unknown", "…", now=LATER)
+        assert failed.attempt is not None
+        assert failed.attempt.state == "unknown"
+        assert failed.failure == Failure(code="outcome_unknown", message="…")
+
+
+def test_a_refusal_for_good_leaves_no_open_question() -> None:
+    refused = SUBMITTING.refused("invalid_prompt", "…", now=LATER)
+    assert refused.attempt is not None
+    assert (refused.status, refused.attempt.state) == ("failed", "refused")
+
+
+def test_an_ended_job_is_due_until_it_is_announced() -> None:
+    assert a_settled_job().due_at is not None
+
+
+def test_a_sweep_moves_only_what_is_due() -> None:
+    swept = SUBMITTED.swept(now=LATER)
+    assert swept.wake_at == SUBMITTED.wake_at
+    assert (swept.sweeps, swept.version) == (1, SUBMITTED.version + 1)
+    assert swept.due_at is not None
+    assert swept.due_at > LATER
+
+
+def test_a_step_forgets_the_sweeps_before_it() -> None:
+    assert SUBMITTED.swept(now=LATER).checked(now=LATER, check_seconds=5).sweeps == 0
+
+
+def test_a_job_swept_too_often_without_a_step_is_given_up() -> None:
+    job = SUBMITTED
+    for sweep in range(1, SWEEPS_BEFORE_FAILURE):
+        job = job.swept(now=LATER)
+        assert (job.status, job.sweeps) == ("in_progress", sweep)
+    job = job.swept(now=LATER)
+    assert job.failure is not None
+    assert (job.status, job.failure.code) == ("failed", "internal_error")
+
+
+def test_an_ended_job_is_never_given_up() -> None:
+    job = a_settled_job()
+    for _ in range(3 * SWEEPS_BEFORE_FAILURE):
+        job = job.swept(now=LATER)
+    assert job.status == "completed"
+    assert job.due_at is not None
+
+
+def test_what_is_due_no_more_is_not_swept() -> None:
+    with pytest.raises(IllegalStep):
+        a_settled_job().model_copy(update={"due_at": None}).swept(now=LATER)
+
+
+class Life(RuleBasedStateMachine):
+    """Any steps in any order at any pace, as the services could take them."""
+
+    @initialize()
+    def accepted(self) -> None:
+        self.now = START
+        self.job = QUEUED
+        self.calls = 0
+
+    @rule(seconds=st.integers(0, 200_000))
+    def time_passes(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @precondition(lambda self: not self.job.terminal and self.job.open_attempt is None)
+    @rule()
+    def begins(self) -> None:
+        self.calls += 1
+        self._takes(self.job.begin(token=f"t{self.calls}", provider="standin", now=self.now))
+
+    @precondition(lambda self: self._open() == "submitting")
+    @rule(seconds=st.integers(1, 540))
+    def is_taken(self, seconds: int) -> None:
+        self._takes(self.job.submitted(response_id="r", now=self.now, check_seconds=seconds))
+
+    @precondition(lambda self: self._open() == "submitting")
+    @rule(seconds=st.integers(1, 540))
+    def is_put_back(self, seconds: int) -> None:
+        self._takes(self.job.put_back(now=self.now, busy_seconds=seconds))
+
+    @precondition(lambda self: self._open() == "submitting")
+    @rule()
+    def is_refused(self) -> None:
+        self._takes(self.job.refused("invalid_prompt", "…", now=self.now))
+
+    @precondition(lambda self: self._open() == "submitted")
+    @rule(seconds=st.integers(1, 540))
+    def is_checked(self, seconds: int) -> None:
+        self._takes(self.job.checked(now=self.now, check_seconds=seconds))
+
+    @precondition(lambda self: self._open() is not None)
+    @rule(usage=st.booleans())
+    def settles(self, usage: bool) -> None:
+        self._takes(settled(self.job) if usage else settled(self.job, usage=None, price_id=None, cost_usd=None))
+
+    @precondition(lambda self: not self.job.terminal)
+    @rule()
+    def fails(self) -> None:
+        self._takes(self.job.failed("internal_error", "…", now=self.now))
+
+    @rule()
+    def is_swept(self) -> None:
+        self._takes(self.job.swept(now=self.now))
+
+    def _open(self) -> str | None:
+        entry = self.job.open_attempt
+        return None if entry is None else entry.state
+
+    def _takes(self, after: Job) -> None:
+        before = self.job
+        assert after.version == before.version + 1
+        if before.terminal:
+            kept = {"due_at", "sweeps", "version"}
+            assert after.model_dump(exclude=kept) == before.model_dump(exclude=kept), "an end was changed"
+        assert after.due_at is not None
+        assert after.due_at > self.now, "it would be swept again at once"
+        self.job = after
+
+    @invariant()
+    def it_is_due_until_it_is_announced(self) -> None:
+        assert self.job.due_at is not None
+
+    @invariant()
+    def it_has_ended_exactly_when_it_has_an_end(self) -> None:
+        assert self.job.terminal == (self.job.finished_at is not None)
+        assert not (self.job.terminal and self.job.open_attempt)
+
+    @invariant()
+    def it_is_in_progress_exactly_while_an_attempt_is_open(self) -> None:
+        assert (self.job.status == "in_progress") == (self.job.open_attempt is not None)
+
+    @invariant()
+    def its_ledger_counts_every_call_and_stays_small(self) -> None:
+        assert len(self.job.attempts) <= 2
+        assert (self.job.attempt.number if self.job.attempt else 0) == self.calls
+        assert all(entry.state not in ("submitting", "submitted") for entry in self.job.attempts[:-1])
+
+    @invariant()
+    def it_is_looked_at_by_its_deadline(self) -> None:
+        if not self.job.terminal and self._open() != "submitting":
+            assert self.job.wake_at <= max(self.job.deadline_at, self.now)
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

@@ -6,7 +6,18 @@ What is not listed is refused by name. Whether a model can serve the request is 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    FailFast,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from afterthought.domain.model import Effort
@@ -246,6 +257,18 @@ Metadata = Annotated[
 ]
 
 
+def _only_in_the_background(value: bool, info: ValidationInfo) -> bool:
+    # A Literal would do, were 1 not equal to True.
+    wanted = info.field_name == "store"
+    if value is not wanted:
+        raise PydanticCustomError(
+            "unsupported_value",
+            "must be {wanted} or absent: every response runs in the background and is kept",
+            {"wanted": str(wanted).lower()},
+        )
+    return value
+
+
 class CreateResponse(_Part):
     """The whole request. `max_output_tokens` counts reasoning and answer together, as OpenAI's does."""
 
@@ -270,8 +293,8 @@ class CreateResponse(_Part):
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
     background: bool | None = None
-    store: Literal[True] | None = None
-    stream: Literal[False] | None = None
+    store: Annotated[bool, AfterValidator(_only_in_the_background)] | None = None
+    stream: Annotated[bool, AfterValidator(_only_in_the_background)] | None = None
     afterthought: Afterthought | None = None
 
 

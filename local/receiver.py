@@ -4,6 +4,8 @@
 """
 
 import argparse
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +17,8 @@ import openai
 
 from local.address import HOST, require_free
 from local.failure import LocalFailure
+from local.interrupt import Stopped, stoppable
+from local.tenants import TENANTS
 
 PORT = 9001
 MOST_BODY_BYTES = 1_000_000
@@ -127,25 +131,24 @@ def show(arrival: Arrival) -> None:
     print(f"{time.strftime('%H:%M:%S')} POST {arrival.path} {verdict}", flush=True)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description="A webhook receiver for `make serve`.")
     parser.add_argument("--port", type=int, default=PORT)
     port = parser.parse_args().port
-    # The fixed secrets of the local tenants.
-    from local.tenants import TENANTS  # noqa: PLC0415
-
-    try:
-        require_free(port, "--port")
-    except LocalFailure as failure:
-        raise SystemExit(str(failure)) from failure
-    with receiving({tenant.name: tenant.webhook_secret for tenant in TENANTS}, port, show) as receiver:
-        for tenant in TENANTS:
-            print(f"{tenant.name}: {receiver.url(tenant.name)}", flush=True)
+    with stoppable():
         try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print()
+            require_free(port, "--port")
+            with receiving({tenant.name: tenant.webhook_secret for tenant in TENANTS}, port, show) as receiver:
+                for tenant in TENANTS:
+                    print(f"{tenant.name}: {receiver.url(tenant.name)}", flush=True)
+                while True:
+                    signal.pause()
+        except LocalFailure as failure:
+            print(failure, file=sys.stderr)
+            return 1
+        except Stopped:
+            return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,6 +13,10 @@ from afterthought.services.sweep import Sweep
 _ENOUGH_MILLISECONDS = 10_000
 
 
+class JobsInTrouble(Exception):
+    """Some jobs could not be swept. They are due still: each pass tries them again."""
+
+
 @cache
 def service() -> Sweep:
     jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"))
@@ -30,6 +34,16 @@ def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
     for ended in swept.given_up:
         log.error("a job was given up", job_id=ended.id, tenant=ended.tenant)
         telemetry.count_ended(ended)
-    counts = {"woken": len(swept.woken), "announced": len(swept.announced), "given_up": len(swept.given_up)}
+    for job_id, error in swept.troubled:
+        log.warning("a job could not be swept; the next pass tries again", job_id=job_id, exc_info=error)
+    counts = {
+        "woken": len(swept.woken),
+        "announced": len(swept.announced),
+        "given_up": len(swept.given_up),
+        "troubled": len(swept.troubled),
+    }
     log.info("swept", extra=counts)
+    if swept.troubled:
+        # So that the alarm on this function's errors sees it; what could be done has been done.
+        raise JobsInTrouble(f"{len(swept.troubled)} jobs could not be swept")
     return counts

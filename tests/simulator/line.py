@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
@@ -46,13 +47,15 @@ def _transport_failed(done: bool) -> Exception:
 @dataclass
 class Line:
     """`faults` and `meanwhile` go by the number of the call: what becomes of it, and what somebody else does just
-    before it. `calls` is what was called, in order: its length is how many places there are to cut a run."""
+    before it. `calls` is what was called, in order: its length is how many places there are to cut a run. The calling
+    process ends at `killed_at`, as a function ends at its timeout."""
 
     clock: Clock
     faults: Mapping[int, Fault] = field(default_factory=dict)
-    meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
+    meanwhile: dict[int, Callable[[], object]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     process: str = "test"
+    killed_at: datetime | None = None
 
     def call(
         self,
@@ -69,6 +72,8 @@ class Line:
         self.clock.pass_by(CALL_SECONDS)
         if (other := self.meanwhile.pop(number, None)) is not None:
             other()
+        if self.killed_at is not None and self.clock() > self.killed_at:
+            raise ProcessDied(f"{self.process} ran out of time at {name}")
         fault = self.faults.get(number)
         if fault is Fault.DIES_BEFORE:
             raise ProcessDied(name)
@@ -83,6 +88,9 @@ class Line:
             raise meets_itself()
         return result
 
-    def next_call(self) -> int:
-        """The number that the next call will have."""
-        return len(self.calls)
+    def place(self, process: str, name: str, turn: int = 1) -> int:
+        """The number of the `turn`-th such call, in the run so far. Raises LookupError when there was none."""
+        numbers = [number for number, call in enumerate(self.calls) if call == Call(process, name)]
+        if len(numbers) < turn:
+            raise LookupError(f"{process} called {name} {len(numbers)} times")
+        return numbers[turn - 1]

@@ -58,3 +58,9 @@ def stream_mapping() -> Json:
     """How the table's stream calls the notifier."""
     mapping: Json = properties("NotifierFunction")["Events"]["Outcomes"]["Properties"]
     return mapping
+
+
+def timeout_seconds(function: str) -> int:
+    """When Lambda ends a call of the function (`WorkerFunction`)."""
+    own = properties(function).get("Timeout")
+    return int(own if own is not None else _template()["Globals"]["Function"]["Timeout"])

@@ -145,6 +145,11 @@ class World:
         with self._process("worker"):
             return self.advance(job_id)
 
+    def look(self, job_id: str) -> None:
+        """The same as the queue would have it done: what comes out of it is kept in `errors`."""
+        with self._border("worker"):
+            self.advance(job_id)
+
     def job(self, job_id: str) -> Job:
         """The job as it stands in the table; not a call on the line."""
         return self.jobs.items[job_id]
@@ -254,11 +259,13 @@ class World:
 
     @contextmanager
     def _process(self, name: str) -> Iterator[None]:
-        before, self.line.process = self.line.process, name
+        before = self.line.process, self.line.killed_at
+        timeout = stack.timeout_seconds(f"{name.capitalize()}Function")
+        self.line.process, self.line.killed_at = name, self.clock() + timedelta(seconds=timeout)
         try:
             yield
         finally:
-            self.line.process = before
+            self.line.process, self.line.killed_at = before
 
     @contextmanager
     def _border(self, name: str) -> Iterator[None]:

@@ -13,11 +13,12 @@ from afterthought.services.ports import JobQueue, Jobs
 @dataclass(frozen=True)
 class Swept:
     """The overdue jobs by what came of them: sent to the worker again, announced again, or given up after too many
-    sweeps without a step."""
+    sweeps without a step. `troubled` are those that could not be swept, with the error: the next pass tries again."""
 
     woken: list[Job] = field(default_factory=list)
     announced: list[Job] = field(default_factory=list)
     given_up: list[Job] = field(default_factory=list)
+    troubled: list[tuple[str, Exception]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,11 @@ class Sweep:
         for job_id in self.jobs.overdue(self.clock()):
             if not enough_time():
                 break
-            self._sweep(job_id, swept)
+            try:
+                self._sweep(job_id, swept)
+            except Exception as error:  # noqa: BLE001 the border of a record, where unknown means "try again"
+                # One job that cannot be read or announced must not keep all that are due after it from being seen.
+                swept.troubled.append((job_id, error))
         return swept
 
     def _sweep(self, job_id: str, swept: Swept) -> None:

@@ -1,0 +1,139 @@
+"""The service's laws, told of a world that has come to rest. Each yields what breaks it, in words."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+from afterthought.catalogue import default_catalogue
+from afterthought.domain.job import Job
+from afterthought.domain.pricing import Usage
+from tests.simulator.provider import Run, usage_of
+from tests.simulator.receiver import Received
+from tests.simulator.world import World
+
+AFTER_DEADLINE = timedelta(hours=2)
+"""A job may outlive its deadline by the faults that happen just then: a lease, a queue's patience, some sweeps."""
+
+_STANDS_STILL = {"due_at", "sweeps", "version"}
+
+
+def broken(world: World) -> list[str]:
+    """Everything that breaks a law; empty when all hold."""
+    return [f"{job_id}: {what}" for job_id in world.accepted for what in _lost(world, job_id)] + [
+        f"{job.id}: {what}"
+        for job in world.jobs.items.values()
+        for law in (_ended, _announced, _paid_once, _exact, _never_unwritten, _told)
+        for what in law(world, job)
+    ]
+
+
+def _lost(world: World, job_id: str) -> Iterator[str]:
+    if job_id not in world.jobs.items:
+        yield "accepted and lost"
+
+
+def _ended(world: World, job: Job) -> Iterator[str]:
+    if not job.terminal or job.finished_at is None:
+        yield f"never ended, it is {job.status}"
+    elif job.finished_at > job.deadline_at + AFTER_DEADLINE:
+        yield f"ended {job.finished_at - job.deadline_at} after its deadline"
+
+
+def _announced(world: World, job: Job) -> Iterator[str]:
+    events = [event for event in world.topic.published if event.job_id == job.id]
+    if job.due_at is not None:
+        yield "is due though nothing will happen"
+    if not events:
+        yield "never announced"
+    if len({event.payload() for event in events}) > 1:
+        yield "announced as different events"
+    if any(event.status != job.status for event in events):
+        yield "announced as what it is not"
+
+
+def _paid_once(world: World, job: Job) -> Iterator[str]:
+    runs = world.provider.generations(job.id)
+    if len(runs) > 1:
+        yield f"{len(runs)} generations"
+    for run in runs:
+        entries = {e.number: e.state for version in world.jobs.history[job.id] for e in version.attempts if _is(e, run)}
+        if not run.ledgered:
+            yield "a generation began that the ledger did not know"
+        if len(entries) != 1:
+            yield f"a generation belongs to {len(entries)} ledger entries"
+        if "refused" in entries.values():
+            yield "a generation belongs to an entry that says nothing ran"
+
+
+def _is(entry: object, run: Run) -> bool:
+    return getattr(entry, "token", None) == run.token
+
+
+def _exact(world: World, job: Job) -> Iterator[str]:
+    entry = job.attempt
+    if entry is None or entry.state != "settled":
+        if job.status in ("completed", "incomplete"):
+            yield "an answer without a settled attempt"
+        return
+    run = world.provider.runs.get(entry.response_id or "")
+    if run is None or run.token != entry.token or run.job_id != job.id:
+        yield "settled by what is not its own generation"
+    elif entry.usage is not None:
+        if entry.usage != usage_of(run):
+            yield "another generation's usage"
+        if entry.cost_usd != dollars(job, entry.usage):
+            yield f"it cost {dollars(job, entry.usage)} and {entry.cost_usd} is booked"
+
+
+def dollars(job: Job, usage: Usage) -> Decimal:
+    """The cost, worked out again from the catalogue's plainest row."""
+    model = default_catalogue().find(job.model)
+    assert model is not None
+    (row,) = model.rows("standard", job.created_at.date())
+    read, write = row.cached_input or row.input, row.cache_write or row.input
+    plain = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
+    return (
+        plain * row.input
+        + usage.cached_input_tokens * read
+        + usage.cache_write_tokens * write
+        + usage.output_tokens * row.output
+    ) / 1_000_000
+
+
+def _never_unwritten(world: World, job: Job) -> Iterator[str]:
+    history = world.jobs.history[job.id]
+    if [version.version for version in history] != list(range(1, len(history) + 1)):
+        yield "versions were skipped or written twice"
+    ends = [version.model_dump(exclude=_STANDS_STILL) for version in history if version.terminal]
+    if any(end != ends[0] for end in ends):
+        yield "an end was changed"
+    if any(version.due_at is None for version in history if not version.terminal):
+        yield "was forgotten before its end"
+
+
+def _told(world: World, job: Job) -> Iterator[str]:
+    arrived = [each for each in world.receiver.received if json.loads(each.body)["data"]["id"] == job.id]
+    if not job.webhook:
+        if arrived:
+            yield "a webhook that nobody asked for"
+        return
+    given_up = any(job.id in message.body for message in world.webhook_messages.dead)
+    if not given_up and not any(each.status < 300 for each in arrived):
+        yield "its webhook was never accepted, and nobody gave it up"
+    if len({(each.body, each.headers["webhook-id"]) for each in arrived}) > 1:
+        yield "its webhook came as different messages"
+    if not all(verifies(each, world.secrets[job.tenant]) for each in arrived):
+        yield "a webhook with a wrong signature"
+
+
+def verifies(received: Received, secret: str) -> bool:
+    """Whether a receiver with that secret would take the webhook: the standard's own steps, not the service's code."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    sent = received.headers
+    signed = f"{sent['webhook-id']}.{sent['webhook-timestamp']}.".encode() + received.body
+    wanted = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    return wanted in sent["webhook-signature"].split(" ")

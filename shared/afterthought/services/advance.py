@@ -5,6 +5,7 @@ job's next message, so duplicates die out instead of breeding.
 """
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -95,8 +96,18 @@ class Advance:
         if request is None:
             return self._save(job.failed("internal_error", "The request is no longer stored.", now=now))
         # The ledger entry comes before the call: whoever wins this write makes the call, and nobody else does.
-        begun = self._save(job.begin(token=self.new_token(), provider=provider.name, now=now))
+        begun = self._begin(job.begin(token=self.new_token(), provider=provider.name, now=now))
         return self._save(self._call(begun, provider, _provider_request(begun, request)))
+
+    def _begin(self, begun: Job) -> Job:
+        try:
+            return self._save(begun)
+        except JobChanged:
+            # A transport repeats a write whose answer was lost, and the repeat loses to the write itself. The random
+            # token tells: if ours stands in the table, nobody else will make this call.
+            if self.jobs.get(begun.id) != begun:
+                raise
+            return begun
 
     def _call(self, job: Job, provider: Provider, request: dict[str, Any]) -> Job:
         try:
@@ -156,7 +167,7 @@ class Advance:
     def _wake_later(self, job: Job) -> None:
         if job.terminal:
             return
-        delay = max(0, round((job.wake_at - self.clock()).total_seconds()))
+        delay = max(0, math.ceil((job.wake_at - self.clock()).total_seconds()))
         try:
             self.queue.send(job.id, tenant=job.tenant, delay_seconds=delay)
         except QueueUnavailable:

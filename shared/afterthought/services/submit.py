@@ -63,6 +63,9 @@ class Submit:
             known = self.jobs.get(job_id)
             if known is None:
                 raise
+            if known == new:
+                # A write whose answer was lost, repeated by its transport: it was ours, and has no message yet.
+                return Submitted(new, canonical, repeated=False, enqueued=self._enqueue(new))
             return _repeat(known, canonical)
         return Submitted(new, canonical, repeated=False, enqueued=self._enqueue(new))
 

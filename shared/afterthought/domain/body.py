@@ -147,8 +147,13 @@ def _explain(error: ValidationError) -> InvalidRequest:
             allowed = ", ".join(TOOL_TYPES) if loc[0] == "tools" else first.get("ctx", {}).get("expected_tags", "")
             listed = f"; supported types: {allowed}" if allowed else ""
             return InvalidRequest(f"'{param}' is {_named(given)}{listed}.", param=param, code="invalid_value")
-        case "unsupported_value":
-            return InvalidRequest(f"{param} {first['msg']}.", param=param, code=kind)
+        case "literal_error" if param in ("store", "stream"):
+            return InvalidRequest(
+                f"'{param}' must be {'true' if param == 'store' else 'false'} or absent: every response runs in the "
+                "background.",
+                param=param,
+                code="unsupported_value",
+            )
     if param.partition(".")[0] == "tool_choice":
         return InvalidRequest(
             'tool_choice must be "none", "auto", "required" or {"type": "function" or "custom", "name": …}.',

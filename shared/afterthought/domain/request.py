@@ -6,17 +6,7 @@ What is not listed is refused by name. Whether a model can serve the request is 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    FailFast,
-    Field,
-    StringConstraints,
-    Tag,
-    ValidationInfo,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, FailFast, Field, StringConstraints, Tag
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
@@ -257,15 +247,10 @@ Metadata = Annotated[
 ]
 
 
-def _only_in_the_background(value: bool, info: ValidationInfo) -> bool:
-    # A Literal would do, were 1 not equal to True.
-    wanted = info.field_name == "store"
-    if value is not wanted:
-        raise PydanticCustomError(
-            "unsupported_value",
-            "must be {wanted} or absent: every response runs in the background and is kept",
-            {"wanted": str(wanted).lower()},
-        )
+def _boolean(value: Any) -> Any:
+    if value is not None and not isinstance(value, bool):
+        # To a Literal 1 is True.
+        raise PydanticCustomError("literal_error", "must be a boolean")
     return value
 
 
@@ -293,8 +278,8 @@ class CreateResponse(_Part):
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
     background: bool | None = None
-    store: Annotated[bool, AfterValidator(_only_in_the_background)] | None = None
-    stream: Annotated[bool, AfterValidator(_only_in_the_background)] | None = None
+    store: Annotated[Literal[True] | None, BeforeValidator(_boolean)] = None
+    stream: Annotated[Literal[False] | None, BeforeValidator(_boolean)] = None
     afterthought: Afterthought | None = None
 
 

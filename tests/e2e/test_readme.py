@@ -20,7 +20,7 @@ BLOCKS = re.findall(r"<!-- run by tests/e2e/test_readme.py -->\n```python\n(.*?)
 def test_the_code_it_shows_runs_as_it_stands(whole: Whole, capsys: pytest.CaptureFixture[str]) -> None:
     submit, retrieve = (
         block.replace("http://127.0.0.1:8000/v1", whole.service.base_url).replace(
-            f"http://127.0.0.1:{PORT}/hook", whole.receiver.url(ACME.name)
+            f"http://127.0.0.1:{PORT}/{ACME.name}", whole.receiver.url(ACME.name)
         )
         for block in BLOCKS
     )

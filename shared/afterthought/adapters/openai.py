@@ -107,9 +107,8 @@ def _raise_refusal(error: openai.APIStatusError) -> NoReturn:
 
 
 def _code(error: openai.APIStatusError) -> str | None:
-    """The provider's `error.code`. Gateways put numbers there too, and the SDK hands on whatever it finds."""
-    code: object = error.code
-    return code[:_MOST_CODE_CHARACTERS] if isinstance(code, str) and code else None
+    """The provider's `error.code`, which the SDK has made a string of, whatever a gateway put there."""
+    return _clip(error.code or None, _MOST_CODE_CHARACTERS)
 
 
 def _message(error: openai.APIStatusError) -> str:

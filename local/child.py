@@ -61,6 +61,9 @@ class Child:
         self._stop()
 
     def _start(self) -> None:
+        if self._healthy():
+            # It would be taken for ours, and two services would share one state.
+            raise LocalFailure(f"Something else answers at {self._health_url}. Try again.")
         with self.log.open("wb") as log:
             self._leash = subprocess.Popen(
                 [sys.executable, str(LEASH), str(self.home), *self._command],

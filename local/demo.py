@@ -17,9 +17,10 @@ from local.announcements import Announcements
 from local.failure import LocalFailure
 from local.follow import Followed, follow, submit
 from local.interrupt import Stopped, stoppable
+from local.ministack import LOGS
 from local.report import report
 from local.screen import Line, Screen
-from local.serve import number
+from local.serve import number, shown
 from local.tenants import ACME
 
 ARRIVAL_SECONDS = 60.0
@@ -34,6 +35,8 @@ def main() -> int:
             return 1
         except openai.APIStatusError as refused:
             print(f"Refused ({refused.status_code}): {refused.message}", file=sys.stderr)
+            if refused.status_code >= 500:
+                print(f"The functions' log is {shown(LOGS / 'demo-ministack.log')}.", file=sys.stderr)
             return 1
         except Stopped:
             print("\nStopped; nothing is left running.", flush=True)

@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def show(lines: list[str]) -> None:
-    print("\n".join(lines), end="\n\n", flush=True)
+    print("\n".join(line.rstrip() for line in lines), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ def requests(jobs: Jobs) -> list[str]:
     }
     lines = [
         "AWS REQUESTS PER JOB",
-        "Counted as they leave botocore, from the POST to the delivered webhook. A small job's content stays in the table,",
-        "a large one's question is in S3. A look more: each further time that the worker finds the model still thinking.",
+        "Counted as they leave botocore, from the POST to the delivered webhook. A small job's content stays in the",
+        "table, a large one's question is in S3. A look more: each further time that the model is still thinking.",
         "",
         f"{'':<48}" + "".join(f"{name:>15}" for name in columns),
     ]

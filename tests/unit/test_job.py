@@ -29,7 +29,7 @@ ENDED = SUBMITTED.failed("internal_error", "…", now=START)
 def settled(job: Job, **more: Any) -> Job:
     usage = Usage(input_tokens=10, output_tokens=5)
     outcome = {"served_model": "o3", "usage": usage, "price_id": "row", "cost_usd": Decimal("0.5")}
-    return job.settled("completed", now=LATER, **{**outcome, **more})
+    return job.settled("completed", **{"now": LATER, **outcome, **more})
 
 
 STEPS: dict[str, Callable[[Job], Job]] = {
@@ -243,7 +243,8 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self._open() is not None)
     @rule(usage=st.booleans())
     def settles(self, usage: bool) -> None:
-        self._takes(settled(self.job) if usage else settled(self.job, usage=None, price_id=None, cost_usd=None))
+        nothing = {} if usage else {"usage": None, "price_id": None, "cost_usd": None}
+        self._takes(settled(self.job, now=self.now, **nothing))
 
     @precondition(lambda self: not self.job.terminal)
     @rule()

@@ -1,5 +1,7 @@
 """The intervals: growing, bounded, and within what SQS takes."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from afterthought.domain.model import Effort
 from tests.simulator import stack
 from tests.simulator.queues import MOST_DELAY_SECONDS
 
-EFFORTS: tuple[str, ...] = Effort.__args__  # type: ignore[attr-defined]
+EFFORTS: tuple[str, ...] = get_args(Effort)
 efforts = st.none() | st.sampled_from(EFFORTS) | st.text(max_size=10)
 many = st.integers(min_value=0, max_value=10**9)
 

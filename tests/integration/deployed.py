@@ -169,8 +169,8 @@ class Deployed:
                 patch.setenv(variable, value)
             telemetry.logger.cache_clear()
             for handler in telemetry.logger().handlers:
-                # The stream of an earlier test's capture is closed by now.
-                handler.setStream(sys.stdout)  # type: ignore[attr-defined]
+                # Not by setStream, which would flush the stream of an earlier test that is closed by now.
+                handler.stream = sys.stdout  # type: ignore[attr-defined]
             yield self._modules[name]
 
     def invoke(self, name: str, event: Json, context: Context | None = None) -> Any:

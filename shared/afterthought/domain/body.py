@@ -43,9 +43,13 @@ def read(body: bytes) -> CreateResponse:
 
 
 def canonical(request: CreateResponse) -> bytes:
-    """The request in one form, whatever the order and white space it came in: what is hashed and stored."""
+    """The request in one form, whatever the order of its parameters and its white space: what is hashed and stored.
+
+    Inside a schema the caller's order stays, since models answer in it: a schema that asks for the steps before the
+    result is another request than one that asks for them after.
+    """
     data = request.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def body_hash(canonical_body: bytes) -> str:

@@ -1,0 +1,121 @@
+"""The notifier on the table's stream: the step into an end is announced, once and only that."""
+
+import json
+from typing import Any
+
+import pytest
+
+from afterthought.adapters import aws
+from local.standin import StandIn
+from tests.integration.deployed import Deployed, HttpAnswer, sample
+from tests.simulator.pattern import passes_stream_filter
+
+Json = dict[str, Any]
+
+KEY = "local-key-acme"
+
+
+@pytest.fixture
+def ended(service: Deployed, standin: StandIn) -> Deployed:
+    """The sample job at its end, not yet announced."""
+    service.make_tenant("acme", api_key=KEY)
+    assert HttpAnswer(service.invoke("Api", sample("api"))).status == 200
+    for _ in range(2):
+        service.invoke("Worker", sample("worker"))
+        service.clock.pass_seconds(5)
+    return service
+
+
+def state(service: Deployed) -> Json:
+    [found] = [item for item in service.items() if item["sk"] == {"S": "STATE"}]
+    return found
+
+
+def test_the_sample_record_is_what_the_mapping_lets_through() -> None:
+    [record] = sample("notifier")["Records"]
+    assert passes_stream_filter(record)
+
+
+def test_the_sample_record_has_the_attributes_of_a_real_one(ended: Deployed) -> None:
+    [real] = filter(passes_stream_filter, ended.stream_records())
+    [record] = sample("notifier")["Records"]
+    for image in ("OldImage", "NewImage"):
+        assert set(record["dynamodb"][image]) == set(real["dynamodb"][image])
+        attempts = (each["dynamodb"][image]["attempts"]["L"][0]["M"] for each in (record, real))
+        assert len({frozenset(attempt) for attempt in attempts}) == 1
+
+
+def test_of_all_a_job_writes_one_record_passes(ended: Deployed) -> None:
+    passing = [record for record in ended.stream_records() if passes_stream_filter(record)]
+    assert len(passing) == 1
+    assert ended.invoke("Notifier", {"Records": passing}) == {"batchItemFailures": []}
+    # Nor does the note that it was announced.
+    assert len([record for record in ended.stream_records() if passes_stream_filter(record)]) == 1
+
+
+def test_the_sample_record_is_announced_with_what_subscribers_filter_by(ended: Deployed) -> None:
+    assert ended.invoke("Notifier", sample("notifier")) == {"batchItemFailures": []}
+    [message] = ended.receive("WebhookQueue")
+    attributes = {name: held["stringValue"] for name, held in message["messageAttributes"].items()}
+    assert attributes == {
+        "tenant": "acme",
+        "status": "completed",
+        "model": "o3",
+        "type": "response.completed",
+        "webhook": "true",
+    }
+    event = json.loads(message["body"])
+    assert set(event) == {"id", "object", "created_at", "type", "data"}
+    assert event["data"] == {"id": json.loads(sample("worker")["Records"][0]["body"])["job_id"]}
+    assert "due_at" not in state(ended)
+    assert "due_shard" not in state(ended)
+
+
+def test_the_sample_message_of_the_webhooks_is_what_the_topic_sends(ended: Deployed) -> None:
+    ended.invoke("Notifier", sample("notifier"))
+    [real] = ended.receive("WebhookQueue")
+    [message] = sample("webhooks")["Records"]
+    written, sent = json.loads(message["body"]), json.loads(real["body"])
+    assert {**written, "created_at": 0} == {**sent, "created_at": 0}
+    assert set(message["messageAttributes"]) == set(real["messageAttributes"])
+
+
+def test_a_record_seen_twice_is_announced_once(ended: Deployed) -> None:
+    [record] = sample("notifier")["Records"]
+    ended.invoke("Notifier", {"Records": [record, record]})
+    ended.invoke("Notifier", {"Records": [record]})
+    assert len(ended.receive("WebhookQueue")) == 1
+
+
+def test_a_job_without_a_webhook_is_announced_but_not_to_the_webhook_queue(service: Deployed, standin: StandIn) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    inbox = aws.sqs().create_queue(QueueName="Inbox")["QueueUrl"]
+    arn = aws.sqs().get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    aws.sns().subscribe(TopicArn=service.refs["CompletionTopic"], Protocol="sqs", Endpoint=arn)
+    service.refs["Inbox"], service.arns["Inbox"] = inbox, arn
+    job_id = service.call("POST", "/v1/responses", {"model": "gpt-4o", "input": "Hello"}, key=KEY).body["id"]
+    [record] = sample("worker")["Records"]
+    for _ in range(2):
+        service.invoke("Worker", {"Records": [{**record, "body": json.dumps({"job_id": job_id})}]})
+        service.clock.pass_seconds(5)
+    service.invoke("Notifier", {"Records": service.stream_records()})
+    assert service.receive("WebhookQueue") == []
+    [message] = service.receive("Inbox")
+    assert json.loads(json.loads(message["body"])["Message"])["data"] == {"id": job_id}
+
+
+def test_a_job_that_has_not_ended_or_is_gone_is_not_announced(service: Deployed) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    assert service.invoke("Notifier", sample("notifier")) == {"batchItemFailures": []}
+    service.invoke("Api", sample("api"))
+    assert service.invoke("Notifier", sample("notifier")) == {"batchItemFailures": []}
+    assert service.receive("WebhookQueue") == []
+    assert "due_at" in state(service)
+
+
+def test_a_topic_that_is_down_gives_the_record_back_and_leaves_the_job_due(ended: Deployed) -> None:
+    aws.sns().delete_topic(TopicArn=ended.refs["CompletionTopic"])
+    [record] = sample("notifier")["Records"]
+    answer = ended.invoke("Notifier", {"Records": [record]})
+    assert answer == {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
+    assert "due_at" in state(ended)

@@ -1,6 +1,9 @@
 """The schemas of what the API answers: OpenAI's Response and Model, and what is ours under `afterthought`."""
 
+from collections.abc import Mapping
 from typing import get_args
+
+from pydantic import BaseModel
 
 from afterthought.domain.job import AttemptState, Status
 from afterthought.domain.pricing import Cost, Price
@@ -41,7 +44,7 @@ _PRICE = {
 
 def answer_schemas() -> dict[str, Schema]:
     """Schemas by name. They may use the request's."""
-    price = components(Price, "serialization", {"Price": _PRICE})["Price"]
+    price = _open(Price, _PRICE)
     price["properties"].pop("model")
     price["required"].remove("model")
     price["description"] = "One row of the price list, in force today."
@@ -49,7 +52,7 @@ def answer_schemas() -> dict[str, Schema]:
         "Response": _response(),
         "Usage": _usage(),
         "AfterthoughtResult": _ours(),
-        **components(Cost, "serialization", {"Cost": _COST}),
+        "Cost": _open(Cost, _COST),
         "Attempt": _attempt(),
         "Timeline": _timeline(),
         "Model": _model(),
@@ -60,6 +63,12 @@ def answer_schemas() -> dict[str, Schema]:
         "Error": _error(),
         "Health": record("The service runs.", status=fixed("ok")),
     }
+
+
+def _open(model: type[BaseModel], words: Mapping[str, str]) -> Schema:
+    """What a model of ours looks like in an answer: as `record`, it may have more one day."""
+    schema = components(model, "serialization", {model.__name__: words})[model.__name__]
+    return {key: held for key, held in schema.items() if key != "additionalProperties"}
 
 
 def _response() -> Schema:

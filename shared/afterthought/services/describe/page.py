@@ -186,7 +186,7 @@ def _row(name: str, what: str, required: bool, description: str, place: str = ""
 
 
 def _table(rows: Iterable[str]) -> str:
-    return f'<div class="scroll"><table>{"".join(rows)}</table></div>'
+    return f'<div class="scroll"><table class="fields">{"".join(rows)}</table></div>'
 
 
 def _code(text: str) -> str:

@@ -36,10 +36,12 @@ class Field:
 def fields(schema: Mapping[str, Any], schemas: Schemas, marks: Marks) -> Iterator[Field]:
     """The fields of an object. Those of an object that has no name of its own follow it, as `field.inner`."""
     required = schema.get("required", [])
+    # What is sent to us is closed, what we answer is open. Of an answer's fields it is no news that they are there.
+    asked = schema.get("additionalProperties") is False
     for name, held in schema.get("properties", {}).items():
         # Of what may be left out, null is no news.
         shown = held if name in required else _without_null(held)
-        yield Field(name, form(shown, schemas, marks), name in required, held.get("description", ""))
+        yield Field(name, form(shown, schemas, marks), asked and name in required, held.get("description", ""))
         for inner in _nameless(held):
             for field in fields(inner, schemas, marks):
                 yield Field(f"{name}.{field.name}", field.form, field.required, field.description)

@@ -61,6 +61,8 @@ build: .venv-sam/.made ## What Lambda will run, into .aws-sam (needs a python3.1
 	@python3.13 -c "" 2>/dev/null || { echo "sam build needs a python3.13 on PATH: it is the Lambda runtime." >&2; exit 1; }
 	.venv-sam/bin/sam validate --lint
 	.venv-sam/bin/sam build
+	@# Lambda cannot write where the layer is mounted: without bytecode each cold start would compile every file again.
+	python3.13 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/AfterthoughtLayer
 
 deploy: build ## Put the build into your AWS account (STAGE=dev|prod)
 	.venv-sam/bin/sam deploy --config-env $(STAGE)

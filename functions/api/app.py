@@ -130,6 +130,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "headers": {
                 "content-type": "application/json",
                 "x-request-id": event.get("requestContext", {}).get("requestId") or "",
+                "x-should-retry": "true",
             },
             "body": json.dumps({"error": {**failed, "code": "internal_error"}}),
         }

@@ -76,6 +76,7 @@ class Tenants:
 
     def revoke(self, name: str, hint: str) -> ApiKey:
         """Ends the live key of a tenant that begins with `hint`, from the next request on. Raises TenantProblem."""
+        self._known(name)
         found = [
             k for k in self.records.api_keys() if k.tenant == name and k.hint.startswith(hint) and not k.revoked_at
         ]

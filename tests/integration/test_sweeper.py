@@ -1,0 +1,120 @@
+"""The sweeper by its sample event: whatever should have happened and did not is looked at again."""
+
+import json
+from typing import Any
+
+import pytest
+
+from afterthought.adapters import aws
+from local.standin import StandIn
+from tests.integration.deployed import Context, Deployed, HttpAnswer, sample
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def job(service: Deployed) -> Json:
+    """The sample job, just taken, its message lost."""
+    service.make_tenant("acme", api_key="local-key-acme")
+    created = HttpAnswer(service.invoke("Api", sample("api"))).body
+    aws.sqs().purge_queue(QueueUrl=service.refs["JobQueue"])
+    return created
+
+
+def sweep(service: Deployed, context: Context | None = None) -> Json:
+    counts: Json = service.invoke("Sweeper", sample("sweeper"), context)
+    return {name: count for name, count in counts.items() if count}
+
+
+def test_nothing_is_due_where_nothing_is(service: Deployed) -> None:
+    assert sweep(service) == {}
+
+
+def test_a_job_that_is_not_due_yet_is_left_alone(service: Deployed, job: Json) -> None:
+    service.clock.pass_seconds(50)
+    assert sweep(service) == {}
+    assert service.waiting("JobQueue") == 0
+
+
+def test_a_job_whose_message_was_lost_gets_another_and_runs(service: Deployed, job: Json, standin: StandIn) -> None:
+    service.clock.pass_seconds(61)
+    assert sweep(service) == {"woken": 1}
+    [message] = service.receive("JobQueue")
+    assert json.loads(message["body"]) == {"job_id": job["id"]}
+    assert service.invoke("Worker", {"Records": [message]}) == {"batchItemFailures": []}
+    assert len(standin.generations) == 1
+
+
+def test_a_job_is_not_woken_again_in_the_same_minute(service: Deployed, job: Json) -> None:
+    service.clock.pass_seconds(61)
+    assert sweep(service) == {"woken": 1}
+    assert sweep(service) == {}
+    assert service.waiting("JobQueue") == 1
+
+
+def test_an_end_that_the_stream_lost_is_announced(service: Deployed, job: Json, standin: StandIn) -> None:
+    for _ in range(2):
+        service.invoke("Worker", sample("worker"))
+        service.clock.pass_seconds(5)
+    service.clock.pass_seconds(61)
+    assert sweep(service) == {"announced": 1}
+    [message] = service.receive("WebhookQueue")
+    assert json.loads(message["body"])["data"] == {"id": job["id"]}
+    service.clock.pass_seconds(3600)
+    assert sweep(service) == {}
+
+
+def test_a_worker_lost_in_mid_call_ends_the_job_as_unknown_and_pays_once(
+    service: Deployed, job: Json, standin: StandIn
+) -> None:
+    """The call was made; its answer was never written."""
+    with pytest.MonkeyPatch.context() as patch, service.running("Worker") as module:
+        advance = module.service()
+        create = type(advance.generations).create
+
+        def create_and_die(*arguments: Any) -> None:
+            create(*arguments)
+            raise SystemExit
+
+        patch.setattr(type(advance.generations), "create", create_and_die)
+        with pytest.raises(SystemExit):
+            module.handler(sample("worker"), Context())
+    assert standin.requests["create"] == 1
+    for _ in range(5):
+        service.clock.pass_seconds(61)
+        sweep(service)
+        for message in service.receive("JobQueue"):
+            service.invoke("Worker", {"Records": [message]})
+    shown = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
+    assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
+    assert standin.requests["create"] == 1
+
+
+def test_too_little_time_left_leaves_the_rest_for_the_next_minute(service: Deployed, job: Json) -> None:
+    service.clock.pass_seconds(61)
+    assert sweep(service, Context(remaining_milliseconds=5_000)) == {}
+    assert sweep(service) == {"woken": 1}
+
+
+def test_one_job_that_cannot_be_read_does_not_keep_the_others(service: Deployed, job: Json) -> None:
+    [state] = [item for item in service.items() if item["sk"] == {"S": "STATE"}]
+    broken = {**state, "pk": {"S": "JOB#resp_broken"}, "status": {"S": "no such status"}}
+    for shard in range(8):
+        item = {**broken, "pk": {"S": f"JOB#resp_broken{shard}"}, "due_shard": {"S": str(shard)}, "due_at": {"N": "1"}}
+        aws.dynamodb().put_item(TableName="JobTable", Item=item)
+    service.clock.pass_seconds(61)
+    with pytest.raises(Exception, match="8 jobs could not be swept"):
+        sweep(service)
+    [message] = service.receive("JobQueue")
+    assert json.loads(message["body"]) == {"job_id": job["id"]}
+
+
+def test_a_job_that_never_moves_is_given_up_after_twenty_sweeps(service: Deployed, job: Json) -> None:
+    counts: list[Json] = []
+    for _ in range(20):
+        service.clock.pass_seconds(3601)
+        counts.append(sweep(service))
+    assert counts.count({"woken": 1}) == 19
+    assert counts[-1] == {"given_up": 1}
+    shown = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
+    assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "internal_error")

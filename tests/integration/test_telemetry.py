@@ -1,0 +1,251 @@
+"""What the functions print: lines that tell a job's whole way, its counts and its money, and nothing that was said."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from afterthought.adapters import aws
+from local.standin import StandIn
+from tests.integration.conftest import deploy
+from tests.integration.deployed import PROVIDER_KEY, Context, Deployed, sample
+
+Json = dict[str, Any]
+
+KEY = "at_canary-key-93a1"
+CANARY = "canary4242"
+URL = f"https://hooks.example.com/h?token={CANARY}-url"
+# The stand-in answers in it, so that the answer speaks of it too.
+SCHEMA = {"type": "object", "properties": {f"{CANARY}_answer": {"type": "string"}}, "required": [f"{CANARY}_answer"]}
+QUESTION: Json = {
+    "model": "o3",
+    "input": [{"role": "user", "content": f"What is {CANARY}? Say {CANARY}."}],
+    "instructions": f"{CANARY}-instructions",
+    "metadata": {f"{CANARY}-name": f"{CANARY}-value"},
+    "user": f"{CANARY}-user",
+    "tools": [{"type": "function", "name": f"{CANARY}-tool", "description": f"{CANARY}-description"}],
+    "text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}},
+    "afterthought": {"webhook_url": URL},
+}
+
+
+@pytest.fixture
+def service() -> Iterator[Deployed]:
+    yield from deploy()
+
+
+class Printed:
+    """All that was written while it was watched: by the functions, and by any library at any level."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str], logs: pytest.LogCaptureFixture) -> None:
+        self._capture, self._logs = capture, logs
+        self.text = ""
+
+    def read(self) -> list[Json]:
+        """The lines since the last time, each of which must be JSON."""
+        out, err = self._capture.readouterr()
+        self.text += out + err + "\n".join(record.getMessage() for record in self._logs.records)
+        assert err == ""
+        return [json.loads(line) for line in out.splitlines()]
+
+    def metrics(self, lines: list[Json]) -> list[Json]:
+        return [line for line in lines if "_aws" in line]
+
+    def logs(self, lines: list[Json]) -> list[Json]:
+        return [line for line in lines if "_aws" not in line]
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Printed:
+    # As Lambda does for a function whose level is DEBUG.
+    caplog.set_level(logging.DEBUG)
+    return Printed(capsys, caplog)
+
+
+def submit(service: Deployed, **changes: Any) -> str:
+    answer = service.call("POST", "/v1/responses", {**QUESTION, **changes}, key=KEY)
+    assert answer.status == 200, answer.event
+    response_id: str = answer.body["id"]
+    return response_id
+
+
+def work(service: Deployed, job_id: str) -> None:
+    [record] = sample("worker")["Records"]
+    service.invoke("Worker", {"Records": [{**record, "body": json.dumps({"job_id": job_id})}]})
+    service.clock.pass_seconds(30)
+
+
+def test_every_line_of_a_job_says_whose_and_which_it_is(service: Deployed, standin: StandIn, printed: Printed) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    printed.read()
+    job_id = submit(service)
+    lines = printed.logs(printed.read())
+    work(service, job_id)
+    work(service, job_id)
+    service.invoke("Notifier", {"Records": service.stream_records()[-1:]})
+    [message] = service.receive("WebhookQueue")
+    service.invoke("Webhooks", {"Records": [message]})
+    lines += printed.logs(printed.read())
+    told = [line for line in lines if "exception" not in line]
+    assert [line["service"] for line in told] == ["api", "worker", "worker", "notifier", "webhooks"]
+    for line in told:
+        assert (line["job_id"], line["tenant"]) == (job_id, "acme")
+        assert line["function_request_id"] == Context.aws_request_id
+        assert line["level"] == "INFO"
+    assert told[0]["request_id"] == sample("api")["requestContext"]["requestId"]
+
+
+def test_nothing_of_one_invocation_is_left_on_the_lines_of_the_next(
+    service: Deployed, standin: StandIn, printed: Printed
+) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    submit(service)
+    printed.read()
+    assert service.call("GET", "/v1/models", headers={"authorization": "Bearer nobody's"}).status == 401
+    [line] = printed.logs(printed.read())
+    assert "tenant" not in line
+    assert "job_id" not in line
+
+
+def test_a_whole_job_prints_nothing_that_was_said_and_no_key(
+    service: Deployed, standin: StandIn, printed: Printed
+) -> None:
+    secret = service.make_tenant("acme", api_key=KEY).webhook_secret
+    assert secret is not None
+    job_id = submit(service)
+    work(service, job_id)
+    work(service, job_id)
+    shown = service.call("GET", f"/v1/responses/{job_id}", key=KEY).event["body"]
+    assert CANARY in json.dumps(json.loads(shown)["output"])
+    service.invoke("Notifier", {"Records": service.stream_records()[-1:]})
+    for message in service.receive("WebhookQueue"):
+        service.invoke("Webhooks", {"Records": [message]})
+    service.clock.pass_seconds(7200)
+    service.invoke("Sweeper", sample("sweeper"))
+    printed.read()
+    for told in (CANARY, KEY, PROVIDER_KEY, secret, secret.removeprefix("whsec_"), "hooks.example.com"):
+        assert told not in printed.text
+
+
+REFUSED: list[Any] = [
+    {f"What is {CANARY}?": 1},
+    {"model": f"{CANARY}-model", "input": "x"},
+    {**QUESTION, "temperature": f"{CANARY}"},
+    {**QUESTION, "input": [{"role": f"{CANARY}", "content": "x"}]},
+    {**QUESTION, "input": [{"type": f"{CANARY}"}]},
+    {**QUESTION, "tools": [{"type": f"{CANARY}"}]},
+    {**QUESTION, "metadata": {f"{CANARY}": 1}},
+    {**QUESTION, "afterthought": {"webhook_url": f"http://{CANARY}.example.com/"}},
+    {**QUESTION, "instructions": f"{CANARY}\0"},
+    f'{{"input": "{CANARY}',
+    f'["{CANARY}"]',
+    CANARY,
+]
+
+
+@pytest.mark.parametrize("body", REFUSED, ids=lambda body: json.dumps(body)[:40])
+def test_a_refusal_prints_nothing_of_the_request(service: Deployed, printed: Printed, body: Any) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    answer = service.call("POST", "/v1/responses", body, key=KEY, headers={"idempotency-key": "two words"})
+    assert answer.status == 400
+    [line] = printed.logs(printed.read())
+    assert line["message"] == "refused"
+    assert (line["status"], line["code"]) == (400, answer.error["code"])
+    assert CANARY not in printed.text
+    assert KEY not in printed.text
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"do": "unauthorized", "message": f"Incorrect API key provided: {PROVIDER_KEY}"},
+        {"do": "invalid_prompt", "message": f"Flagged: {CANARY}"},
+        {"do": "run_failed", "message": f"Could not say {CANARY}"},
+        {"do": "garbage"},
+        {"do": "truncated"},
+        {"do": "close_after"},
+        {"do": "rate_limited"},
+        {"do": "server_error"},
+        {"do": "garbage", "on": "retrieve"},
+        {"do": "truncated", "on": "retrieve"},
+        {"do": "unauthorized", "on": "retrieve", "message": f"Incorrect API key provided: {PROVIDER_KEY}"},
+    ],
+    ids=lambda rule: "-".join(rule.values())[:30],
+)
+def test_a_provider_that_fails_prints_nothing_that_was_said(
+    service: Deployed, standin: StandIn, printed: Printed, rule: Json
+) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    standin.script(**rule)
+    job_id = submit(service)
+    for _ in range(3):
+        work(service, job_id)
+    assert any(line.get("job_id") == job_id for line in printed.read())
+    for told in (CANARY, PROVIDER_KEY, KEY):
+        assert told not in printed.text
+
+
+def test_a_failure_nobody_foresaw_prints_its_place_and_nothing_that_was_said(
+    service: Deployed, standin: StandIn, printed: Printed
+) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    job_id = submit(service)
+    aws.s3().delete_bucket(Bucket="payloads")
+    aws.dynamodb().delete_table(TableName="JobTable")
+    assert service.call("POST", "/v1/responses", QUESTION, key=KEY).status == 500
+    work(service, job_id)
+    lines = printed.logs(printed.read())
+    assert [line["level"] for line in lines if "exception" in line] == ["ERROR", "WARNING"]
+    for told in (CANARY, PROVIDER_KEY, KEY):
+        assert told not in printed.text
+
+
+def test_a_submission_is_counted_by_model_and_a_repeat_is_not(service: Deployed, printed: Printed) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    for _ in range(2):
+        service.call("POST", "/v1/responses", QUESTION, key=KEY, headers={"idempotency-key": "k"})
+    [metric] = printed.metrics(printed.read())
+    assert (metric["JobsSubmitted"], metric["model"], metric["service"]) == ([1], "o3", "api")
+    [told] = metric["_aws"]["CloudWatchMetrics"]
+    assert told["Namespace"] == "Afterthought"
+    assert told["Metrics"] == [{"Name": "JobsSubmitted", "Unit": "Count"}]
+
+
+def test_an_end_is_counted_with_its_dollars_tokens_and_seconds(
+    service: Deployed, standin: StandIn, printed: Printed
+) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    job_id = submit(service)
+    service.clock.pass_seconds(7)
+    work(service, job_id)
+    work(service, job_id)
+    work(service, job_id)
+    [ended] = [line for line in printed.metrics(printed.read()) if "JobsEnded" in line]
+    shown = service.call("GET", f"/v1/responses/{job_id}", key=KEY).body
+    assert (ended["status"], ended["model"], ended["JobsEnded"]) == ("completed", "o3", [1])
+    assert ended["CostUsd"] == [float(shown["afterthought"]["cost"]["total_usd"])]
+    assert ended["ReasoningTokens"] == [shown["usage"]["output_tokens_details"]["reasoning_tokens"]]
+    assert 7 <= ended["QueuedSeconds"][0] < 20
+    assert 30 <= ended["ThinkingSeconds"][0] < 45
+    [told] = ended["_aws"]["CloudWatchMetrics"]
+    assert {"status", "model"} <= set(told["Dimensions"][0])
+    units = {metric["Name"]: metric["Unit"] for metric in told["Metrics"]}
+    assert units["QueuedSeconds"] == units["ThinkingSeconds"] == "Seconds"
+
+
+def test_a_job_that_failed_is_counted_as_failed(service: Deployed, standin: StandIn, printed: Printed) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    standin.script("invalid_prompt")
+    work(service, submit(service))
+    [ended] = [line for line in printed.metrics(printed.read()) if "JobsEnded" in line]
+    assert (ended["status"], ended["JobsEnded"]) == ("failed", [1])
+    assert "CostUsd" not in ended
+
+
+def test_a_webhook_is_counted_by_what_came_of_it(service: Deployed, standin: StandIn, printed: Printed) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    service.invoke("Webhooks", sample("webhooks"))
+    [metric] = printed.metrics(printed.read())
+    assert metric["WebhooksDropped"] == [1]

@@ -1,0 +1,166 @@
+"""A job on the wire: what OpenAI's strict types take, at every step of its life."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from openai.types.responses import Response
+
+from afterthought.domain.job import Job, accept
+from afterthought.domain.pricing import Usage
+from afterthought.domain.response import Answer, render
+
+NOW = datetime(2026, 11, 21, 9, 15, 42, 310_000, tzinfo=UTC)
+REQUEST: dict[str, Any] = {"model": "o3", "input": "Why?", "metadata": {"a": "b"}}
+USAGE = Usage(input_tokens=10, cached_input_tokens=4, cache_write_tokens=1, output_tokens=20, reasoning_tokens=15)
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "Because.", "annotations": [], "logprobs": []}],
+}
+
+
+def later(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def queued(**changes: Any) -> Job:
+    told: dict[str, Any] = {
+        "id": "resp_" + "0" * 48,
+        "tenant": "acme",
+        "model": "o3",
+        "effort": "high",
+        "max_output_tokens": 100,
+        "service_tier": "default",
+        "body_hash": "0" * 64,
+        "webhook": False,
+        "now": NOW,
+    }
+    return accept(**{**told, **changes})
+
+
+def thinking() -> Job:
+    begun = queued().begin(token="t", provider="openai", now=later(1))
+    return begun.submitted(response_id="resp_provider", now=later(2.5), check_seconds=5)
+
+
+def settled(status: str = "completed", **changes: Any) -> Job:
+    told: dict[str, Any] = {
+        "now": later(10),
+        "served_model": "o3-2025-04-16",
+        "usage": USAGE,
+        "price_id": "o3/standard/2025-06-10",
+        "cost_usd": Decimal("0.000172"),
+    }
+    return thinking().settled(status, **{**told, **changes})  # type: ignore[arg-type]
+
+
+def shown(job: Job, request: dict[str, Any] | None = None, answer: Answer | None = None) -> dict[str, Any]:
+    wire = render(job, REQUEST if request is None else request, answer, stand_in=False)
+    Response.model_validate(wire, strict=True)
+    return wire
+
+
+@pytest.mark.parametrize(
+    ("job", "status"),
+    [
+        (queued(), "queued"),
+        (queued(effort=None, max_output_tokens=None, service_tier="flex"), "queued"),
+        (queued().begin(token="t", provider="openai", now=later(1)), "in_progress"),
+        (thinking(), "in_progress"),
+        (thinking().checked(now=later(9), check_seconds=5), "in_progress"),
+        (queued().begin(token="t", provider="p", now=later(1)).put_back(now=later(2), busy_seconds=4), "queued"),
+        (settled(), "completed"),
+        (settled(usage=None, cost_usd=None, price_id=None), "completed"),
+        (settled("incomplete", incomplete_reason="max_output_tokens"), "incomplete"),
+        (settled("cancelled", usage=None), "cancelled"),
+        (thinking().failed("outcome_unknown", "No answer came.", now=later(10)), "failed"),
+        (queued().failed("deadline_exceeded", "Too late.", now=later(10)), "failed"),
+    ],
+)
+def test_every_step_is_strict(job: Job, status: str) -> None:
+    assert shown(job, answer=Answer(output=(MESSAGE,)) if job.terminal else None)["status"] == status
+
+
+def test_a_request_that_has_expired_leaves_a_strict_response() -> None:
+    assert shown(settled(), request={})["metadata"] == {}
+
+
+def test_usage_has_the_parts_inside_their_wholes_and_the_dollars() -> None:
+    usage = shown(settled())["usage"]
+    assert usage == {
+        "input_tokens": 10,
+        "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 1},
+        "output_tokens": 20,
+        "output_tokens_details": {"reasoning_tokens": 15},
+        "total_tokens": 30,
+        "cost": 0.000172,
+    }
+
+
+def test_a_cost_that_is_not_known_is_not_shown_as_nothing() -> None:
+    assert "cost" not in shown(settled(cost_usd=None, price_id=None))["usage"]
+
+
+def test_a_model_that_is_free_is_shown_as_free() -> None:
+    wire = shown(settled(cost_usd=Decimal(0)))
+    assert wire["usage"]["cost"] == 0
+    assert wire["afterthought"]["attempts"][0]["cost_usd"] == "0"
+
+
+def test_dollars_are_decimal_strings_to_the_last_digit() -> None:
+    exact = Decimal("1.0000000000000000000000001")
+    assert shown(settled(cost_usd=exact))["afterthought"]["attempts"][0]["cost_usd"] == str(exact)
+
+
+@pytest.mark.parametrize("code", ["server_error", "rate_limit_exceeded", "invalid_prompt", "image_too_large"])
+def test_an_error_code_of_the_wire_stays_itself(code: str) -> None:
+    wire = shown(thinking().failed(code, "It failed.", now=later(10)))
+    assert wire["error"] == {"code": code, "message": "It failed."}
+    assert wire["afterthought"]["error_code"] == code
+
+
+@pytest.mark.parametrize("code", ["outcome_unknown", "deadline_exceeded", "context_length_exceeded", "made up", ""])
+def test_any_other_code_stands_beside_the_wires_own(code: str) -> None:
+    wire = shown(thinking().failed(code, "It failed.", now=later(10)))
+    assert wire["error"]["code"] == "server_error"
+    assert wire["afterthought"]["error_code"] == code
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("max_output_tokens",) * 2, ("content_filter",) * 2, ("made up", None), (None, None)]
+)
+def test_the_reason_of_an_incomplete_answer_is_one_of_the_wires(reason: str | None, told: str | None) -> None:
+    assert shown(settled("incomplete", incomplete_reason=reason))["incomplete_details"] == {"reason": told}
+
+
+def test_the_times_are_those_of_the_steps() -> None:
+    wire = shown(settled())
+    assert wire["created_at"] == int(NOW.timestamp())
+    assert wire["completed_at"] == later(10).timestamp()
+    timeline = wire["afterthought"]["timeline"]
+    assert (timeline["queued_seconds"], timeline["thinking_seconds"]) == (2.5, 7.5)
+    assert shown(settled("incomplete"))["completed_at"] is None
+
+
+def test_the_model_is_the_one_that_answered_and_the_one_asked_for_stands_beside_it() -> None:
+    wire = shown(settled())
+    assert wire["model"] == wire["afterthought"]["served_model"] == "o3-2025-04-16"
+    assert wire["afterthought"]["requested_model"] == "o3"
+    assert shown(queued())["model"] == "o3"
+
+
+def test_nothing_of_the_ledger_that_is_ours_alone_is_shown() -> None:
+    text = str(shown(settled()))
+    assert "resp_provider" not in text
+    assert "'t'" not in text
+    assert "acme" not in text
+
+
+def test_an_answer_is_not_shown_by_the_error_of_reading_it() -> None:
+    with pytest.raises(ValueError, match="output") as caught:
+        Answer.model_validate_json('{"output": "secret answer"}')
+    assert "secret" not in str(caught.value)

@@ -40,6 +40,7 @@ TENANTS = ("acme", "globex")
 WEBHOOK_URL = "https://hooks.example.com/done"
 SWEEP_EVERY = timedelta(minutes=1)
 RETRY_RECORD_AFTER = timedelta(seconds=1)
+MOST_CALLS = 50_000
 
 
 class NotQuiet(AssertionError):
@@ -176,9 +177,12 @@ class World:
         self.clock.move_to(end)
 
     def run_until(self, reached: Callable[[], bool], within: timedelta) -> bool:
-        """Runs until `reached`, looked at after each event. False when it was not within that time."""
+        """Runs until `reached`, looked at after each event. False when it was not within that time. Raises NotQuiet
+        when the service runs in a circle that costs it no time."""
         end = self.clock() + within
         while not reached():
+            if len(self.line.calls) > MOST_CALLS:
+                raise NotQuiet(f"{MOST_CALLS} calls, of which the last were {self.line.calls[-10:]}")
             if ready := list(self._ready()):
                 self.random.choice(ready)()
                 continue

@@ -18,6 +18,8 @@ from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 
 LATER = START + timedelta(minutes=1)
+SOON = timedelta(minutes=1)
+"""How long a job that is past its deadline may go without a look."""
 
 QUEUED = a_job()
 SUBMITTING = QUEUED.begin(token="t", provider="standin", now=START)
@@ -114,7 +116,7 @@ def test_nobody_looks_away_past_the_deadline(step: Callable[[Job, Any], Job]) ->
     before = QUEUED.deadline_at - timedelta(seconds=10)
     assert step(QUEUED, before).wake_at == QUEUED.deadline_at
     after = QUEUED.deadline_at + timedelta(seconds=10)
-    assert step(QUEUED, after).wake_at == after
+    assert after <= step(QUEUED, after).wake_at <= after + SOON
 
 
 def test_a_lease_is_never_cut_short_by_the_deadline() -> None:
@@ -291,7 +293,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def it_is_looked_at_by_its_deadline(self) -> None:
         if not self.job.terminal and self._open() != "submitting":
-            assert self.job.wake_at <= max(self.job.deadline_at, self.now)
+            assert self.job.wake_at <= max(self.job.deadline_at, self.now + SOON)
 
 
 TestLife = Life.TestCase

@@ -57,8 +57,9 @@ format: .venv/.made ## Let ruff put the code in order
 
 # ---- deploy --------------------------------------------------------------------------------------------------------
 
-build: .venv-sam/.made ## What Lambda will run, into .aws-sam (needs a python3.13 on PATH)
+build: .venv/.made .venv-sam/.made ## What Lambda will run, into .aws-sam (needs a python3.13 on PATH)
 	@python3.13 -c "" 2>/dev/null || { echo "sam build needs a python3.13 on PATH: it is the Lambda runtime." >&2; exit 1; }
+	PYTHONPATH=shared $(BIN)/python -m afterthought.catalogue
 	.venv-sam/bin/sam validate --lint
 	.venv-sam/bin/sam build
 	@# Lambda cannot write where the layer is mounted: without bytecode each cold start would compile every file again.

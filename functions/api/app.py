@@ -11,9 +11,9 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
+from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
 from afterthought.services.authenticate import Authenticate

@@ -29,12 +29,12 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
         if not keys or keys.get("sk") != "STATE":
             return
         job_id = str(keys["pk"]).removeprefix("JOB#")
+        log.append_keys(job_id=job_id)
         published = service()(job_id)
-        log.info(
-            "announced" if published else "nothing to announce",
-            job_id=job_id,
-            tenant=published.tenant if published else None,
-            type=published.type if published else None,
-        )
+        if published is None:
+            log.info("nothing to announce")
+        else:
+            log.append_keys(tenant=published.tenant)
+            log.info("announced", type=published.type)
 
     return each_stream_record(event, context, announce)

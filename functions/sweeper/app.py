@@ -4,9 +4,9 @@ from functools import cache
 from typing import Any
 
 from afterthought.adapters import aws, clock, settings, telemetry
+from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.sns import SnsTopic
-from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.services.announce import Announce
 from afterthought.services.sweep import Sweep
 

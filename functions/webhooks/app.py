@@ -9,19 +9,15 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.batch import each_message
+from afterthought.adapters.batch import HandOutAgain, each_message
 from afterthought.adapters.delivery_records import DeliveryRecords
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.receiver import WebhookReceiver
-from afterthought.adapters.sqs import hide_for
+from afterthought.adapters.webhook_queue import WebhookQueue
 from afterthought.domain.schedule import delivery_seconds
 from afterthought.services.deliver import Deliver
-
-
-class NotDelivered(Exception):
-    """The message stays in the queue, out of sight until its next try; after the last one SQS sets it aside."""
 
 
 @cache
@@ -38,24 +34,25 @@ def service() -> Deliver:
     )
 
 
+@cache
+def queue() -> WebhookQueue:
+    return WebhookQueue(aws.sqs(), settings.required("WEBHOOK_QUEUE_URL"))
+
+
 def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
     log = telemetry.begin(context)
 
     def deliver(record: SQSRecord) -> None:
         job_id = str(json.loads(record.body)["data"]["id"])
+        log.append_keys(job_id=job_id)
         delivery = service()(job_id)
         sends = int(record.attributes.approximate_receive_count)
-        log.info(
-            delivery.outcome,
-            job_id=job_id,
-            tenant=delivery.tenant,
-            status=delivery.status,
-            reason=delivery.reason,
-            sends=sends,
-        )
+        log.append_keys(tenant=delivery.tenant)
+        log.info(delivery.outcome, status=delivery.status, reason=delivery.reason, sends=sends)
         telemetry.count(f"Webhooks{delivery.outcome.capitalize()}")
         if delivery.outcome == "failed":
-            hide_for(aws.sqs(), settings.required("WEBHOOK_QUEUE_URL"), record.receipt_handle, delivery_seconds(sends))
-            raise NotDelivered
+            # Out of sight until its next try; after the last one SQS sets it aside.
+            queue().hide(record.receipt_handle, delivery_seconds(sends))
+            raise HandOutAgain
 
     return each_message(event, context, deliver)

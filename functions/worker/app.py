@@ -9,21 +9,17 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.batch import each_message
+from afterthought.adapters.batch import HandOutAgain, each_message
+from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.catalogue import default_catalogue
 from afterthought.services.advance import Advance
 
-_ENOUGH_MILLISECONDS = 45_000
-"""A call to the provider may take 25 s, and its outcome must then be written."""
-
-
-class TooLate(Exception):
-    """This invocation ends too soon to begin one more step: the message goes back to the queue."""
+_ENOUGH_MILLISECONDS = 75_000
+"""The longest step: the secret (25 s when its service stalls), the call (28 s), and its outcome to be written."""
 
 
 @cache
@@ -46,19 +42,20 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
 
     def advance(record: SQSRecord) -> None:
         if context.get_remaining_time_in_millis() < _ENOUGH_MILLISECONDS:
-            raise TooLate
+            log.warning("this invocation ends too soon for one more step")
+            raise HandOutAgain
         job_id = str(json.loads(record.body)["job_id"])
+        log.append_keys(job_id=job_id)
         step = service()(job_id)
         seen = step.after or step.before
-        log.info(
-            "advanced",
-            job_id=job_id,
-            outcome=step.outcome,
-            tenant=seen.tenant if seen else None,
-            status=seen.status if seen else None,
-            failure=seen.failure.code if seen and seen.failure else None,
-        )
+        failure = seen.failure.code if seen and seen.failure else None
+        log.append_keys(tenant=seen.tenant if seen else None)
+        log.info("advanced", outcome=step.outcome, status=seen.status if seen else None, failure=failure)
+        if not step.enqueued:
+            log.warning("the job's next message was not sent; the sweeper will send it")
         if step.ended is not None:
             telemetry.count_ended(step.ended)
+            if failure == "internal_error":
+                log.error("the job ended by a defect of ours")
 
     return each_message(event, context, advance)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.delivery_records import DeliveryRecords
+from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.sns import SnsTopic
-from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobQueue, Jobs, Topic
 from afterthought.services.tenants import TenantRecords
 from tests.simulator import stack

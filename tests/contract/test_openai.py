@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
@@ -37,7 +38,16 @@ class Secrets(ProviderSecrets):
     def __init__(self, base_url: str | None, key: str = KEY) -> None:
         self._connection = Connection.model_validate({"api_key": key, "base_url": base_url})
 
-    def connection(self, provider: str) -> Connection:
+    def connection(self, provider: str, *, fresh: bool = False) -> Connection:
+        return self._connection
+
+
+class RotatedSecrets(Secrets):
+    """The kept connection has the old key; read anew, the secret has the new one."""
+
+    def connection(self, provider: str, *, fresh: bool = False) -> Connection:
+        if fresh:
+            self._connection = self._connection.model_copy(update={"api_key": SecretStr(KEY)})
         return self._connection
 
 
@@ -55,6 +65,20 @@ def standin(shared: StandIn) -> StandIn:
 
 def responses(base_url: str | None, timeout: httpx2.Timeout = QUICK) -> OpenAIResponses:
     return OpenAIResponses(Secrets(base_url), timeout)
+
+
+def test_a_key_that_was_just_rotated_costs_no_job(standin: StandIn) -> None:
+    adapter = OpenAIResponses(RotatedSecrets(standin.base_url, key="the-old-key"), QUICK)
+    with pytest.raises(ProviderBusy) as busy:
+        adapter.create(PROVIDER, REQUEST)
+    assert busy.value.retry_after_seconds == 1.0
+    assert adapter.create(PROVIDER, REQUEST).status == "queued"
+    assert len(standin.generations) == 1
+
+
+def test_a_key_that_is_wrong_when_read_anew_too_ends_the_job(standin: StandIn) -> None:
+    with pytest.raises(ProviderRefused):
+        OpenAIResponses(Secrets(standin.base_url, key="a-wrong-key"), QUICK).create(PROVIDER, REQUEST)
 
 
 @pytest.fixture

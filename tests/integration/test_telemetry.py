@@ -197,7 +197,9 @@ def test_a_failure_nobody_foresaw_prints_its_place_and_nothing_that_was_said(
     assert service.call("POST", "/v1/responses", QUESTION, key=KEY).status == 500
     work(service, job_id)
     lines = printed.logs(printed.read())
-    assert [line["level"] for line in lines if "exception" in line] == ["ERROR", "WARNING"]
+    failed = [line for line in lines if "exception" in line]
+    assert [line["level"] for line in failed] == ["ERROR", "WARNING"]
+    assert failed[1]["job_id"] == job_id
     for told in (CANARY, PROVIDER_KEY, KEY):
         assert told not in printed.text
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from cfnlint.api import lint
 
+from afterthought.adapters import aws
 from afterthought.domain.job import CONTENT_KEPT, SUBMIT_LEASE, TERMINAL, Status
 from afterthought.domain.schedule import MOST_DELIVERIES
 
@@ -401,3 +402,24 @@ def test_the_sweeper_runs_every_minute_and_its_silence_is_heard(resources: Json)
 
 def test_the_base_url_is_what_an_sdk_is_given(stack: Json) -> None:
     assert stack["Outputs"]["ApiBaseUrl"]["Value"] == {"Fn::Sub": "${HttpApi.ApiEndpoint}/v1"}
+
+
+def test_no_call_to_aws_outlasts_the_shortest_function(template: Json) -> None:
+    timeouts = [
+        resource["Properties"].get("Timeout", template["Globals"]["Function"]["Timeout"])
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    # Before its second and third attempt botocore's standard mode waits up to 1 s and 2 s.
+    # (The types of botocore do not know what a Config holds.)
+    configs: tuple[Any, ...] = (aws.CONFIG, aws.QUEUE_CONFIG)
+    longest = [
+        config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) + 3 for config in configs
+    ]
+    assert longest[0] < min(timeouts)
+    # The api sends its message when the job is stored and other calls have taken their time.
+    assert longest[1] < min(timeouts) / 2
+
+
+def test_a_failed_sweep_is_left_to_the_next_minute(template: Json) -> None:
+    assert template["Resources"]["SweeperFunction"]["Properties"]["EventInvokeConfig"]["MaximumRetryAttempts"] == 0

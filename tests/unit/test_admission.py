@@ -86,8 +86,9 @@ def test_output_is_bounded_from_sixteen_to_the_models_own_most(any_model: Model)
     [
         ({"tools": [FUNCTION]}, "tools", lambda one: one.tools),
         ({"tools": [{"type": "custom", "name": "f"}]}, "tools", lambda one: one.tools),
-        ({"tool_choice": "required"}, "tool_choice", lambda one: one.tools),
-        ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice", lambda one: one.tools),
+        ({"tools": [FUNCTION], "tool_choice": "required"}, "tools", lambda one: one.tools),
+        ({"tools": [FUNCTION], "tool_choice": {"type": "function", "name": FUNCTION["name"]}}, "tools",
+         lambda one: one.tools),
         ({"tools": [], "tool_choice": "auto"}, None, lambda _: True),
         ({"tool_choice": "none"}, None, lambda _: True),
         ({"text": {"format": {"type": "json_schema", "name": "n", "schema": {}}}}, "text.format",
@@ -112,6 +113,35 @@ def test_what_a_model_cannot_do_is_refused_and_what_it_can_is_not(
     assert error is not None
     assert error.param == param
     assert any_model.id in error.message
+
+
+@each_model
+def test_parallel_calls_are_taken_just_where_a_model_makes_them(any_model: Model) -> None:
+    error = refused(any_model, tools=[FUNCTION], parallel_tool_calls=True)
+    if any_model.parallel_tool_calls:
+        assert error is None
+    else:
+        assert error is not None
+        assert error.param == ("parallel_tool_calls" if any_model.tools else "tools")
+    assert refused(any_model, parallel_tool_calls=True) is None
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "name": "g"}, {"type": "custom", "name": "g"}], ids=str
+)
+def test_a_tool_choice_that_no_tool_can_meet_is_refused(choice: object) -> None:
+    model = default_catalogue().models["o3"]
+    tools = [] if choice == "required" else [FUNCTION]
+    error = refused(model, tools=tools, tool_choice=choice)
+    assert error is not None
+    assert error.param == "tool_choice"
+
+
+def test_a_file_that_holds_nothing_is_refused() -> None:
+    empty = {"role": "user", "content": [{"type": "input_file", "filename": "a.pdf"}]}
+    error = refused(default_catalogue().models["o3"], input=[empty])
+    assert error is not None
+    assert error.param == "input[0].content[0]"
 
 
 @each_model

@@ -10,6 +10,7 @@ from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderB
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import check_seconds
 from afterthought.services.advance import Advance
+from tests.simulator.line import Fault
 from tests.simulator.provider import Answer, Ending, Plan
 from tests.simulator.world import World, question
 
@@ -71,6 +72,45 @@ def test_two_tenants_equal_cache_keys_never_meet(world: World) -> None:
     first, second, third = (run.request["prompt_cache_key"] for run in world.provider.runs.values())
     assert first == third != second
     assert first != "shared"
+
+
+def test_two_tenants_without_a_cache_key_never_meet_either(world: World) -> None:
+    for tenant in ("acme", "globex", "acme"):
+        started(world, tenant=tenant)
+    first, second, third = (run.request["prompt_cache_key"] for run in world.provider.runs.values())
+    assert first == third != second
+
+
+def test_one_failed_look_at_the_deadline_does_not_throw_a_paid_answer_away(world: World) -> None:
+    job_id = started(world)
+    world.clock.pass_by((world.job(job_id).deadline_at - world.clock()).total_seconds())
+    world.provider.looks = ProviderBusy("the provider could not be reached")
+    assert world.step(job_id).ended is None
+    assert world.job(job_id).wake_at - world.clock() <= timedelta(minutes=1)
+    world.provider.looks = None
+    world.run()
+    assert world.job(job_id).status == "completed"
+
+
+def test_a_provider_that_stays_away_past_the_deadline_does_not_keep_the_job(world: World) -> None:
+    job_id = started(world)
+    world.provider.looks = ProviderBusy("the provider could not be reached")
+    world.run()
+    job = world.job(job_id)
+    assert job.failure is not None
+    assert job.failure.code == "deadline_exceeded"
+    assert job.finished_at is not None
+    assert timedelta(minutes=10) <= job.finished_at - job.deadline_at < timedelta(minutes=15)
+
+
+def test_a_next_message_that_was_not_sent_is_told(world: World) -> None:
+    job_id = world.submit().job.id
+    # Read, request, ledger entry, call, outcome; then the message.
+    world.line.faults = {len(world.line.calls) + 5: Fault.FAILS_BEFORE}
+    step = world.step(job_id)
+    assert (step.outcome, step.enqueued) == ("moved", False)
+    world.run()
+    assert world.job(job_id).status == "completed"
 
 
 def test_every_attempt_has_a_token_of_its_own(world: World) -> None:

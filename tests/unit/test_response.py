@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from openai.types.responses import Response
+from openai.types.responses import Response, ResponseError
 
-from afterthought.domain.job import Job, accept
+from afterthought.domain.job import Failure, Job, accept
 from afterthought.domain.pricing import Usage
 from afterthought.domain.response import Answer, render
 
@@ -164,3 +164,26 @@ def test_an_answer_is_not_shown_by_the_error_of_reading_it() -> None:
     with pytest.raises(ValueError, match="output") as caught:
         Answer.model_validate_json('{"output": "secret answer"}')
     assert "secret" not in str(caught.value)
+
+
+def test_the_tier_that_was_served_is_shown_once_it_is_known() -> None:
+    job = settled()
+    attempt = job.attempts[-1].model_copy(update={"price_id": "any/model/flex/2026-10-12/above-272k"})
+    assert render(job, {}, None, stand_in=False)["service_tier"] == "default"
+    shown = render(job.model_copy(update={"attempts": (attempt,)}), {}, None, stand_in=False)
+    assert shown["service_tier"] == "flex"
+
+
+def test_very_large_parameters_are_not_echoed_and_the_others_are() -> None:
+    asked = {"instructions": "x" * 300_000, "metadata": {"a": "b"}}
+    shown = render(settled(), asked, None, stand_in=False)
+    assert shown["instructions"] is None
+    assert shown["metadata"] == {"a": "b"}
+
+
+def test_every_error_code_of_the_wire_is_passed_on() -> None:
+    codes = get_args(ResponseError.model_fields["code"].annotation)
+    assert len(codes) > 10
+    for code in codes:
+        failed = settled().model_copy(update={"failure": Failure(code=code, message="m")})
+        assert render(failed, {}, None, stand_in=False)["error"]["code"] == code

@@ -81,7 +81,9 @@ def test_a_job_that_moved_meanwhile_is_let_alone(world: World) -> None:
 def test_a_queue_that_is_down_leaves_the_job_due(world: World) -> None:
     (job_id,) = forgotten(world)
     world.line.faults = {len(world.line.calls) + 3: Fault.FAILS_BEFORE}
-    assert sweep(world).woken == []
+    swept = sweep(world)
+    assert swept.woken == []
+    assert [troubled for troubled, _ in swept.troubled] == [job_id]
     assert world.job(job_id).due_at is not None
     world.run()
     assert world.job(job_id).status == "completed"

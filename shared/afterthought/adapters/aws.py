@@ -14,37 +14,39 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
-# Far below every function's timeout, so that a stuck connection is retried and not waited out.
-_CONFIG = Config(
-    connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 4}, tcp_keepalive=True
-)
+# A stalled service must not hold a call until the function is killed: attempts × (connect + read) and the pauses
+# between them stay below the shortest function timeout, the api's 29 s.
+CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+# Nothing may hang on a message: what could not be sent in time is found by the sweeper. And the api sends it when the
+# job is already stored; killed there, it would answer 5xx, and the caller would pay for the job again.
+QUEUE_CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 @cache
 def dynamodb() -> "DynamoDBClient":
-    return boto3.client("dynamodb", config=_CONFIG)
+    return boto3.client("dynamodb", config=CONFIG)
 
 
 @cache
 def s3() -> "S3Client":
-    return boto3.client("s3", config=_CONFIG)
+    return boto3.client("s3", config=CONFIG)
 
 
 @cache
 def sqs() -> "SQSClient":
-    return boto3.client("sqs", config=_CONFIG)
+    return boto3.client("sqs", config=QUEUE_CONFIG)
 
 
 @cache
 def sns() -> "SNSClient":
-    return boto3.client("sns", config=_CONFIG)
+    return boto3.client("sns", config=CONFIG)
 
 
 @cache
 def kms() -> "KMSClient":
-    return boto3.client("kms", config=_CONFIG)
+    return boto3.client("kms", config=CONFIG)
 
 
 @cache
 def secretsmanager() -> "SecretsManagerClient":
-    return boto3.client("secretsmanager", config=_CONFIG)
+    return boto3.client("secretsmanager", config=CONFIG)

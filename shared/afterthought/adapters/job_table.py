@@ -71,7 +71,9 @@ class JobTable:
                 raise
 
     def overdue(self, now: datetime) -> Iterator[str]:
-        for shard in range(DUE_SHARDS):
+        # Each pass begins at another shard, so that after an outage none of them is always the last.
+        first = int(now.timestamp()) // 60
+        for shard in ((first + number) % DUE_SHARDS for number in range(DUE_SHARDS)):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
                 IndexName="overdue",

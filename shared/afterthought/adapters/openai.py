@@ -23,8 +23,9 @@ from afterthought.domain.pricing import Usage
 from afterthought.domain.provider import Provider
 from afterthought.services.ports import Generation
 
-TIMEOUT = httpx2.Timeout(20.0, connect=5.0)
-"""Background calls answer at once. Far below the submit lease, so that a worker outlives its call."""
+TIMEOUT = httpx2.Timeout(connect=5.0, write=8.0, read=15.0, pool=5.0)
+"""Background calls answer at once. The limits hold for each operation, 28 s together: far below the submit lease, so
+that a worker outlives its call."""
 
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 _NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -42,31 +43,36 @@ class OpenAIResponses:
         self._clients: dict[tuple[str, Connection], OpenAI] = {}
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
-        client = self._client(provider)
+        connection = self._secrets.connection(provider.name)
+        client = self._client(provider, connection)
         try:
             raw = client.responses.with_raw_response.create(**request)
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, _NOT_SENT):
                 raise ProviderBusy("The provider could not be reached.", code="unreachable") from error
             raise OutcomeUnknown("The provider was called and no answer came.", code="no_answer") from error
+        except openai.AuthenticationError as error:
+            # A key that was replaced in the secret a moment ago must not cost the jobs that still met the old one.
+            if self._secrets.connection(provider.name, fresh=True) != connection:
+                raise ProviderBusy("The provider's key has just changed.", retry_after_seconds=1.0) from error
+            _raise_refusal(error)
         except openai.APIStatusError as error:
             _raise_refusal(error)
         return _generation(raw.content)
 
     def retrieve(self, provider: Provider, response_id: str) -> Generation:
-        client = self._client(provider)
+        client = self._client(provider, self._secrets.connection(provider.name))
         return _look(lambda: client.responses.with_raw_response.retrieve(response_id).content)
 
     def cancel(self, provider: Provider, response_id: str) -> Generation:
-        client = self._client(provider)
+        client = self._client(provider, self._secrets.connection(provider.name))
         try:
             return _look(lambda: client.responses.with_raw_response.cancel(response_id).content)
         except ProviderRefused:
             # What has ended already cannot be cancelled: it stands as it ended.
             return self.retrieve(provider, response_id)
 
-    def _client(self, provider: Provider) -> OpenAI:
-        connection = self._secrets.connection(provider.name)
+    def _client(self, provider: Provider, connection: Connection) -> OpenAI:
         key = (provider.name, connection)
         if key not in self._clients:
             self._clients[key] = OpenAI(

@@ -44,11 +44,11 @@ class ProviderSecrets:
         self._secrets = SecretsProvider(boto3_client=client)
         self._secret_arn = secret_arn
 
-    def connection(self, provider: str) -> Connection:
+    def connection(self, provider: str, *, fresh: bool = False) -> Connection:
         """Raises ProviderBusy when the secret cannot be had or has no valid entry for the provider: nothing was called
-        yet, and once it is mended, jobs go on."""
+        yet, and once it is mended, jobs go on. `fresh` reads the secret anew."""
         try:
-            text = self._secrets.get(self._secret_arn, max_age=_KEPT_SECONDS)
+            text = self._secrets.get(self._secret_arn, max_age=_KEPT_SECONDS, force_fetch=fresh)
         except GetParameterError as error:
             raise ProviderBusy("The providers' secret could not be read.", code="provider_secret") from error
         try:

@@ -3,7 +3,7 @@
 `python -m afterthought.catalogue` checks it. The format, and how to add a model of your own, is in README.md beside.
 """
 
-from afterthought.catalogue.contents import Catalogue, CatalogueError
+from afterthought.catalogue.catalogue import Catalogue, CatalogueError
 from afterthought.catalogue.loader import default_catalogue, load
 
 __all__ = ["Catalogue", "CatalogueError", "default_catalogue", "load"]

@@ -6,7 +6,7 @@ Ends 1 if it is broken, naming the file and the row.
 import sys
 from pathlib import Path
 
-from afterthought.catalogue.contents import Catalogue, CatalogueError
+from afterthought.catalogue.catalogue import Catalogue, CatalogueError
 from afterthought.catalogue.loader import load
 
 

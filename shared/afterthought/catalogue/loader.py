@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from afterthought.catalogue.contents import Catalogue, CatalogueError
+from afterthought.catalogue.catalogue import Catalogue, CatalogueError
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Price, price_id
 from afterthought.domain.provider import Provider

@@ -15,6 +15,7 @@ from afterthought.domain.request import (
     InputImage,
     InputText,
     Message,
+    NamedTool,
     OutputText,
 )
 
@@ -95,6 +96,7 @@ def _check_tools(request: CreateResponse, model: Model) -> None:
                     param=param,
                     code="unsupported_parameter",
                 )
+    _check_tool_choice(request, model)
     wants = request.text.format.type if request.text and request.text.format else "text"
     if wants != "text" and not model.structured_outputs:
         raise InvalidRequest(
@@ -104,8 +106,25 @@ def _check_tools(request: CreateResponse, model: Model) -> None:
         )
 
 
+def _check_tool_choice(request: CreateResponse, model: Model) -> None:
+    names = {tool.name for tool in request.tools or ()}
+    choice = request.tool_choice
+    if choice == "required" and not names:
+        raise InvalidRequest('tool_choice is "required", but there are no tools.', param="tool_choice")
+    if isinstance(choice, NamedTool) and choice.name not in names:
+        raise InvalidRequest(f"tool_choice names '{choice.name}', which is not among the tools.", param="tool_choice")
+    if request.parallel_tool_calls and names and not model.parallel_tool_calls:
+        raise InvalidRequest(
+            f"{model.id} calls one tool at a time: leave parallel_tool_calls out, or set it to false.",
+            param="parallel_tool_calls",
+            code="unsupported_value",
+        )
+
+
 def _check_modalities(request: CreateResponse, model: Model) -> None:
     for path, part in _parts(request):
+        if isinstance(part, InputFile) and not (part.file_data or part.file_url):
+            raise InvalidRequest(f"{path} needs file_data or file_url.", param=path, code="missing_required_parameter")
         kind = "image" if isinstance(part, InputImage) else "file" if isinstance(part, InputFile) else "text"
         if kind not in model.input_modalities:
             raise InvalidRequest(

@@ -27,10 +27,10 @@ def read(body: bytes) -> CreateResponse:
         raise BodyTooLarge(f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are allowed.")
     data = _parse(body)
     _walk(data)
-    for name, advice in REFUSED_FOR_NOW.items():
+    for name, reason in REFUSED_FOR_NOW.items():
         if data.get(name) is not None:
             raise InvalidRequest(
-                f"{name} is not supported: it names an object at the model provider. {advice}",
+                f"{name} is not supported: {reason}",
                 param=name,
                 code="unsupported_parameter",
             )
@@ -49,6 +49,8 @@ def canonical(request: CreateResponse) -> bytes:
     result is another request than one that asks for them after.
     """
     data = request.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if "metadata" in data:
+        data["metadata"] = dict(sorted(data["metadata"].items()))
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -163,9 +165,16 @@ def _explain(error: ValidationError) -> InvalidRequest:
             'tool_choice must be "none", "auto", "required" or {"type": "function" or "custom", "name": …}.',
             param="tool_choice",
         )
-    message = first["msg"][:1].lower() + first["msg"][1:]
+    message = _size(kind, first.get("ctx", {})) or first["msg"][:1].lower() + first["msg"][1:]
     code = "invalid_type" if kind.endswith("_type") or kind == "form" else "invalid_value"
     return InvalidRequest(f"Invalid '{param}': {message}.", param=param, code=code)
+
+
+def _size(kind: str, context: dict[str, Any]) -> str | None:
+    """What a list or an object of the wrong size should be told: pydantic speaks of Python's types."""
+    if kind == "too_long":
+        return f"at most {context['max_length']} are allowed, {context['actual_length']} were given"
+    return f"at least {context['min_length']} is needed" if kind == "too_short" else None
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

@@ -67,8 +67,8 @@ def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        # "127.1", "127.0.0.0x1" and "2130706433" are addresses to the resolver, though not to this library. No name ends
-        # in a number (the URL standard's "ends in a number", url.spec.whatwg.org).
+        # "127.1", "127.0.0.0x1" and "2130706433" are addresses to the resolver, though not to this library. No name
+        # ends in a number (the URL standard's "ends in a number", url.spec.whatwg.org).
         last = host.rstrip(".").rpartition(".")[2].lower()
         return last.isdigit() or last.startswith("0x")
     return True

@@ -24,6 +24,9 @@ SUBMIT_LEASE = timedelta(seconds=180)
 that when the lease has run out its process is dead and the outcome of its call cannot arrive any more."""
 
 DEADLINE = timedelta(hours=24)
+LATE_LOOK = timedelta(minutes=1)
+"""The longest interval between looks at a job that is past its deadline."""
+
 RECORD_KEPT = timedelta(days=400)
 CONTENT_KEPT = timedelta(days=30)
 
@@ -202,8 +205,10 @@ class Job(BaseModel):
         return entry
 
     def _after(self, seconds: int, now: datetime) -> datetime:
-        """When to look again. Never past the deadline, or a job would outlive it by the longest interval."""
-        return max(now, min(now + timedelta(seconds=seconds), self.deadline_at))
+        """When to look again. Not past the deadline, or a job would outlive it by the longest interval; and once it has
+        passed, soon."""
+        later = now + timedelta(seconds=seconds)
+        return min(later, self.deadline_at if now < self.deadline_at else now + LATE_LOOK)
 
     def _with(self, entry: Attempt) -> tuple[Attempt, ...]:
         return (*self.attempts[:-1], entry)

@@ -236,7 +236,7 @@ class Afterthought(_Part):
     webhook_url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
 
 
-Extra = Literal["reasoning.encrypted_content", "message.output_text.logprobs"]
+Extra = Literal["reasoning.encrypted_content"]
 Include = TypeAliasType("Include", Annotated[list[Extra], FailFast()])
 Metadata = Annotated[
     dict[
@@ -272,7 +272,6 @@ class CreateResponse(_Part):
     truncation: Literal["auto", "disabled"] | None = None
     service_tier: Literal["auto", "default", "flex", "priority"] | None = None
     include: Include | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
     prompt_cache_key: Annotated[str, StringConstraints(max_length=64)] | None = None
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
@@ -283,10 +282,12 @@ class CreateResponse(_Part):
     afterthought: Afterthought | None = None
 
 
+_AT_THE_PROVIDER = "it names an object at the model provider. Send {} instead."
 REFUSED_FOR_NOW = {
-    "previous_response_id": "Send the former turns in input instead.",
-    "conversation": "Send the former turns in input instead.",
-    "prompt": "Send the prompt's text in instructions and input instead.",
+    "previous_response_id": _AT_THE_PROVIDER.format("the former turns in input"),
+    "conversation": _AT_THE_PROVIDER.format("the former turns in input"),
+    "prompt": _AT_THE_PROVIDER.format("the prompt's text in instructions and input"),
+    "top_logprobs": "a long answer with log probabilities is larger than a function may give back.",
 }
-"""Parameters that name an object at the provider. All tenants share one provider account, so none is taken until it can
-be mapped to something that this tenant owns."""
+"""Parameters with the reason why they are not taken. All tenants share one provider account, so nothing that names an
+object there is taken until it can be mapped to something that this tenant owns."""

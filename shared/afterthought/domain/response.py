@@ -1,12 +1,14 @@
 """A job as the wire shows it: OpenAI's Response object, with all that is ours under `afterthought`."""
 
+import json
+import re
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.job import Attempt, Job
-from afterthought.domain.pricing import Cost, Usage, format_usd
+from afterthought.domain.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd
 
 Wire = dict[str, Any]
 
@@ -17,7 +19,10 @@ _WIRE_ERROR_CODES = frozenset(
         "server_error",
         "rate_limit_exceeded",
         "invalid_prompt",
+        "data_residency_mismatch",
         "bio_policy",
+        "misalignment_policy_violation",
+        "vector_store_timeout",
         "invalid_image",
         "invalid_image_format",
         "invalid_base64_image",
@@ -34,6 +39,11 @@ _WIRE_ERROR_CODES = frozenset(
         "image_file_not_found",
     }
 )
+_MOST_BYTES_ECHOED = 256 * 1024
+"""Of instructions, tools and text together. A function may give back 6 MB, in which the answer is a JSON string inside
+another: a large request echoed beside its answer would not fit, and the caller could never read it."""
+
+_PRICED_TIER = re.compile(r"/(standard|flex|priority)/\d{4}-")
 _WIRE_INCOMPLETE_REASONS = frozenset({"max_output_tokens", "content_filter"})
 
 
@@ -48,8 +58,10 @@ class Answer(BaseModel):
 
 
 def render(job: Job, request: Wire, answer: Answer | None, *, stand_in: bool) -> Wire:
-    """The response as it stands now. `request` is the stored request in canonical form."""
+    """The response as it stands now. `request` is the stored request in canonical form; where its instructions, tools
+    and text are very large, they are not echoed."""
     attempt = job.attempt
+    request = _echoed(request)
     reasoning = request.get("reasoning") or {}
     return {
         "id": job.id,
@@ -72,18 +84,31 @@ def render(job: Job, request: Wire, answer: Answer | None, *, stand_in: bool) ->
         "prompt_cache_key": request.get("prompt_cache_key"),
         "reasoning": {"effort": job.effort, "summary": reasoning.get("summary")},
         "safety_identifier": request.get("safety_identifier"),
-        "service_tier": job.service_tier,
+        "service_tier": _service_tier(job, attempt),
         "temperature": request.get("temperature", 1.0),
         "text": {"format": {"type": "text"}, **(request.get("text") or {})},
         "tool_choice": request.get("tool_choice", "auto"),
         "tools": [_tool(tool) for tool in request.get("tools", [])],
-        "top_logprobs": request.get("top_logprobs", 0),
+        "top_logprobs": 0,
         "top_p": request.get("top_p", 1.0),
         "truncation": request.get("truncation", "disabled"),
         "usage": _usage(attempt),
         "user": request.get("user"),
         "afterthought": _ours(job, attempt, answer, stand_in=stand_in),
     }
+
+
+def _echoed(request: Wire) -> Wire:
+    large = {name: request[name] for name in ("instructions", "tools", "text") if name in request}
+    if len(json.dumps(large)) <= _MOST_BYTES_ECHOED:
+        return request
+    return {name: value for name, value in request.items() if name not in large}
+
+
+def _service_tier(job: Job, attempt: Attempt | None) -> str:
+    """The tier that was served, as the price row tells; until there is one, the tier that was asked for."""
+    priced = _PRICED_TIER.search(attempt.price_id) if attempt and attempt.price_id else None
+    return WIRE_NAMES[cast("ServiceTier", priced[1])] if priced else job.service_tier
 
 
 def _error(job: Job) -> Wire | None:

@@ -30,6 +30,8 @@ from afterthought.services.settle import settle
 
 # A message sent with a whole-second delay may arrive a little before the moment it was meant for.
 _EARLY = timedelta(seconds=1)
+# A generation that ends near the deadline may be paid already: one failed look must not throw its answer away.
+_GRACE = timedelta(minutes=10)
 
 Outcome = Literal["dropped", "early", "lost", "moved"]
 
@@ -37,11 +39,13 @@ Outcome = Literal["dropped", "early", "lost", "moved"]
 @dataclass(frozen=True)
 class Step:
     """What came of one look: `dropped` (no such job, or it has ended), `early` (its time has not come), `lost`
-    (another worker moved it first) or `moved`, with the job as it was and as it is."""
+    (another worker moved it first) or `moved`, with the job as it was and as it is. `enqueued` is false when the job's
+    next message could not be sent: the sweeper then sends it."""
 
     outcome: Outcome
     before: Job | None = None
     after: Job | None = None
+    enqueued: bool = True
 
     @property
     def ended(self) -> Job | None:
@@ -71,8 +75,7 @@ class Advance:
             after = self._step(job)
         except JobChanged:
             return Step("lost", before=job)
-        self._wake_later(after)
-        return Step("moved", before=job, after=after)
+        return Step("moved", before=job, after=after, enqueued=after.terminal or self._wake_later(after))
 
     def _step(self, job: Job) -> Job:
         attempt = job.open_attempt
@@ -96,18 +99,8 @@ class Advance:
         if request is None:
             return self._save(job.failed("internal_error", "The request is no longer stored.", now=now))
         # The ledger entry comes before the call: whoever wins this write makes the call, and nobody else does.
-        begun = self._begin(job.begin(token=self.new_token(), provider=provider.name, now=now))
+        begun = self._save(job.begin(token=self.new_token(), provider=provider.name, now=now))
         return self._save(self._call(begun, provider, _provider_request(begun, request)))
-
-    def _begin(self, begun: Job) -> Job:
-        try:
-            return self._save(begun)
-        except JobChanged:
-            # A transport repeats a write whose answer was lost, and the repeat loses to the write itself. The random
-            # token tells: if ours stands in the table, nobody else will make this call.
-            if self.jobs.get(begun.id) != begun:
-                raise
-            return begun
 
     def _call(self, job: Job, provider: Provider, request: dict[str, Any]) -> Job:
         try:
@@ -129,20 +122,21 @@ class Advance:
                 job.failed("internal_error", f"The provider {attempt.provider} is gone.", now=self.clock())
             )
         late = self.clock() >= job.deadline_at
+        over = self.clock() >= job.deadline_at + _GRACE
         try:
             look = self.generations.cancel if late else self.generations.retrieve
             generation = look(provider, attempt.response_id)
         except GenerationGone as gone:
             return self._save(job.failed("generation_gone", gone.message, now=self.clock()))
         except ProviderError as error:
-            # Looking costs nothing and can be repeated: whatever went wrong, look again later, up to the deadline.
-            return self._save(_overdue(job, self.clock()) if late else self._look_again(job, attempt, error))
+            # Looking costs nothing and can be repeated: whatever went wrong, look again later.
+            return self._save(_overdue(job, self.clock()) if over else self._look_again(job, attempt, error))
         if not _ours(generation, job, attempt):
             return self._save(
                 job.failed("internal_error", "The provider gave another call's response.", now=self.clock())
             )
         if generation.status not in TERMINAL:
-            return self._save(_overdue(job, self.clock()) if late else self._look_again(job, attempt, None))
+            return self._save(_overdue(job, self.clock()) if over else self._look_again(job, attempt, None))
         return self._save(
             settle(
                 job,
@@ -161,18 +155,22 @@ class Advance:
         return job.checked(now=self.clock(), check_seconds=seconds)
 
     def _save(self, job: Job) -> Job:
-        self.jobs.save(job)
+        try:
+            self.jobs.save(job)
+        except JobChanged:
+            # A transport repeats a write whose answer was lost, and the repeat loses to the write itself. What stands
+            # in the table tells: an attempt's token is random, so nobody else's step can look like ours.
+            if self.jobs.get(job.id) != job:
+                raise
         return job
 
-    def _wake_later(self, job: Job) -> None:
-        if job.terminal:
-            return
+    def _wake_later(self, job: Job) -> bool:
         delay = max(0, math.ceil((job.wake_at - self.clock()).total_seconds()))
         try:
             self.queue.send(job.id, tenant=job.tenant, delay_seconds=delay)
         except QueueUnavailable:
-            # The job is due a minute after `wake_at`: the sweeper sends what could not be sent here.
-            return
+            return False
+        return True
 
 
 def _provider_request(job: Job, request: dict[str, Any]) -> dict[str, Any]:
@@ -180,11 +178,12 @@ def _provider_request(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     attempt = job.opened
     private = ("afterthought", "metadata", "user", "safety_identifier", "background", "store", "stream")
     kept = {name: value for name, value in request.items() if name not in private}
-    if cache_key := kept.get("prompt_cache_key"):
-        # All tenants share one account at the provider: two tenants' equal keys must not meet.
-        kept["prompt_cache_key"] = hashlib.sha256(f"{job.tenant}\0{cache_key}".encode()).hexdigest()[:32]
+    # All tenants share one account at the provider, and with it one prompt cache, which this key parts: otherwise the
+    # cached tokens of one tenant's bill would tell that another had sent the same beginning.
+    cache_key = f"{job.tenant}\0{kept.get('prompt_cache_key', '')}"
     return {
         **kept,
+        "prompt_cache_key": hashlib.sha256(cache_key.encode()).hexdigest()[:32],
         "service_tier": job.service_tier,
         "background": True,
         "store": True,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from afterthought.domain.errors import JobChanged, QueueUnavailable
+from afterthought.domain.errors import JobChanged
 from afterthought.domain.job import Job
 from afterthought.services.announce import Announce
 from afterthought.services.ports import JobQueue, Jobs
@@ -60,8 +60,5 @@ class Sweep:
                 # The step into a terminal state is on the stream now, where the notifier sees it.
                 swept.given_up.append(later)
             return
-        try:
-            self.queue.send(job_id, tenant=job.tenant)
-        except QueueUnavailable:
-            return
+        self.queue.send(job_id, tenant=job.tenant)
         swept.woken.append(later)

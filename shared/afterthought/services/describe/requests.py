@@ -27,7 +27,6 @@ WORDS = {
         "service_tier": "`flex` and `priority` where the model is offered in them; everything else runs as `default`. "
         "The tier is always asked for by name, so that its price is known.",
         "include": "What else the answer shall hold.",
-        "top_logprobs": "How many of the likeliest tokens to give with each token.",
         "max_tool_calls": "The most calls of tools in one response.",
         "prompt_cache_key": "Requests with the same key and the same beginning are cached together. Two tenants' equal "
         "keys never meet.",

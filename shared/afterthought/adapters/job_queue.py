@@ -1,4 +1,4 @@
-"""The job queue, and the patience of the webhook queue."""
+"""The job queue."""
 
 import json
 from typing import TYPE_CHECKING
@@ -28,8 +28,3 @@ class SqsJobQueue:
             )
         except (ClientError, BotoCoreError) as error:
             raise QueueUnavailable(str(error)) from error
-
-
-def hide_for(client: "SQSClient", queue_url: str, receipt_handle: str, seconds: int) -> None:
-    """Keeps a message that was not handled out of sight for so long (at most 43,200 s since it was received)."""
-    client.change_message_visibility(QueueUrl=queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds)

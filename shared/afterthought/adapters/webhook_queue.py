@@ -1,0 +1,20 @@
+"""The webhook queue."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+class WebhookQueue:
+    """Its messages are handed out again until they are delivered. Raises botocore's ClientError."""
+
+    def __init__(self, client: "SQSClient", queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def hide(self, receipt_handle: str, seconds: int) -> None:
+        """Keeps a message out of sight for so long: at most 43,200 s, counted from when it was received."""
+        self._client.change_message_visibility(
+            QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+        )

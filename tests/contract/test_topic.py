@@ -47,3 +47,15 @@ def test_a_subscriber_sees_who_how_and_which_model(moto: AwsBacking) -> None:
         "type": "response.completed",
         "webhook": "true",
     }
+
+
+def test_a_message_belongs_to_its_tenants_group(moto: AwsBacking) -> None:
+    """SNS hands the group on to a standard queue, which it makes fair; moto does not, so this looks at what is sent."""
+    sent: list[str] = []
+
+    def note(params: dict[str, str], **_: object) -> None:
+        sent.append(params["MessageGroupId"])
+
+    moto.clients.sns.meta.events.register("before-parameter-build.sns.Publish", note)
+    moto.topic.publish(EVENT)
+    assert sent == [EVENT.tenant]

@@ -19,6 +19,8 @@ class SnsTopic:
         self._client.publish(
             TopicArn=self._topic_arn,
             Message=event.payload().decode(),
+            # Handed on to the webhook queue, which it makes fair: one tenant's slow receivers do not starve another's.
+            MessageGroupId=event.tenant,
             MessageAttributes={
                 name: {"DataType": "String", "StringValue": value} for name, value in event.attributes().items()
             },

@@ -29,19 +29,22 @@ help: ## Show what can be made
 
 # ---- run -----------------------------------------------------------------------------------------------------------
 
+# A profile of a shell's that is not there would stop boto3, which here needs none.
+LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE
+
 demo: .venv/.made .venv-ministack/.made ## Three jobs, end to end, on this machine (QUESTION=, MODEL=, EFFORT= for your own)
-	@$(BIN)/python -m local.demo
+	@$(LOCALLY) $(BIN)/python -m local.demo
 
 serve: .venv/.made .venv-ministack/.made ## The whole service on this machine (PORT=8000); Ctrl-C stops it
-	@$(BIN)/python -m local.serve
+	@$(LOCALLY) $(BIN)/python -m local.serve
 
 bench: .venv/.made .venv-ministack/.made ## What a job costs and how fast it is
-	@$(BIN)/python -m bench $(ARGS)
+	@$(LOCALLY) $(BIN)/python -m bench $(ARGS)
 
 # ---- prove ---------------------------------------------------------------------------------------------------------
 
 test: .venv/.made .venv-ministack/.made ## Every test (ARGS= goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	$(LOCALLY) $(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.made ## Format, lint, types, the catalogue, the template
 	$(BIN)/ruff format --check .

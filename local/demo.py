@@ -34,7 +34,8 @@ def main() -> int:
             print(failure, file=sys.stderr)
             return 1
         except openai.APIStatusError as refused:
-            print(f"Refused ({refused.status_code}): {refused.message}", file=sys.stderr)
+            told = refused.body.get("message") if isinstance(refused.body, dict) else None
+            print(f"Refused ({refused.status_code}): {told or refused.message}", file=sys.stderr)
             if refused.status_code >= 500:
                 print(f"The functions' log is {shown(LOGS / 'demo-ministack.log')}.", file=sys.stderr)
             return 1

@@ -18,12 +18,12 @@ def report(number: int, job: Followed, arrival: Arrival | None, announced: Seque
         ("Answer", wrapped(job.response.output_text) or "none"),
         ("Status", status(job, ours)),
         ("Tokens", tokens(job)),
-        ("Cost", cost(ours.get("cost"))),
+        ("Cost", cost(ours.get("cost"), stand_in=bool(ours.get("stand_in")))),
         ("Time", times(ours.get("timeline") or {})),
         ("Webhook", webhook(arrival)),
         ("SNS", sns(announced)),
     )
-    effort = job.question.effort or "default"
+    effort = (job.response.reasoning.effort if job.response.reasoning else None) or "none"
     title = f"{number}. {job.question.model}, effort {effort}, {job.response.id}"
     return "\n".join([title, *(f"   {name:8} {text}" for name, text in rows)])
 
@@ -50,12 +50,13 @@ def tokens(job: Followed) -> str:
     )
 
 
-def cost(given: Mapping[str, str] | None) -> str:
+def cost(given: Mapping[str, str] | None, *, stand_in: bool) -> str:
     if not given:
         return "not known"
     parts = (("input", "input_usd"), ("cached input", "cached_input_usd"), ("output", "output_usd"))
     split = ", ".join(f"{name} ${given[key]}" for name, key in parts if key in given)
-    return f"${given['total_usd']} ({split}; price {given.get('price_id')})"
+    unpaid = "; what the model would have cost" if stand_in else ""
+    return f"${given['total_usd']} ({split}; price {given.get('price_id')}{unpaid})"
 
 
 def times(timeline: Mapping[str, Any]) -> str:

@@ -68,6 +68,7 @@ def create_response() -> Response[str]:
 
 @http.get("/v1/responses/<response_id>")
 def retrieve_response(response_id: str) -> Response[str]:
+    _no_query()
     return _json(200, service().read(_tenant(), response_id))
 
 
@@ -140,6 +141,16 @@ def _tenant() -> str:
     tenant = service().authenticate(_header("authorization"))
     telemetry.logger().append_keys(tenant=tenant)
     return tenant
+
+
+def _no_query() -> None:
+    """A parameter that would be ignored is refused: an SDK that asks for a stream would wait for events in vain."""
+    for name, value in http.current_event.query_string_parameters.items():
+        if (name, value) != ("stream", "false"):
+            shown = name[:80]
+            raise InvalidRequest(
+                f"The query parameter '{shown}' is not supported here.", param=shown, code="unknown_parameter"
+            )
 
 
 def _header(name: str) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 from local import ROOT
 from local.receiver import PORT
 from local.tenants import ACME
-from tests.e2e.conftest import Whole, until_ended
+from tests.e2e.conftest import Whole
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"<!-- run by tests/e2e/test_readme.py -->\n```python\n(.*?)```", README, re.DOTALL)
@@ -28,11 +28,13 @@ def test_the_code_it_shows_runs_as_it_stands(whole: Whole, capsys: pytest.Captur
     exec(submit, pasted)  # noqa: S102 - running what the README shows is the point
     assert re.fullmatch(r"resp_[0-9a-f]{48} queued\n", capsys.readouterr().out)
 
-    until_ended(pasted["client"], pasted["job"])
     exec(retrieve, pasted)  # noqa: S102 - as above
     printed = capsys.readouterr().out
     assert printed.startswith("completed ")
     assert "x = 15" in printed
+    claimed = re.search(r'\["total_usd"\]\)  # ([0-9.]+):', retrieve)
+    assert claimed is not None
+    assert printed.splitlines()[-1] == claimed[1]
     arrived = whole.receiver.wait_for(SimpleNamespace(**pasted).job.id, 30)
     assert arrived is not None
     assert arrived.verified

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
 import pytest
@@ -199,6 +200,7 @@ class Deployed:
         *,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         encoded: bool = False,
     ) -> "HttpAnswer":
         """One request through the api function, in the form of the sample event."""
@@ -209,6 +211,9 @@ class Deployed:
         if key is not None:
             event["headers"]["authorization"] = f"Bearer {key}"
         event.pop("body")
+        if query:
+            event["queryStringParameters"] = dict(query)
+            event["rawQueryString"] = urlencode(query)
         if body is not None:
             event["body"] = body if isinstance(body, str) else json.dumps(body)
         event["isBase64Encoded"] = encoded

@@ -259,3 +259,14 @@ def test_what_is_not_there_is_a_404_in_our_form(api: Deployed, method: str, path
 )
 def test_an_odd_id_is_a_404(api: Deployed, response_id: str) -> None:
     assert api.call("GET", f"/v1/responses/{response_id}", key=KEY).status == 404
+
+
+@pytest.mark.parametrize("query", ["stream=true", "include=reasoning.encrypted_content", "starting_after=3", "bogus=1"])
+def test_a_query_parameter_that_would_be_ignored_is_refused_by_name(api: Deployed, query: str) -> None:
+    name, _, value = query.partition("=")
+    response_id = api.call("POST", "/v1/responses", QUESTION, key=KEY).body["id"]
+    path = f"/v1/responses/{response_id}"
+    answer = api.call("GET", path, key=KEY, query={name: value})
+    assert answer.status == 400
+    assert answer.body["error"]["param"] == name
+    assert api.call("GET", path, key=KEY, query={"stream": "false"}).status == 200

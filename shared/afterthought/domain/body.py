@@ -153,12 +153,10 @@ def _explain(error: ValidationError) -> InvalidRequest:
             allowed = ", ".join(TOOL_TYPES) if loc[0] == "tools" else first.get("ctx", {}).get("expected_tags", "")
             listed = f"; supported types: {allowed}" if allowed else ""
             return InvalidRequest(f"'{param}' is {_named(given)}{listed}.", param=param, code="invalid_value")
-        case "literal_error" if param in ("store", "stream"):
+        case "literal_error" if param in _FIXED:
+            value, reason = _FIXED[param]
             return InvalidRequest(
-                f"'{param}' must be {'true' if param == 'store' else 'false'} or absent: every response runs in the "
-                "background.",
-                param=param,
-                code="unsupported_value",
+                f"'{param}' must be {value} or absent: {reason}.", param=param, code="unsupported_value"
             )
     if param.partition(".")[0] == "tool_choice":
         return InvalidRequest(
@@ -168,6 +166,12 @@ def _explain(error: ValidationError) -> InvalidRequest:
     message = _size(kind, first.get("ctx", {})) or first["msg"][:1].lower() + first["msg"][1:]
     code = "invalid_type" if kind.endswith("_type") or kind == "form" else "invalid_value"
     return InvalidRequest(f"Invalid '{param}': {message}.", param=param, code=code)
+
+
+_FIXED = {
+    "store": ("true", "a response that runs in the background is kept until it is fetched"),
+    "stream": ("false", "every response runs in the background"),
+}
 
 
 def _size(kind: str, context: dict[str, Any]) -> str | None:

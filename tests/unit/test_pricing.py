@@ -20,21 +20,9 @@ from afterthought.domain.pricing import (
     format_usd,
     price_id,
 )
+from tests.simulator.examples import usages
 
 usd_per_million = st.decimals(min_value=0, max_value=10_000, places=6)
-tokens = st.integers(min_value=0, max_value=10_000_000)
-
-
-@st.composite
-def usages(draw: st.DrawFn) -> Usage:
-    plain, cached, written, answer, reasoning = (draw(tokens) for _ in range(5))
-    return Usage(
-        input_tokens=plain + cached + written,
-        cached_input_tokens=cached,
-        cache_write_tokens=written,
-        output_tokens=answer + reasoning,
-        reasoning_tokens=reasoning,
-    )
 
 
 @st.composite

@@ -105,9 +105,16 @@ def no_such_route(_: Exception) -> Response[str]:
 
 
 def refuse(refused: RequestRefused) -> Response[str]:
-    error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
+    error: dict[str, Any] = {
+        "message": refused.message,
+        "type": refused.kind,
+        "param": refused.param,
+        "code": refused.code,
+    }
+    if refused.detail is not None:
+        error["afterthought"] = refused.detail
     # OpenAI's SDKs retry a 409 and a 429 by themselves; this header tells them when that is of no use.
-    headers = {"x-should-retry": str(refused.retryable).lower()}
+    headers = {**refused.headers, "x-should-retry": str(refused.retryable).lower()}
     # Not the field: where the caller got it wrong, its name can be a piece of a prompt.
     telemetry.logger().info("refused", status=refused.status, code=refused.code)
     return _json(refused.status, {"error": error}, headers)

@@ -1,5 +1,8 @@
 """The one tree of errors. Each class answers two questions: what does the caller see, and can trying again help."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class AfterthoughtError(Exception):
     """The root: nothing raises it as it is."""
@@ -10,7 +13,8 @@ class RequestRefused(AfterthoughtError):
 
     `status` is the HTTP status; `kind` the wire's `error.type`; `code` the wire's `error.code`; `param` names the field
     at fault as a path (`input[0].content[1].type`); `retryable` says whether the same request may succeed later, and
-    becomes the `x-should-retry` header that OpenAI's SDKs obey.
+    becomes the `x-should-retry` header that OpenAI's SDKs obey. `headers` are more of the answer's headers, `detail` are
+    the refusal's figures (JSON), shown as `error.afterthought`.
     """
 
     status = 400
@@ -18,10 +22,20 @@ class RequestRefused(AfterthoughtError):
     code: str | None = "invalid_value"
     retryable = False
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
+        self.headers = dict(headers or {})
+        self.detail = detail
         if code is not None:
             self.code = code
 
@@ -35,6 +49,21 @@ class Unauthenticated(RequestRefused):
 
     status = 401
     code = "invalid_api_key"
+
+
+class MoneyRefused(RequestRefused):
+    """402: the job could cost more than its own cap or its tenant's budget allows."""
+
+    status = 402
+    kind = "insufficient_quota"
+    code = "budget_exceeded"
+
+
+class TierRefused(RequestRefused):
+    """403: the tenant's rate tier admits no request at all."""
+
+    status = 403
+    code = "tier_not_supported"
 
 
 class NotFound(RequestRefused):
@@ -56,6 +85,28 @@ class BodyTooLarge(RequestRefused):
 
     status = 413
     code = "body_too_large"
+
+
+class RateLimited(RequestRefused):
+    """429: the tenant's requests or tokens of this minute are used up. `kind` says which, as OpenAI's does."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    retryable = True
+
+    def __init__(self, kind: str, message: str, *, headers: Mapping[str, str], detail: Mapping[str, Any]) -> None:
+        super().__init__(message, headers=headers, detail=detail)
+        self.kind = kind
+
+
+class TablesBusy(RequestRefused):
+    """503: too many transactions wanted the same items at once, and none of many tries went through. Nothing of this one
+    was written; later will help."""
+
+    status = 503
+    kind = "server_error"
+    code = "tables_busy"
+    retryable = True
 
 
 class QueueUnavailable(AfterthoughtError):

@@ -13,7 +13,7 @@ class RequestRefused(AfterthoughtError):
 
     `status` is the HTTP status; `kind` the wire's `error.type`; `code` the wire's `error.code`; `param` names the field
     at fault as a path (`input[0].content[1].type`); `retryable` says whether the same request may succeed later, and
-    becomes the `x-should-retry` header that OpenAI's SDKs obey. `headers` are more of the answer's headers, `detail` are
+    becomes the `x-should-retry` header that OpenAI's SDKs obey. `headers` are more of the answer's headers, `detail`
     the refusal's figures (JSON), shown as `error.afterthought`.
     """
 
@@ -100,8 +100,8 @@ class RateLimited(RequestRefused):
 
 
 class TablesBusy(RequestRefused):
-    """503: too many transactions wanted the same items at once, and none of many tries went through. Nothing of this one
-    was written; later will help."""
+    """503: too many transactions wanted the same items at once, and none of many tries went through. Nothing was
+    written; later will help."""
 
     status = 503
     kind = "server_error"

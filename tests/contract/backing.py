@@ -20,12 +20,13 @@ from afterthought.adapters.sns import SnsTopic
 from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobQueue, Jobs, Topic
 from afterthought.services.tenants import TenantRecords
 from tests.simulator import stack
+from tests.simulator.accounts import SimulatedAccounts
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.queues import Queue, SimulatedJobQueue
-from tests.simulator.tables import SimulatedAccounts, SimulatedContents, SimulatedDeliveries, SimulatedJobs
+from tests.simulator.tables import SimulatedContents, SimulatedDeliveries, SimulatedJobs
 from tests.simulator.topic import SimulatedTopic
 
 if TYPE_CHECKING:

@@ -1,13 +1,12 @@
-"""JobTable and AccountTable: conditional writes, an index of what is overdue, a stream of what changed."""
+"""JobTable: conditional writes, an index of what is overdue, a stream of what changed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
-from afterthought.domain.tenant import ApiKey, Tenant
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 
@@ -140,34 +139,3 @@ class SimulatedDeliveries:
             item.sends.append((at, status, error))
 
         self.line.call("deliveries.record", update)
-
-
-@dataclass
-class SimulatedAccounts:
-    """The ports `Accounts` and `TenantRecords`."""
-
-    line: Line
-    by_name: dict[str, Tenant] = field(default_factory=dict)
-    by_hash: dict[str, ApiKey] = field(default_factory=dict)
-
-    def tenant_of(self, key_hash: str) -> str | None:
-        def read() -> str | None:
-            key = self.by_hash.get(key_hash)
-            return key.tenant if key is not None and key.revoked_at is None else None
-
-        return self.line.call("accounts.tenant_of", read)
-
-    def tenant(self, name: str) -> Tenant | None:
-        return self.line.call("accounts.tenant", lambda: self.by_name.get(name))
-
-    def put_tenant(self, tenant: Tenant) -> None:
-        self.line.call("accounts.put_tenant", lambda: self.by_name.update({tenant.name: tenant}))
-
-    def put_key(self, key: ApiKey) -> None:
-        self.line.call("accounts.put_key", lambda: self.by_hash.update({key.key_hash: key}))
-
-    def tenants(self) -> Iterator[Tenant]:
-        yield from self.line.call("accounts.tenants", lambda: list(self.by_name.values()))
-
-    def api_keys(self) -> Iterator[ApiKey]:
-        yield from self.line.call("accounts.api_keys", lambda: list(self.by_hash.values()))

@@ -19,6 +19,7 @@ from afterthought.services.submit import Submit, Submitted
 from afterthought.services.sweep import Sweep
 from afterthought.services.tenants import Tenants
 from tests.simulator import stack
+from tests.simulator.accounts import SimulatedAccounts
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import Clock
 from tests.simulator.line import Fault, Line, ProcessDied
@@ -27,7 +28,6 @@ from tests.simulator.provider import SimulatedProvider
 from tests.simulator.queues import Luck, Queue, SimulatedJobQueue
 from tests.simulator.receiver import SimulatedReceiver
 from tests.simulator.tables import (
-    SimulatedAccounts,
     SimulatedContents,
     SimulatedDeliveries,
     SimulatedJobs,

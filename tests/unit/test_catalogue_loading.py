@@ -25,6 +25,7 @@ created = 2026-08-01
 reasoning = true
 context_window_input = 1000
 max_output_tokens = 100
+typical_output_tokens = 50
 efforts = ["low", "high"]
 default_effort = "low"
 input_modalities = ["text"]

@@ -27,9 +27,10 @@ class NoPrice(AfterthoughtError, LookupError):
 class Model(BaseModel):
     """One model of the catalogue.
 
-    `context_window_input` and `max_output_tokens` are in tokens. `efforts` is empty for a model that takes no reasoning
-    effort at all, which is another thing than taking the effort `none`. `successor` is the id its maker recommends
-    once it is gone; whether it is gone belongs to a provider. `created` is in seconds since 1970, UTC.
+    `context_window_input`, `max_output_tokens` and `typical_output_tokens` are in tokens; the last is an assumption of
+    ours, for rate limits alone. `efforts` is empty for a model that takes no reasoning effort at all, which is another
+    thing than taking the effort `none`. `successor` is the id its maker recommends once it is gone; whether it is gone
+    belongs to a provider. `created` is in seconds since 1970, UTC.
 
     Raises ValueError (pydantic's ValidationError) when its parts contradict each other.
     """
@@ -42,6 +43,7 @@ class Model(BaseModel):
     reasoning: bool
     context_window_input: Annotated[int, Field(gt=0)]
     max_output_tokens: Annotated[int, Field(gt=0)]
+    typical_output_tokens: Annotated[int, Field(gt=0)]
     efforts: tuple[Effort, ...] = ()
     default_effort: Effort | None = None
     input_modalities: Annotated[tuple[InputModality, ...], Field(min_length=1)] = ("text",)
@@ -61,6 +63,12 @@ class Model(BaseModel):
             raise ValueError(f"default_effort: {self.default_effort} is not among its efforts")
         if self.parallel_tool_calls and not self.tools:
             raise ValueError("parallel_tool_calls: the model takes no tools")
+        return self
+
+    @model_validator(mode="after")
+    def _typical_output_is_possible(self) -> Self:
+        if self.typical_output_tokens > self.max_output_tokens:
+            raise ValueError(f"typical_output_tokens: more than max_output_tokens, {self.max_output_tokens}")
         return self
 
     @model_validator(mode="after")

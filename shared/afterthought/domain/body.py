@@ -51,6 +51,9 @@ def canonical(request: CreateResponse) -> bytes:
     data = request.model_dump(mode="json", by_alias=True, exclude_none=True)
     if "metadata" in data:
         data["metadata"] = dict(sorted(data["metadata"].items()))
+    ours = {name: held for name, held in data.pop("afterthought", {}).items() if held != []}
+    if ours:
+        data["afterthought"] = ours
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -5,7 +5,7 @@ The law of the money rests on this: a hold is the bound, so a cost above it woul
 **Input.** The tokenizers of the models are byte-level BPE: every token stands for at least one byte of the prompt, so
 there are never more tokens than bytes, whatever the language. Texts that the model reads as they are (instructions,
 messages, calls and their outputs) count their UTF-8 bytes. Tools and schemas reach the model in another form, as JSON
-with other white space and escapes or as TypeScript types with the descriptions as comments: see `_structure`. What the
+with other white space and escapes or as TypeScript types with the descriptions as comments: see `rendering`. What the
 provider adds of its own is `_PER_REQUEST` and its like. What nothing in the request bounds (images, files, encrypted
 reasoning) counts as the whole context window, and nothing counts as more, since no model reads more than that.
 
@@ -20,13 +20,13 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
-from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.model import Model, NoPrice
 from afterthought.domain.pricing import Price, ServiceTier, Tokens, Usd, exact_sum, tokens_usd
+from afterthought.domain.rendering import quoted_at_most, rewritten_at_most, structure_at_most
 from afterthought.domain.request import (
     ContentPart,
     CreateResponse,
@@ -54,12 +54,6 @@ _PER_REQUEST = 512
 _PER_ITEM = 64
 _PER_PART = 16
 _PER_TOOL = 128
-
-# See `_structure`.
-_PER_VALUE = 12
-_PER_LINE = 8
-_REWRITTEN = 2
-_MOST_REFERENCES = 64
 
 # Estimates, never used for holds: text in the usual languages, an image and a document of usual size.
 _BYTES_PER_TOKEN = 4
@@ -226,77 +220,13 @@ def _at_most(kind: _Kind, held: Any, most: int) -> int:
         case "text":
             return len(held.encode())
         case "quoted":
-            return _quoted(held)
+            return quoted_at_most(held)
         case "rewritten":
-            return _rewritten(held)
+            return rewritten_at_most(held)
         case "structure":
-            return _structure(held, most)
+            return structure_at_most(held, most)
         case "image" | "file" | "sealed":
             return most
-
-
-def _quoted(text: str) -> int:
-    """The bytes of a text as a JSON string, all that is not ASCII escaped: never fewer than its UTF-8."""
-    return len(json.dumps(text))
-
-
-def _rewritten(text: str) -> int:
-    """Of a text in a place where providers use their own form: escaped, and that twice or the text given twice, each of
-    its lines behind a line break, an indentation and a comment sign."""
-    return _REWRITTEN * _quoted(text) + _PER_LINE * sum(map(text.count, "\n\r\f"))
-
-
-def _structure(root: Any, most: int) -> int:
-    """Of a tool's or an answer's JSON schema, whatever form the provider gives it.
-
-    It may come as JSON (compact, or a line for each value) or as TypeScript types: around each value there may be a
-    colon, a comma, brackets, line breaks and indentations, together within `_PER_VALUE`. (An indentation is a run of
-    blanks, which these tokenizers have as one token, or few where it is deep.) Keys and texts count as `_rewritten`, so
-    a description may stand above a property and again in its type. Numbers count all digits that they have without an
-    exponent.
-
-    A reference may be replaced by what it refers to, in every place where it stands: so does the count. What refers to
-    itself cannot be replaced without end, and ends at its first repetition. More than a few references within one
-    another count as the context window.
-    """
-    total = 0
-    stack: list[tuple[Any, tuple[str, ...]]] = [(root, ())]
-    while stack and total < most:
-        value, replaced = stack.pop()
-        total += _PER_VALUE
-        if isinstance(value, dict):
-            total += sum(map(_rewritten, value))
-            stack.extend((inner, replaced) for inner in value.values())
-            reference = value.get("$ref")
-            if isinstance(reference, str) and reference not in replaced:
-                if len(replaced) == _MOST_REFERENCES:
-                    return most
-                stack.append((_resolve(root, reference), (*replaced, reference)))
-        elif isinstance(value, list):
-            stack.extend((inner, replaced) for inner in value)
-        elif isinstance(value, str):
-            total += _rewritten(value)
-        elif isinstance(value, float):
-            total += len(format(Decimal(repr(value)), "f"))
-        else:
-            total += len(json.dumps(value))
-    return min(total, most)
-
-
-def _resolve(root: Any, reference: str) -> Any:
-    """What a JSON pointer (RFC 6901, in a URI fragment) refers to in the schema; None where it leads nowhere."""
-    if not reference.startswith("#"):
-        return None
-    found = root
-    for step in unquote(reference).split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict):
-            found = found.get(name)
-        elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-            found = found[int(name)]
-        else:
-            return None
-    return found
 
 
 def _rows(model: Model, tier: ServiceTier, input_tokens: int, first: date, last: date) -> list[Price]:

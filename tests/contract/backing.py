@@ -16,7 +16,9 @@ from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.payloads import Payloads
+from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
+from afterthought.services.limit import RateWindows as Rates
 from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobQueue, Jobs, Topic
 from afterthought.services.tenants import TenantRecords
 from tests.simulator import stack
@@ -26,6 +28,7 @@ from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.queues import Queue, SimulatedJobQueue
+from tests.simulator.rates import SimulatedRateWindows
 from tests.simulator.tables import SimulatedContents, SimulatedDeliveries, SimulatedJobs
 from tests.simulator.topic import SimulatedTopic
 
@@ -49,6 +52,7 @@ class Backing(Protocol):
     jobs: Jobs
     contents: Contents
     accounts: AccountRecords
+    rates: Rates
     deliveries: Deliveries
     queue: JobQueue
     topic: Topic
@@ -77,6 +81,7 @@ class SimulatedBacking:
         self.jobs: Jobs = self._jobs
         self.contents: Contents = SimulatedContents(line, clock)
         self.accounts: AccountRecords = SimulatedAccounts(line)
+        self.rates: Rates = SimulatedRateWindows(line)
         self.deliveries: Deliveries = SimulatedDeliveries(line)
         self.queue: JobQueue = SimulatedJobQueue(line, self._job_queue)
         self.topic: Topic = SimulatedTopic(line, self._webhook_queue, stack.webhook_filter())
@@ -131,6 +136,7 @@ class AwsBacking:
         self.jobs: Jobs = JobTable(clients.dynamodb, names.job_table)
         self.contents: Contents = Payloads(clients.dynamodb, s3, names.job_table, names.bucket)
         self.accounts: AccountRecords = AccountTable(clients.dynamodb, names.account_table)
+        self.rates: Rates = RateWindows(clients.dynamodb, names.account_table)
         self.deliveries: Deliveries = DeliveryRecords(clients.dynamodb, names.job_table)
         self.queue: JobQueue = SqsJobQueue(clients.sqs, names.job_queue_url)
         self.topic: Topic = SnsTopic(clients.sns, names.topic_arn)

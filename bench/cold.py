@@ -17,9 +17,10 @@ import boto3
 
 from afterthought.adapters import clock
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.domain import body, identity, job
+from afterthought.domain.budget import Caps
 from afterthought.domain.event import CompletionEvent
 from afterthought.domain.job import Job
 from afterthought.domain.pricing import Usage, price_id
@@ -142,7 +143,7 @@ class Seeds:
             aws_access_key_id="bench",
             aws_secret_access_key="bench",  # noqa: S106 - of the loopback
         )
-        self._jobs = JobTable(client, _SETTINGS["JOB_TABLE"])
+        self._jobs = LedgerTable(client, _SETTINGS["JOB_TABLE"], _SETTINGS["ACCOUNT_TABLE"])
         self._contents = Payloads(client, _no_s3, _SETTINGS["JOB_TABLE"], _SETTINGS["PAYLOAD_BUCKET"])
         self._request = {
             "model": "o3",
@@ -179,14 +180,16 @@ class Seeds:
             service_tier="default",
             body_hash=body.body_hash(canonical),
             webhook=True,
+            hold_usd=Decimal("0.801268"),
             now=clock.now(),
         )
         put_request(self._contents, made, canonical)
-        self._jobs.create(made)
+        self._jobs.create(made, Caps())
         return made
 
     def _finished(self) -> Job:
-        begun = self._queued().begin(token="", provider="standin", now=clock.now())
+        queued = self._queued()
+        begun = queued.begin(token="", provider="standin", now=clock.now())
         taken = begun.submitted(response_id="resp_bench", now=clock.now(), check_seconds=5)
         ended = taken.settled(
             "completed",
@@ -196,7 +199,9 @@ class Seeds:
             price_id=price_id("o3", "standard", date(2025, 6, 10)),
             cost_usd=Decimal("0.003334"),
         )
-        self._jobs.save(ended)
+        # As if it had come in one step.
+        ended = ended.model_copy(update={"version": queued.version + 1})
+        self._jobs.save(queued, ended)
         return ended
 
 

@@ -11,13 +11,18 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
+from afterthought.adapters.books import BookTable
 from afterthought.adapters.job_queue import SqsJobQueue
-from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
+from afterthought.adapters.rate_windows import RateWindows
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
+from afterthought.services.admit import Admit
 from afterthought.services.authenticate import Authenticate
 from afterthought.services.describe import docs_page, openapi
+from afterthought.services.dry_run import DryRun
+from afterthought.services.limit import Limit
 from afterthought.services.models import Models
 from afterthought.services.read import Read
 from afterthought.services.submit import Submit
@@ -29,18 +34,29 @@ class Service:
     """The api's services, wired to AWS."""
 
     def __init__(self) -> None:
-        jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"))
+        account_table = settings.required("ACCOUNT_TABLE")
+        accounts = AccountTable(aws.dynamodb(), account_table)
+        books = BookTable(aws.dynamodb(), account_table)
+        jobs = LedgerTable(aws.dynamodb(), settings.required("JOB_TABLE"), account_table)
         contents = Payloads(aws.dynamodb(), aws.s3, settings.required("JOB_TABLE"), settings.required("PAYLOAD_BUCKET"))
         providers = settings.listed("PROVIDERS")
         catalogue = default_catalogue()
-        self.authenticate = Authenticate(AccountTable(aws.dynamodb(), settings.required("ACCOUNT_TABLE")))
-        self.submit = Submit(
-            jobs=jobs,
-            contents=contents,
-            queue=SqsJobQueue(aws.sqs(), settings.required("JOB_QUEUE_URL")),
+        limit = Limit(RateWindows(aws.dynamodb(), account_table), catalogue, clock.now)
+        self.authenticate = Authenticate(accounts)
+        self.admit = Admit(
             catalogue=catalogue,
             providers=providers,
             allowed_origins=frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS")),
+            clock=clock.now,
+        )
+        self.dry_run = DryRun(books, accounts, limit, clock.now)
+        self.submit = Submit(
+            jobs=jobs,
+            books=books,
+            accounts=accounts,
+            contents=contents,
+            queue=SqsJobQueue(aws.sqs(), settings.required("JOB_QUEUE_URL")),
+            limit=limit,
             clock=clock.now,
             random_bytes=os.urandom,
         )
@@ -56,14 +72,17 @@ def service() -> Service:
 @http.post("/v1/responses")
 def create_response() -> Response[str]:
     tenant = _tenant()
-    submitted = service().submit(tenant, _body(), _header("idempotency-key"))
+    admitted = service().admit(_body())
+    if admitted.ours.dry_run:
+        return _json(200, service().dry_run(tenant, admitted))
+    submitted = service().submit(tenant, admitted, _header("idempotency-key"))
     log = telemetry.logger()
     if not submitted.repeated:
         telemetry.count_submitted(submitted.job.model)
     if not submitted.enqueued:
         log.warning("the job's message was not sent; the sweeper will send it", job_id=submitted.job.id)
     log.info("submitted", job_id=submitted.job.id, tenant=tenant, repeated=submitted.repeated)
-    return _json(200, service().read.submitted(submitted))
+    return _json(200, service().read.submitted(submitted), submitted.rate.headers() if submitted.rate else None)
 
 
 @http.get("/v1/responses/<response_id>")
@@ -105,19 +124,11 @@ def no_such_route(_: Exception) -> Response[str]:
 
 
 def refuse(refused: RequestRefused) -> Response[str]:
-    error: dict[str, Any] = {
-        "message": refused.message,
-        "type": refused.kind,
-        "param": refused.param,
-        "code": refused.code,
-    }
-    if refused.detail is not None:
-        error["afterthought"] = refused.detail
     # OpenAI's SDKs retry a 409 and a 429 by themselves; this header tells them when that is of no use.
     headers = {**refused.headers, "x-should-retry": str(refused.retryable).lower()}
     # Not the field: where the caller got it wrong, its name can be a piece of a prompt.
     telemetry.logger().info("refused", status=refused.status, code=refused.code)
-    return _json(refused.status, {"error": error}, headers)
+    return _json(refused.status, {"error": refused.wire()}, headers)
 
 
 http.exception_handler(RequestRefused)(refuse)

@@ -11,18 +11,20 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from afterthought.adapters.account_table import AccountTable
+from afterthought.adapters.books import BookTable
 from afterthought.adapters.delivery_records import DeliveryRecords
 from afterthought.adapters.job_queue import SqsJobQueue
-from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
+from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
 from afterthought.services.limit import RateWindows as Rates
-from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobQueue, Jobs, Topic
+from afterthought.services.ports import Accounts, Books, Cipher, Contents, Deliveries, JobQueue, Ledger, Topic
 from afterthought.services.tenants import TenantRecords
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
+from tests.simulator.books import SimulatedBooks
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
@@ -49,7 +51,8 @@ class Backing(Protocol):
     """The ports, and what is behind them: the messages that are visible now (taken when read), and the jobs whose
     changes the stream's filter lets through to the notifier, in the order of the changes."""
 
-    jobs: Jobs
+    jobs: Ledger
+    books: Books
     contents: Contents
     accounts: AccountRecords
     rates: Rates
@@ -77,8 +80,10 @@ class SimulatedBacking:
             Queue(clock, Random(0), stack.visibility_seconds(name), stack.most_receives(name))
             for name in ("JobQueue", "WebhookQueue")
         )
-        self._jobs = SimulatedJobs(line)
-        self.jobs: Jobs = self._jobs
+        self._books = SimulatedBooks(line)
+        self.books: Books = self._books
+        self._jobs = SimulatedJobs(line, self._books)
+        self.jobs: Ledger = self._jobs
         self.contents: Contents = SimulatedContents(line, clock)
         self.accounts: AccountRecords = SimulatedAccounts(line)
         self.rates: Rates = SimulatedRateWindows(line)
@@ -133,7 +138,8 @@ class AwsBacking:
         self.clients = clients
         self.names = names
         s3: Callable[[], S3Client] = lambda: clients.s3  # noqa: E731 the adapter asks for it when it needs it
-        self.jobs: Jobs = JobTable(clients.dynamodb, names.job_table)
+        self.jobs: Ledger = LedgerTable(clients.dynamodb, names.job_table, names.account_table)
+        self.books: Books = BookTable(clients.dynamodb, names.account_table)
         self.contents: Contents = Payloads(clients.dynamodb, s3, names.job_table, names.bucket)
         self.accounts: AccountRecords = AccountTable(clients.dynamodb, names.account_table)
         self.rates: Rates = RateWindows(clients.dynamodb, names.account_table)

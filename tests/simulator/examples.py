@@ -24,6 +24,8 @@ def a_job(number: int = 0, **changes: Any) -> Job:
         service_tier="default",
         body_hash="ab" * 32,
         webhook=True,
+        hold_usd=Decimal("0.800512"),
+        rate_tokens=4106,
         now=START,
     )
     return job.model_copy(update=changes)
@@ -50,7 +52,7 @@ times = _milliseconds.map(lambda ms: datetime(2025, 1, 1, tzinfo=UTC) + timedelt
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-._", min_size=1, max_size=20)
 tokens = st.integers(min_value=0, max_value=10_000_000)
-dollars = st.none() | st.decimals(min_value=0, max_value=10**9, places=18)
+dollars = st.decimals(min_value=0, max_value=10**9, places=18)
 
 
 @st.composite
@@ -68,17 +70,19 @@ def usages(draw: st.DrawFn) -> Usage:
 attempts = st.builds(
     Attempt,
     number=st.integers(1, 10_000),
-    token=names,
-    state=st.sampled_from(("submitting", "submitted", "settled", "refused", "unknown")),
-    provider=names,
-    started_at=times,
+    state=st.sampled_from(("held", "submitting", "submitted", "settled", "refused", "released")),
+    hold_usd=dollars,
+    held_at=times,
+    token=st.none() | names,
+    provider=st.none() | names,
+    called_at=st.none() | times,
     submitted_at=st.none() | times,
     response_id=st.none() | names,
     checks=st.integers(0, 1000),
     served_model=st.none() | names,
     usage=st.none() | usages(),
     price_id=st.none() | names,
-    cost_usd=dollars,
+    cost_usd=st.none() | dollars,
 )
 
 jobs = st.builds(
@@ -89,6 +93,9 @@ jobs = st.builds(
     model=names,
     effort=st.none() | names,
     max_output_tokens=st.none() | tokens,
+    max_cost_usd=st.none() | dollars,
+    rate_tokens=tokens,
+    tags=st.lists(names, max_size=5, unique=True).map(sorted).map(tuple),
     service_tier=names,
     body_hash=names,
     webhook=st.booleans(),

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from afterthought.domain.books import movement
+from afterthought.domain.budget import Caps
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
+from tests.simulator.books import SimulatedBooks
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 
@@ -40,17 +43,20 @@ def _image(job: Job) -> dict[str, Any]:
 
 @dataclass
 class SimulatedJobs:
-    """The port `Jobs`. `items` is the table as it stands, `history` every version that ever stood."""
+    """The port `Ledger`. `items` is the table as it stands, `history` every version that ever stood. The books move in
+    the same call: in it all is written or nothing."""
 
     line: Line
+    books: SimulatedBooks
     items: dict[str, Job] = field(default_factory=dict)
     history: dict[str, list[Job]] = field(default_factory=dict)
     stream: list[StreamRecord] = field(default_factory=list)
 
-    def create(self, job: Job) -> None:
+    def create(self, job: Job, caps: Caps) -> None:
         def put() -> None:
             if job.id in self.items:
                 raise JobExists(job.id)
+            self.books.move(job.tenant, movement(None, job), caps)
             self._write(job)
 
         self.line.call("jobs.create", put, meets_itself=lambda: JobExists(job.id))
@@ -58,14 +64,15 @@ class SimulatedJobs:
     def get(self, job_id: str) -> Job | None:
         return self.line.call("jobs.get", lambda: self.items.get(job_id))
 
-    def save(self, job: Job) -> None:
+    def save(self, before: Job, after: Job) -> None:
         def put() -> None:
-            stands = self.items.get(job.id)
-            if stands is None or stands.version != job.version - 1:
-                raise JobChanged(job.id)
-            self._write(job)
+            stands = self.items.get(after.id)
+            if stands is None or stands.version != before.version:
+                raise JobChanged(after.id)
+            self.books.move(after.tenant, movement(before, after), Caps())
+            self._write(after)
 
-        self.line.call("jobs.save", put, meets_itself=lambda: JobChanged(job.id))
+        self.line.call("jobs.save", put, meets_itself=lambda: JobChanged(after.id))
 
     def announced(self, job_id: str) -> None:
         def update() -> None:

@@ -11,21 +11,26 @@ from typing import Any
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import delivery_seconds
+from afterthought.services.admit import Admit
 from afterthought.services.advance import Advance, Step
 from afterthought.services.announce import Announce
 from afterthought.services.deliver import Deliver
+from afterthought.services.dry_run import DryRun
+from afterthought.services.limit import Limit
 from afterthought.services.read import Read
 from afterthought.services.submit import Submit, Submitted
 from afterthought.services.sweep import Sweep
 from afterthought.services.tenants import Tenants
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
+from tests.simulator.books import SimulatedBooks
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import Clock
 from tests.simulator.line import Fault, Line, ProcessDied
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.provider import SimulatedProvider
 from tests.simulator.queues import Luck, Queue, SimulatedJobQueue
+from tests.simulator.rates import SimulatedRateWindows
 from tests.simulator.receiver import SimulatedReceiver
 from tests.simulator.tables import (
     SimulatedContents,
@@ -82,7 +87,9 @@ class World:
         self.line = Line(self.clock)
         self.job_messages = self._queue("JobQueue")
         self.webhook_messages = self._queue("WebhookQueue")
-        self.jobs = SimulatedJobs(self.line)
+        self.books = SimulatedBooks(self.line)
+        self.jobs = SimulatedJobs(self.line, self.books)
+        self.rates = SimulatedRateWindows(self.line)
         self.contents = SimulatedContents(self.line, self.clock)
         self.accounts = SimulatedAccounts(self.line)
         self.deliveries = SimulatedDeliveries(self.line)
@@ -96,18 +103,24 @@ class World:
         self._record_again_at = self.clock()
         tenants = Tenants(self.accounts, self.cipher, self.clock, self.random.randbytes)
         self.secrets = {name: str(tenants.create(name).webhook_secret) for name in TENANTS}
+        for name in TENANTS:
+            # What is no test of the limits must not meet them.
+            self.accounts.by_name[name] = self.accounts.by_name[name].model_copy(update={"tier": "tier5"})
         self.line.calls.clear()
         self.line.faults = self.faults
 
     def _wire(self) -> None:
         catalogue = default_catalogue()
+        limit = Limit(self.rates, catalogue, self.clock)
+        self.admit = Admit(catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock)
+        self.dry_run = DryRun(self.books, self.accounts, limit, self.clock)
         self.submit_service = Submit(
             jobs=self.jobs,
+            books=self.books,
+            accounts=self.accounts,
             contents=self.contents,
             queue=self.queue,
-            catalogue=catalogue,
-            providers=PROVIDERS,
-            allowed_origins=frozenset(),
+            limit=limit,
             clock=self.clock,
             random_bytes=self.random.randbytes,
         )
@@ -119,6 +132,7 @@ class World:
             generations=self.provider,
             catalogue=catalogue,
             providers=PROVIDERS,
+            limit=limit,
             clock=self.clock,
             new_token=lambda: self.random.randbytes(16).hex(),
         )
@@ -137,7 +151,7 @@ class World:
     def submit(self, body: dict[str, Any] | None = None, *, tenant: str = "acme", key: str | None = None) -> Submitted:
         """A request, as the api takes it in. Raises as the service does; ProcessDied when the function died."""
         with self._process("api"):
-            submitted = self.submit_service(tenant, json.dumps(body or question()).encode(), key)
+            submitted = self.submit_service(tenant, self.admit(json.dumps(body or question()).encode()), key)
         self.accepted.append(submitted.job.id)
         return submitted
 

@@ -26,7 +26,7 @@ LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 GRANTS: dict[str, dict[str, set[str]]] = {
     "ApiRole": {
         "ApiLogGroup": LOGS,
-        "AccountTable": {"dynamodb:GetItem"},
+        "AccountTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
         "JobQueue": {"sqs:SendMessage"},
@@ -34,6 +34,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
     "WorkerRole": {
         "WorkerLogGroup": LOGS,
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
+        "AccountTable": {"dynamodb:UpdateItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
         "JobQueue": CONSUMES | {"sqs:SendMessage"},
         "ProviderSecret|ProviderSecretArn": {"secretsmanager:GetSecretValue"},
@@ -62,6 +63,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
         "SweeperLogGroup": LOGS,
         "JobTable/index/overdue": {"dynamodb:Query"},
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "AccountTable": {"dynamodb:UpdateItem"},
         "JobQueue": {"sqs:SendMessage"},
         "CompletionTopic": {"sns:Publish"},
     },
@@ -71,10 +73,10 @@ GRANTS: dict[str, dict[str, set[str]]] = {
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 ENVIRONMENT = {
     "Api": {"ACCOUNT_TABLE", "PAYLOAD_BUCKET", "JOB_QUEUE_URL", "PROVIDERS", "WEBHOOK_ALLOWED_ORIGINS"},
-    "Worker": {"PAYLOAD_BUCKET", "JOB_QUEUE_URL", "PROVIDER_SECRET_ARN", "PROVIDERS"},
+    "Worker": {"ACCOUNT_TABLE", "PAYLOAD_BUCKET", "JOB_QUEUE_URL", "PROVIDER_SECRET_ARN", "PROVIDERS"},
     "Notifier": {"COMPLETION_TOPIC_ARN"},
     "Webhooks": {"ACCOUNT_TABLE", "PAYLOAD_BUCKET", "WEBHOOK_QUEUE_URL", "WEBHOOK_ALLOWED_ORIGINS"},
-    "Sweeper": {"JOB_QUEUE_URL", "COMPLETION_TOPIC_ARN"},
+    "Sweeper": {"ACCOUNT_TABLE", "JOB_QUEUE_URL", "COMPLETION_TOPIC_ARN"},
 }
 
 

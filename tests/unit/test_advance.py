@@ -174,7 +174,8 @@ def test_another_generations_answer_is_neither_shown_nor_booked(world: World) ->
     job = after_thinking(world, "foreign")
     assert world.read("acme", job.id)["output"] == []
     assert job.attempt is not None
-    assert (job.attempt.state, job.attempt.cost_usd) == ("unknown", None)
+    assert job.attempt.usage is None
+    assert (job.attempt.estimated, job.attempt.cost_usd) == (True, job.attempt.hold_usd)
 
 
 def test_an_incomplete_answer_says_why_and_is_billed(world: World) -> None:
@@ -187,10 +188,10 @@ def test_an_incomplete_answer_says_why_and_is_billed(world: World) -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "code", "state"),
     [
-        ("busy", "queued", None, "refused"),
+        ("busy", "queued", None, "held"),
         ("refuses", "failed", "invalid_prompt", "refused"),
-        ("lost before", "failed", "outcome_unknown", "unknown"),
-        ("lost after", "failed", "outcome_unknown", "unknown"),
+        ("lost before", "failed", "outcome_unknown", "settled"),
+        ("lost after", "failed", "outcome_unknown", "settled"),
     ],
 )
 def test_every_answer_to_the_paid_call_has_its_end(

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,15 @@ def test_the_schema_names_every_field_of_a_failed_response_whose_question_is_gon
         service_tier="flex",
         body_hash="",
         webhook=False,
+        hold_usd=Decimal("0.1"),
         now=NOW,
     ).model_copy(
         update={
             "status": "failed",
             "failure": Failure(code="outcome_unknown", message="Nobody knows."),
-            "attempts": (Attempt(number=1, token="", state="unknown", provider="openai", started_at=NOW),),
+            "attempts": (
+                Attempt(number=1, state="settled", hold_usd=Decimal("0.1"), held_at=NOW, cost_usd=Decimal("0.1")),
+            ),
         }
     )
     assert complaints("Response", render(job, {}, None, stand_in=True)) == []

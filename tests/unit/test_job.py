@@ -24,6 +24,7 @@ SOON = timedelta(minutes=1)
 QUEUED = a_job()
 SUBMITTING = QUEUED.begin(token="t", provider="standin", now=START)
 SUBMITTED = SUBMITTING.submitted(response_id="resp_1", now=START, check_seconds=5)
+HOLD = QUEUED.held_usd
 PUT_BACK = SUBMITTING.put_back(now=START, busy_seconds=5)
 ENDED = SUBMITTED.failed("internal_error", "…", now=START)
 
@@ -78,7 +79,7 @@ def test_a_new_job_is_queued_and_due() -> None:
     assert QUEUED.due_at == START + NET
     assert QUEUED.deadline_at == START + DEADLINE
     assert QUEUED.expires_at == START + RECORD_KEPT
-    assert QUEUED.attempt is None
+    assert [(entry.number, entry.state, entry.held_at) for entry in QUEUED.attempts] == [(1, "held", START)]
 
 
 def test_an_attempt_stands_in_the_ledger_before_its_call() -> None:
@@ -125,13 +126,14 @@ def test_a_lease_is_never_cut_short_by_the_deadline() -> None:
     assert QUEUED.begin(token="t", provider="p", now=now).wake_at == now + SUBMIT_LEASE
 
 
-def test_the_ledger_keeps_one_refused_attempt_however_many_there_were() -> None:
+def test_a_call_refused_for_now_keeps_its_entry_and_its_hold_however_often() -> None:
     job = QUEUED
     for number in range(1, 50):
         job = job.begin(token=f"t{number}", provider="standin", now=LATER).put_back(now=LATER, busy_seconds=5)
-        assert [(entry.number, entry.state) for entry in job.attempts] == [(number, "refused")]
+        assert [(entry.number, entry.state, entry.token) for entry in job.attempts] == [(1, "held", f"t{number}")]
     assert job.refusals == 49
-    assert job.begin(token="t50", provider="standin", now=LATER).opened.number == 50
+    assert job.held_usd == QUEUED.held_usd
+    assert job.begin(token="t50", provider="standin", now=LATER).opened.number == 1
 
 
 def test_an_accepted_call_ends_the_row_of_refusals() -> None:
@@ -150,12 +152,70 @@ def test_an_outcome_is_booked_with_its_usage_price_and_cost() -> None:
     assert job.open_attempt is None
 
 
-def test_a_failure_leaves_the_open_attempts_outcome_unknown() -> None:
+def test_a_failure_settles_a_call_that_was_made_at_its_hold() -> None:
     for job in (SUBMITTING, SUBMITTED):
         failed = job.failed("outcome_unknown", "…", now=LATER)
         assert failed.attempt is not None
-        assert failed.attempt.state == "unknown"
+        assert (failed.attempt.state, failed.attempt.estimated) == ("settled", True)
+        assert (failed.held_usd, failed.spent_usd) == (0, QUEUED.held_usd)
         assert failed.failure == Failure(code="outcome_unknown", message="…")
+
+
+def test_a_failure_gives_back_the_hold_of_a_call_that_was_never_made() -> None:
+    for job in (QUEUED, PUT_BACK):
+        failed = job.failed("deadline_exceeded", "…", now=LATER)
+        assert failed.attempt is not None
+        assert failed.attempt.state == "released"
+        assert (failed.held_usd, failed.spent_usd, failed.estimated) == (0, 0, False)
+
+
+def test_an_answer_without_a_cost_settles_at_its_hold() -> None:
+    job = settled(SUBMITTED, usage=None, price_id=None, cost_usd=None)
+    assert job.estimated
+    assert job.spent_usd == QUEUED.held_usd
+
+
+def test_what_was_really_used_takes_an_estimates_place_and_nothing_else_changes() -> None:
+    ended = settled(SUBMITTED, usage=None, price_id=None, cost_usd=None)
+    known = ended.corrected(
+        served_model="o3", usage=Usage(input_tokens=1, output_tokens=1), price_id="row", cost_usd=Decimal("0.1")
+    )
+    assert (known.spent_usd, known.estimated) == (Decimal("0.1"), False)
+    kept = {"attempts", "version"}
+    assert known.model_dump(exclude=kept) == ended.model_dump(exclude=kept)
+    with pytest.raises(IllegalStep):
+        known.corrected(served_model="o3", usage=Usage(input_tokens=1, output_tokens=1), price_id="r", cost_usd=HOLD)
+
+
+def test_an_answer_dearer_than_its_hold_is_booked_in_full_and_marked() -> None:
+    job = settled(SUBMITTED, cost_usd=HOLD + 1)
+    assert job.overrun
+    assert job.spent_usd == HOLD + 1
+    assert not settled(SUBMITTED, cost_usd=HOLD).overrun
+
+
+def test_a_jobs_own_cap_bounds_all_its_attempts_together() -> None:
+    capped = QUEUED.model_copy(update={"max_cost_usd": HOLD + Decimal("0.5")})
+    once = capped.begin(token="t", provider="p", now=START)
+    spent = once.model_copy(
+        update={"attempts": (once.opened.model_copy(update={"state": "settled", "cost_usd": HOLD}),)}
+    )
+    with pytest.raises(IllegalStep):
+        spent.hold(Decimal("0.500000000000000001"), now=LATER)
+    again = spent.hold(Decimal("0.5"), now=LATER)
+    assert [entry.number for entry in again.attempts] == [1, 2]
+    assert (again.held_usd, again.spent_usd) == (Decimal("0.5"), HOLD)
+
+
+def test_no_second_hold_is_taken_while_one_is_open() -> None:
+    for job in (QUEUED, SUBMITTING, SUBMITTED, settled(SUBMITTED)):
+        with pytest.raises(IllegalStep):
+            job.hold(HOLD, now=LATER)
+
+
+def test_a_new_job_above_its_own_cap_is_never_made() -> None:
+    with pytest.raises(IllegalStep):
+        QUEUED.model_copy(update={"attempts": (), "max_cost_usd": HOLD / 2}).hold(HOLD, now=START)
 
 
 def test_a_refusal_for_good_leaves_no_open_question() -> None:
@@ -216,7 +276,7 @@ class Life(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    @precondition(lambda self: not self.job.terminal and self.job.open_attempt is None)
+    @precondition(lambda self: self._open() == "held")
     @rule()
     def begins(self) -> None:
         self.calls += 1
@@ -242,7 +302,7 @@ class Life(RuleBasedStateMachine):
     def is_checked(self, seconds: int) -> None:
         self._takes(self.job.checked(now=self.now, check_seconds=seconds))
 
-    @precondition(lambda self: self._open() is not None)
+    @precondition(lambda self: self._open() in ("submitting", "submitted"))
     @rule(usage=st.booleans())
     def settles(self, usage: bool) -> None:
         nothing = {} if usage else {"usage": None, "price_id": None, "cost_usd": None}
@@ -281,14 +341,16 @@ class Life(RuleBasedStateMachine):
         assert not (self.job.terminal and self.job.open_attempt)
 
     @invariant()
-    def it_is_in_progress_exactly_while_an_attempt_is_open(self) -> None:
-        assert (self.job.status == "in_progress") == (self.job.open_attempt is not None)
+    def it_is_in_progress_exactly_while_a_call_is_open(self) -> None:
+        assert (self.job.status == "in_progress") == (self._open() in ("submitting", "submitted"))
 
     @invariant()
-    def its_ledger_counts_every_call_and_stays_small(self) -> None:
-        assert len(self.job.attempts) <= 2
-        assert (self.job.attempt.number if self.job.attempt else 0) == self.calls
-        assert all(entry.state not in ("submitting", "submitted") for entry in self.job.attempts[:-1])
+    def it_holds_its_bound_until_it_ends_and_nothing_after(self) -> None:
+        assert self.job.held_usd == (0 if self.job.terminal else HOLD)
+
+    @invariant()
+    def its_ledger_stays_small_however_many_calls_are_refused_for_now(self) -> None:
+        assert len(self.job.attempts) == 1
 
     @invariant()
     def it_is_looked_at_by_its_deadline(self) -> None:

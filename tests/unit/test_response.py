@@ -37,6 +37,7 @@ def queued(**changes: Any) -> Job:
         "service_tier": "default",
         "body_hash": "0" * 64,
         "webhook": False,
+        "hold_usd": Decimal("0.001112"),
         "now": NOW,
     }
     return accept(**{**told, **changes})
@@ -101,8 +102,22 @@ def test_usage_has_the_parts_inside_their_wholes_and_the_dollars() -> None:
     }
 
 
-def test_a_cost_that_is_not_known_is_not_shown_as_nothing() -> None:
-    assert "cost" not in shown(settled(cost_usd=None, price_id=None))["usage"]
+def test_a_cost_that_is_not_known_is_shown_as_the_bound_and_as_an_estimate() -> None:
+    answer = shown(settled(cost_usd=None, price_id=None))
+    assert answer["usage"]["cost"] == 0.001112
+    cost = answer["afterthought"]["cost"]
+    assert (cost["total_usd"], cost["estimated"], cost["price_id"]) == ("0.001112", True, None)
+
+
+def test_an_open_job_shows_what_it_holds_and_no_total() -> None:
+    cost = shown(thinking())["afterthought"]["cost"]
+    assert (cost["bound_usd"], cost["held_usd"], cost["total_usd"]) == ("0.001112", "0.001112", None)
+
+
+def test_an_ended_job_holds_nothing() -> None:
+    cost = shown(settled())["afterthought"]["cost"]
+    assert (cost["held_usd"], cost["total_usd"], cost["overrun"]) == ("0", "0.000172", False)
+    assert (cost["price_id"], cost["price_date"]) == ("o3/standard/2025-06-10", "2025-06-10")
 
 
 def test_a_model_that_is_free_is_shown_as_free() -> None:

@@ -93,11 +93,12 @@ def test_a_served_tier_without_a_price_is_billed_as_asked(world: World) -> None:
     assert job.attempt.price_id.startswith("o3-pro/standard/")
 
 
-def test_without_usage_there_is_an_answer_and_no_guess_at_its_cost(world: World) -> None:
+def test_without_usage_an_answer_costs_its_hold_and_says_that_this_is_an_estimate(world: World) -> None:
     job = settled(world, submitted(), generation(usage=None))
     assert job.status == "completed"
     assert job.attempt is not None
-    assert (job.attempt.cost_usd, job.attempt.price_id, job.attempt.usage) == (None, None, None)
+    assert (job.attempt.cost_usd, job.attempt.price_id, job.attempt.usage) == (job.attempt.hold_usd, None, None)
+    assert job.estimated
     answer = get_answer(world.contents, job)
     assert answer is not None
     assert answer.output == OUTPUT

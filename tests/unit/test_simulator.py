@@ -37,7 +37,8 @@ def test_a_run_that_does_not_come_to_rest_says_so() -> None:
 @pytest.mark.parametrize("dies", [False, True])
 def test_a_fault_strikes_before_or_after_the_effect(effect: bool, dies: bool) -> None:
     before, after = (Fault.DIES_BEFORE, Fault.DIES_AFTER) if dies else (Fault.FAILS_BEFORE, Fault.FAILS_AFTER)
-    world = World(faults={1: after if effect else before})
+    create = 3
+    world = World(faults={create: after if effect else before})
     with pytest.raises(ProcessDied if dies else TransportFailed):
         world.submit()
     assert bool(world.jobs.items) == effect

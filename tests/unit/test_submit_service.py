@@ -1,6 +1,7 @@
 """Taking a request in: what is answered stands in the table, and a repeat is the same job."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -23,7 +24,13 @@ def test_an_accepted_job_stands_in_the_table_with_its_request_and_its_message(wo
     assert world.job(job.id) == job
     assert job.due_at is not None
     assert [json.loads(message.body) for message in world.job_messages.messages] == [{"job_id": job.id}]
-    assert [(call.name) for call in world.line.calls] == ["contents.put", "jobs.create", "queue.send"]
+    assert [(call.name) for call in world.line.calls] == [
+        "accounts.tenant",
+        "rates.take",
+        "contents.put",
+        "jobs.create",
+        "queue.send",
+    ]
 
 
 def test_the_answer_is_a_response_that_is_queued(world: World) -> None:
@@ -81,8 +88,8 @@ def test_the_same_key_and_body_are_one_job_as_it_stands_by_now(world: World) -> 
 
 
 def test_a_repeat_in_another_order_and_spacing_is_the_same_body(world: World) -> None:
-    first = world.submit_service("acme", b'{"model":"o3","input":"x"}', "k")
-    again = world.submit_service("acme", b' {"input": "x",  "model": "o3", "user": null}', "k")
+    first = world.submit_service("acme", world.admit(b'{"model":"o3","input":"x"}'), "k")
+    again = world.submit_service("acme", world.admit(b' {"input": "x",  "model": "o3", "user": null}'), "k")
     assert again.repeated
     assert again.job == first.job
 
@@ -99,9 +106,10 @@ def test_the_same_key_of_two_tenants_is_two_jobs(world: World) -> None:
     assert world.submit(key="k").job.id != world.submit(key="k", tenant="globex").job.id
 
 
-@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("place", range(6))
 def test_two_requests_with_one_key_at_once_are_one_job(world: World, place: int) -> None:
-    """The other runs whole before each of the first one's calls: the look, the content, the job, the message."""
+    """The other runs whole before each of the first one's calls: the look, the tenant, the rate, the content, the job,
+    the message."""
     others: list[str] = []
     world.line.meanwhile[place] = lambda: others.append(world.submit(key="k").job.id)
     mine = world.submit(key="k").job.id
@@ -112,7 +120,7 @@ def test_two_requests_with_one_key_at_once_are_one_job(world: World, place: int)
 
 
 def test_two_bodies_with_one_key_at_once_are_one_job_and_one_conflict(world: World) -> None:
-    world.line.meanwhile[2] = partial(world.submit, question("high"), key="k")
+    world.line.meanwhile[4] = partial(world.submit, question("high"), key="k")
     with pytest.raises(IdempotencyConflict):
         world.submit(question("low"), key="k")
     (job,) = world.jobs.items.values()
@@ -122,7 +130,7 @@ def test_two_bodies_with_one_key_at_once_are_one_job_and_one_conflict(world: Wor
 
 
 def test_a_repeat_after_a_lost_answer_finds_the_job() -> None:
-    world = World(faults={2: Fault.FAILS_AFTER})
+    world = World(faults={4: Fault.FAILS_AFTER})
     with pytest.raises(TransportFailed):
         world.submit(key="k")
     assert world.submit(key="k").repeated
@@ -130,7 +138,7 @@ def test_a_repeat_after_a_lost_answer_finds_the_job() -> None:
 
 
 def test_a_queue_that_is_down_refuses_nobody() -> None:
-    world = World(faults={2: Fault.FAILS_BEFORE})
+    world = World(faults={4: Fault.FAILS_BEFORE})
     submitted = world.submit()
     assert not submitted.enqueued
     world.run()
@@ -138,10 +146,10 @@ def test_a_queue_that_is_down_refuses_nobody() -> None:
 
 
 def test_a_model_that_its_provider_has_retired_is_refused_with_its_successor(world: World) -> None:
-    real = type(world.submit_service)(**{**vars(world.submit_service), "providers": ("openai",)})
+    real = replace(world.admit, providers=("openai",))
     world.clock.move_to(datetime(2026, 11, 10, tzinfo=UTC))
     with pytest.raises(InvalidRequest, match=r"retired.*successor is o3") as refused:
-        real("acme", b'{"model": "o1-preview", "input": "x"}', None)
+        real(b'{"model": "o1-preview", "input": "x"}')
     assert refused.value.param == "model"
 
 

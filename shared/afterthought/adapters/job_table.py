@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from afterthought.adapters.dynamodb import Item, from_item, lost_condition, seconds, to_item
-from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
 
 if TYPE_CHECKING:
@@ -21,40 +20,17 @@ _STATE = "STATE"
 
 
 class JobTable:
-    """The port `Jobs` on DynamoDB. Raises botocore's ClientError for what is not named there (throttling after
-    boto's own retries, a missing permission)."""
+    """The port `Jobs` on DynamoDB. Raises botocore's ClientError for what is not named there (throttling after boto's
+    own retries, a missing permission)."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
-    def create(self, job: Job) -> None:
-        try:
-            self._client.put_item(
-                TableName=self._table, Item=_item(job), ConditionExpression="attribute_not_exists(pk)"
-            )
-        except ClientError as error:
-            if lost_condition(error):
-                raise JobExists(job.id) from error
-            raise
-
     def get(self, job_id: str) -> Job | None:
         answer = self._client.get_item(TableName=self._table, Key=to_item(_key(job_id)), ConsistentRead=True)
         item = answer.get("Item")
         return None if item is None else _job(item)
-
-    def save(self, job: Job) -> None:
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=_item(job),
-                ConditionExpression="version = :before",
-                ExpressionAttributeValues=to_item({":before": job.version - 1}),
-            )
-        except ClientError as error:
-            if lost_condition(error):
-                raise JobChanged(job.id) from error
-            raise
 
     def announced(self, job_id: str) -> None:
         try:
@@ -85,11 +61,14 @@ class JobTable:
                     yield str(from_item(item)["pk"]).removeprefix("JOB#")
 
 
+_NOT_THE_JOBS = frozenset({"pk", "sk", "due_shard", "expires_at"})
+
+
 def _key(job_id: str) -> dict[str, str]:
     return {"pk": f"JOB#{job_id}", "sk": _STATE}
 
 
-def _item(job: Job) -> Item:
+def state_item(job: Job) -> Item:
     due_shard = None if job.due_at is None else str(zlib.crc32(job.id.encode()) % DUE_SHARDS)
     values = job.model_dump(exclude={"id"}, exclude_none=True)
     return to_item({**_key(job.id), **values, "due_shard": due_shard, "expires_at": int(job.expires_at.timestamp())})
@@ -97,6 +76,6 @@ def _item(job: Job) -> Item:
 
 def _job(item: Item) -> Job:
     values = from_item(item)
-    return Job.model_validate(
-        {"due_at": None, "effort": None, "max_output_tokens": None, **values, "id": values["pk"].removeprefix("JOB#")}
-    )
+    job_id = values["pk"].removeprefix("JOB#")
+    known = {name: value for name, value in values.items() if name not in _NOT_THE_JOBS}
+    return Job.model_validate({"due_at": None, "effort": None, "max_output_tokens": None, **known, "id": job_id})

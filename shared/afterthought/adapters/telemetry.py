@@ -43,8 +43,10 @@ def count_ended(job: Job) -> None:
     metrics.add_dimension("status", job.status)
     metrics.add_dimension("model", job.model)
     metrics.add_metric("JobsEnded", MetricUnit.Count, 1)
-    if attempt is not None and attempt.cost_usd is not None:
-        metrics.add_metric("CostUsd", MetricUnit.NoUnit, float(attempt.cost_usd))
+    if job.spent_usd:
+        metrics.add_metric("CostUsd", MetricUnit.NoUnit, float(job.spent_usd))
+    if job.estimated:
+        metrics.add_metric("EstimatedUsd", MetricUnit.NoUnit, float(job.spent_usd))
     if attempt is not None and attempt.usage is not None:
         metrics.add_metric("ReasoningTokens", MetricUnit.Count, attempt.usage.reasoning_tokens)
     if attempt is not None and attempt.submitted_at is not None and job.finished_at is not None:

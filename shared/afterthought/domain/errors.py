@@ -39,6 +39,11 @@ class RequestRefused(AfterthoughtError):
         if code is not None:
             self.code = code
 
+    def wire(self) -> dict[str, Any]:
+        """The wire's error object."""
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return error if self.detail is None else {**error, "afterthought": dict(self.detail)}
+
 
 class InvalidRequest(RequestRefused):
     """400: a field is wrong; the message says what is allowed."""

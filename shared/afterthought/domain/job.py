@@ -11,13 +11,13 @@ from typing import Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from afterthought.domain.errors import IllegalStep
-from afterthought.domain.pricing import Usage
+from afterthought.domain.pricing import Usage, exact_sum
 from afterthought.domain.schedule import NET, SWEEPS_BEFORE_FAILURE, sweep_delay
 
 Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "incomplete", "cancelled"})
 
-AttemptState = Literal["submitting", "submitted", "settled", "refused", "unknown"]
+AttemptState = Literal["held", "submitting", "submitted", "settled", "refused", "released"]
 
 SUBMIT_LEASE = timedelta(seconds=180)
 """How long a `submitting` attempt belongs to the worker that wrote it. Longer than the worker function's timeout, so
@@ -32,16 +32,27 @@ CONTENT_KEPT = timedelta(days=30)
 
 
 class Attempt(BaseModel):
-    """One entry of the ledger: written before the paid call that it stands for. `token` is random and comes back from
-    the provider in the metadata; `price_id` and `cost_usd` (dollars) are set when it settles."""
+    """One entry of the ledger: written, with its hold, before the paid call that it stands for.
 
-    model_config = ConfigDict(frozen=True)
+    `held`: the money is held, no call is made (yet, or the provider refused it for now). `submitting`: the call is
+    being made. `submitted`: the provider took it. `settled`: it ended, and `cost_usd` is what it cost. `refused`: the
+    provider refused it for good. `released`: it was never called. The last two cost nothing.
+
+    `hold_usd` is the bound of what it can cost, taken at `held_at`: the budgets of that day and month bear the hold and
+    then the cost. `token` is random and comes back from the provider in the metadata; `called_at` decides the price
+    row.
+    """
+
+    # A field that is not known here was written by newer code: its writer must not lose it by ours.
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
-    token: str
     state: AttemptState
-    provider: str
-    started_at: AwareDatetime
+    hold_usd: Decimal
+    held_at: AwareDatetime
+    token: str | None = None
+    provider: str | None = None
+    called_at: AwareDatetime | None = None
     submitted_at: AwareDatetime | None = None
     response_id: str | None = None
     checks: int = 0
@@ -49,6 +60,31 @@ class Attempt(BaseModel):
     usage: Usage | None = None
     price_id: str | None = None
     cost_usd: Decimal | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether its hold stands: its call may still be made or come to something."""
+        return self.state in ("held", "submitting", "submitted")
+
+    @property
+    def held_usd(self) -> Decimal:
+        """What it holds now."""
+        return self.hold_usd if self.open else Decimal(0)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """What it has cost so far."""
+        return self.cost_usd or Decimal(0)
+
+    @property
+    def estimated(self) -> bool:
+        """Whether its cost is its hold, because nobody said what it used or no price is known for that."""
+        return self.state == "settled" and self.price_id is None
+
+    @property
+    def overrun(self) -> bool:
+        """Whether it came in dearer than its hold: a broken bound, which is a defect."""
+        return self.cost_usd is not None and self.cost_usd > self.hold_usd
 
 
 class Failure(BaseModel):
@@ -65,17 +101,21 @@ class Job(BaseModel):
 
     `refusals` counts the calls in a row that the provider refused for now; `sweeps` the sweeps since the last step;
     `incomplete_reason` is the wire's `incomplete_details.reason`; `body_hash` is the SHA-256 (hex) of the request in
-    canonical form.
+    canonical form. `max_cost_usd` bounds all its attempts together; `tags` are sorted;
+    `rate_tokens` is the estimate that its tenant's tokens per minute were charged with.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     tenant: str
     status: Status
     model: str
+    tags: tuple[str, ...] = ()
     effort: str | None
     max_output_tokens: int | None
+    max_cost_usd: Decimal | None = None
+    rate_tokens: int = 0
     service_tier: str
     body_hash: str
     webhook: bool
@@ -102,29 +142,55 @@ class Job(BaseModel):
 
     @property
     def open_attempt(self) -> Attempt | None:
-        """The entry whose call may still come to something."""
+        """The entry whose call may still be made or come to something."""
         last = self.attempt
-        return last if last is not None and last.state in ("submitting", "submitted") else None
+        return last if last is not None and last.open else None
 
     @property
     def opened(self) -> Attempt:
-        """The open attempt. Raises IllegalStep when there is none."""
+        """The attempt whose call is made. Raises IllegalStep when there is none."""
         return self._open("submitting", "submitted")
+
+    @property
+    def held_usd(self) -> Decimal:
+        """What the job holds now."""
+        return exact_sum(*(attempt.held_usd for attempt in self.attempts))
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """What the job has cost so far."""
+        return exact_sum(*(attempt.spent_usd for attempt in self.attempts))
+
+    @property
+    def estimated(self) -> bool:
+        return any(attempt.estimated for attempt in self.attempts)
+
+    @property
+    def overrun(self) -> bool:
+        return any(attempt.overrun for attempt in self.attempts)
 
     @property
     def expires_at(self) -> datetime:
         """When the record may be deleted (the table's time to live)."""
         return self.created_at + RECORD_KEPT
 
-    def begin(self, *, token: str, provider: str, now: datetime) -> Self:
-        """The ledger entry of a call that is about to be made."""
+    def hold(self, hold_usd: Decimal, *, now: datetime) -> Self:
+        """A new entry of the ledger with its money held. Raises IllegalStep where one is open, or where `max_cost_usd`
+        does not hold them all: that is for the caller to see first."""
         if self.terminal or self.open_attempt is not None:
-            raise IllegalStep(f"{self.id}: an attempt cannot begin while {self.status} with an open attempt")
-        number = (self.attempt.number if self.attempt else 0) + 1
-        entry = Attempt(number=number, token=token, state="submitting", provider=provider, started_at=now)
-        # A refused entry stands for no generation; only the newest of them is kept, so that the ledger stays small.
-        kept = tuple(a for a in self.attempts if a.state != "refused")
-        return self._step(status="in_progress", attempts=(*kept, entry), wake_at=now + SUBMIT_LEASE)
+            raise IllegalStep(f"{self.id}: no hold can be taken while {self.status} with an open attempt")
+        committed = exact_sum(self.held_usd, self.spent_usd, hold_usd)
+        if self.max_cost_usd is not None and committed > self.max_cost_usd:
+            raise IllegalStep(f"{self.id}: {committed} would be committed, {self.max_cost_usd} is the most")
+        entry = Attempt(number=len(self.attempts) + 1, state="held", hold_usd=hold_usd, held_at=now)
+        return self._step(status="queued", attempts=(*self.attempts, entry), wake_at=now)
+
+    def begin(self, *, token: str, provider: str, now: datetime) -> Self:
+        """The call is about to be made: whoever wins this write makes it."""
+        entry = self._open("held").model_copy(
+            update={"state": "submitting", "token": token, "provider": provider, "called_at": now}
+        )
+        return self._step(status="in_progress", attempts=self._with(entry), wake_at=now + SUBMIT_LEASE)
 
     def submitted(self, *, response_id: str, now: datetime, check_seconds: int) -> Self:
         """The provider took the call and gave it an id."""
@@ -140,8 +206,8 @@ class Job(BaseModel):
         return self._step(attempts=self._with(entry), wake_at=self._after(check_seconds, now))
 
     def put_back(self, *, now: datetime, busy_seconds: int) -> Self:
-        """The provider refused the call for now: back to the queue."""
-        entry = self._open("submitting").model_copy(update={"state": "refused"})
+        """The provider refused the call for now, so nothing ran: back to the queue. The hold stands."""
+        entry = self._open("submitting").model_copy(update={"state": "held"})
         return self._step(
             status="queued",
             attempts=self._with(entry),
@@ -161,14 +227,14 @@ class Job(BaseModel):
         failure: Failure | None = None,
         incomplete_reason: str | None = None,
     ) -> Self:
-        """The outcome with its usage, price row and cost: one write makes all of it true."""
+        """The outcome with its usage, price row and cost. Without a cost it settles at its hold, never at zero."""
         entry = self._open("submitted", "submitting").model_copy(
             update={
                 "state": "settled",
                 "served_model": served_model,
                 "usage": usage,
                 "price_id": price_id,
-                "cost_usd": cost_usd,
+                "cost_usd": cost_usd if cost_usd is not None else self.opened.hold_usd,
             }
         )
         return self._end(
@@ -176,16 +242,29 @@ class Job(BaseModel):
         )
 
     def failed(self, code: str, message: str, *, now: datetime) -> Self:
-        """The job ends without an answer. An open attempt's outcome stays unknown unless `refused` closed it."""
+        """The job ends without an answer. A call that was made may run and be paid for: it settles at its hold. One
+        that was not made gives its hold back."""
         attempts = self.attempts
         if (entry := self.open_attempt) is not None:
-            attempts = self._with(entry.model_copy(update={"state": "unknown"}))
+            called = {"state": "settled", "cost_usd": entry.hold_usd}
+            attempts = self._with(entry.model_copy(update={"state": "released"} if entry.state == "held" else called))
         return self._end("failed", now=now, attempts=attempts, failure=Failure(code=code, message=message))
 
     def refused(self, code: str, message: str, *, now: datetime) -> Self:
         """The provider refused the call for good: nothing ran, the job ends."""
         entry = self._open("submitting").model_copy(update={"state": "refused"})
         return self._end("failed", now=now, attempts=self._with(entry), failure=Failure(code=code, message=message))
+
+    def corrected(self, *, served_model: str | None, usage: Usage, price_id: str, cost_usd: Decimal) -> Self:
+        """What an estimated attempt really used has become known: its cost takes the estimate's place. How the job
+        ended stays as it is: it has been announced."""
+        entry = self.attempt
+        if not self.terminal or entry is None or not entry.estimated:
+            raise IllegalStep(f"{self.id}: there is no estimate to correct")
+        known = {"served_model": served_model, "usage": usage, "price_id": price_id, "cost_usd": cost_usd}
+        return self.model_copy(
+            update={"attempts": self._with(entry.model_copy(update=known)), "version": self.version + 1}
+        )
 
     def swept(self, *, now: datetime) -> Self:
         """The sweeper saw it overdue. What is not terminal and has been swept too often without a step ends here."""
@@ -236,16 +315,23 @@ def accept(
     service_tier: str,
     body_hash: str,
     webhook: bool,
+    hold_usd: Decimal,
     now: datetime,
+    max_cost_usd: Decimal | None = None,
+    rate_tokens: int = 0,
+    tags: tuple[str, ...] = (),
 ) -> Job:
-    """A new job, as the api writes it."""
-    return Job(
+    """A new job with its first hold, as the api writes it. Raises IllegalStep as `Job.hold` does."""
+    job = Job(
         id=id,
         tenant=tenant,
         status="queued",
         model=model,
+        tags=tags,
         effort=effort,
         max_output_tokens=max_output_tokens,
+        max_cost_usd=max_cost_usd,
+        rate_tokens=rate_tokens,
         service_tier=service_tier,
         body_hash=body_hash,
         webhook=webhook,
@@ -253,4 +339,6 @@ def accept(
         deadline_at=now + DEADLINE,
         wake_at=now,
         due_at=now + NET,
+        version=0,
     )
+    return job.hold(hold_usd, now=now)

@@ -140,7 +140,8 @@ class Cost(BaseModel):
     """What one answer cost, in dollars, by part.
 
     `input_usd` is the input that neither came from the cache nor went into it. `total_usd` is the sum of input, cached
-    input, cache write and output. `reasoning_usd` says how much of `output_usd` was thinking: it is not added again.
+    input, cache write, output and tools. `reasoning_usd` says how much of `output_usd` was thinking: it is not added
+    again. `tools_usd` is nothing, since no tool that has a fee is admitted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -150,12 +151,14 @@ class Cost(BaseModel):
     cache_write_usd: Usd
     output_usd: Usd
     reasoning_usd: Usd
+    tools_usd: Usd = Decimal(0)
     total_usd: Usd
     price_id: str
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if self.total_usd != exact_sum(self.input_usd, self.cached_input_usd, self.cache_write_usd, self.output_usd):
+        parts = (self.input_usd, self.cached_input_usd, self.cache_write_usd, self.output_usd, self.tools_usd)
+        if self.total_usd != exact_sum(*parts):
             raise ValueError("total_usd is not the sum of its parts")
         if self.reasoning_usd > self.output_usd:
             raise ValueError("reasoning_usd exceeds output_usd, of which it is a part")

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
@@ -44,6 +45,7 @@ _MOST_BYTES_ECHOED = 256 * 1024
 another: a large request echoed beside its answer would not fit, and the caller could never read it."""
 
 _PRICED_TIER = re.compile(r"/(standard|flex|priority)/\d{4}-")
+_COST_PARTS = ("input_usd", "cached_input_usd", "cache_write_usd", "output_usd", "reasoning_usd", "tools_usd")
 _WIRE_INCOMPLETE_REASONS = frozenset({"max_output_tokens", "content_filter"})
 
 
@@ -148,17 +150,40 @@ def _usage(attempt: Attempt | None) -> Wire | None:
 
 
 def _ours(job: Job, attempt: Attempt | None, answer: Answer | None, *, stand_in: bool) -> Wire:
-    cost = answer.cost if answer else None
     return {
         "requested_model": job.model,
         "served_model": attempt.served_model if attempt else None,
         "provider": attempt.provider if attempt else None,
         "stand_in": stand_in,
         "error_code": job.failure.code if job.failure else None,
-        "cost": None if cost is None else cost.model_dump(mode="json"),
+        "tags": list(job.tags),
+        "cost": _cost(job, attempt, answer),
         "attempts": [_attempt(entry) for entry in job.attempts],
         "timeline": _timeline(job, attempt),
     }
+
+
+def _cost(job: Job, attempt: Attempt | None, answer: Answer | None) -> Wire:
+    """What the job can cost, holds and has cost; the parts are those of the answer, by its price row. Dollars as
+    decimal strings; what is not known (yet) is null."""
+    parts = answer.cost.model_dump(mode="json", exclude={"total_usd", "price_id"}) if answer and answer.cost else {}
+    price_id = attempt.price_id if attempt else None
+    return {
+        "max_cost_usd": _usd(job.max_cost_usd),
+        "bound_usd": _usd(attempt.hold_usd if attempt else None),
+        "held_usd": format_usd(job.held_usd),
+        "total_usd": format_usd(job.spent_usd) if job.terminal else None,
+        **dict.fromkeys(_COST_PARTS),
+        **parts,
+        "price_id": price_id,
+        "price_date": price_id.split("/")[2] if price_id else None,
+        "estimated": job.estimated,
+        "overrun": job.overrun,
+    }
+
+
+def _usd(amount: Decimal | None) -> str | None:
+    return None if amount is None else format_usd(amount)
 
 
 def _attempt(entry: Attempt) -> Wire:
@@ -166,9 +191,12 @@ def _attempt(entry: Attempt) -> Wire:
         "number": entry.number,
         "state": entry.state,
         "provider": entry.provider,
-        "started_at": _seconds(entry.started_at),
-        "cost_usd": None if entry.cost_usd is None else format_usd(entry.cost_usd),
+        "called_at": _seconds(entry.called_at),
+        "hold_usd": format_usd(entry.hold_usd),
+        "cost_usd": _usd(entry.cost_usd),
         "price_id": entry.price_id,
+        "estimated": entry.estimated,
+        "overrun": entry.overrun,
     }
 
 

@@ -14,6 +14,9 @@ NET = timedelta(seconds=60)
 SWEEPS_BEFORE_FAILURE = 20
 _MOST_MINUTES_BETWEEN_SWEEPS = 60
 
+LATE_ANSWER_SECONDS = 900
+"""How long after an estimate the provider is asked once more what was really used."""
+
 _DELIVERY_SECONDS = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 42_000)
 
 
@@ -47,3 +50,14 @@ def delivery_seconds(attempts: int) -> int:
 
 MOST_DELIVERIES = len(_DELIVERY_SECONDS) + 1
 """Sends of one webhook before it goes to the dead-letter queue: the queue's `maxReceiveCount`."""
+
+
+TRANSACTION_TRIES = 14
+"""Of one transaction that meets others on the same items: about four seconds in all, eight at most."""
+_MOST_CONFLICT_SECONDS = 1.0
+
+
+def conflict_seconds(tries: int, chance: float) -> float:
+    """Seconds until a transaction that met another is tried again, after so many tries: any time up to 20 ms, 40 ms …
+    1 s, by `chance` (0 to 1), since those that meet again would be those that waited equally long."""
+    return chance * min(_MOST_CONFLICT_SECONDS, 0.01 * (1 << min(tries, 10)))

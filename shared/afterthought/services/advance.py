@@ -25,22 +25,24 @@ from afterthought.domain.errors import (
 from afterthought.domain.job import TERMINAL, Attempt, Failure, Job
 from afterthought.domain.provider import Provider
 from afterthought.services.contents import get_request
-from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Jobs
-from afterthought.services.settle import settle
+from afterthought.services.limit import Limit
+from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Ledger
+from afterthought.services.settle import correct, settle
 
 # A message sent with a whole-second delay may arrive a little before the moment it was meant for.
 _EARLY = timedelta(seconds=1)
 # A generation that ends near the deadline may be paid already: one failed look must not throw its answer away.
 _GRACE = timedelta(minutes=10)
 
-Outcome = Literal["dropped", "early", "lost", "moved"]
+Outcome = Literal["dropped", "early", "lost", "moved", "corrected"]
 
 
 @dataclass(frozen=True)
 class Step:
     """What came of one look: `dropped` (no such job, or it has ended), `early` (its time has not come), `lost`
-    (another worker moved it first) or `moved`, with the job as it was and as it is. `enqueued` is false when the job's
-    next message could not be sent: the sweeper then sends it."""
+    (another worker moved it first), `moved`, with the job as it was and as it is, or `corrected`, where what an ended
+    job really used took the place of an estimate. `enqueued` is false when the job's next message could not be sent:
+    the sweeper then sends it."""
 
     outcome: Outcome
     before: Job | None = None
@@ -50,57 +52,64 @@ class Step:
     @property
     def ended(self) -> Job | None:
         """The job, if this step ended it."""
-        return self.after if self.after is not None and self.after.terminal else None
+        return self.after if self.outcome == "moved" and self.after is not None and self.after.terminal else None
 
 
 @dataclass(frozen=True)
 class Advance:
-    jobs: Jobs
+    jobs: Ledger
     contents: Contents
     queue: JobQueue
     generations: Generations
     catalogue: Catalogue
     providers: tuple[str, ...]
+    limit: Limit
     clock: Callable[[], datetime]
     new_token: Callable[[], str]
 
     def __call__(self, job_id: str) -> Step:
         """One step. What an adapter raises goes through: the message is then seen again."""
         job = self.jobs.get(job_id)
-        if job is None or job.terminal:
-            return Step("dropped", before=job)
+        if job is None:
+            return Step("dropped")
+        if job.terminal:
+            estimate = _correctable(job)
+            return Step("dropped", before=job) if estimate is None else self._late(job, *estimate)
         if self.clock() < job.wake_at - _EARLY:
             return Step("early", before=job)
         try:
             after = self._step(job)
         except JobChanged:
             return Step("lost", before=job)
-        return Step("moved", before=job, after=after, enqueued=after.terminal or self._wake_later(after))
+        self._correct_rate(after)
+        return Step("moved", before=job, after=after, enqueued=self._wake_later(after))
 
     def _step(self, job: Job) -> Job:
         attempt = job.open_attempt
-        if attempt is None:
+        if attempt is None or attempt.state == "held":
             return self._submit(job)
         if attempt.state == "submitting":
             # Its lease has run out (wake_at has passed): whoever made the call is dead, and what came of it unknown.
             lost = "The worker was lost while it called the model; the call may have run."
-            return self._save(job.failed("outcome_unknown", lost, now=self.clock()))
+            return self._save(job, job.failed("outcome_unknown", lost, now=self.clock()))
         return self._check(job, attempt)
 
     def _submit(self, job: Job) -> Job:
         now = self.clock()
         if now >= job.deadline_at:
-            return self._save(job.failed("deadline_exceeded", "The job did not start before its deadline.", now=now))
+            return self._save(
+                job, job.failed("deadline_exceeded", "The job did not start before its deadline.", now=now)
+            )
         model = self.catalogue.find(job.model)
         provider = self.catalogue.provider_for(model.id, self.providers, now.date()) if model else None
         if provider is None:
-            return self._save(job.failed("model_not_found", "No provider serves this model any more.", now=now))
+            return self._save(job, job.failed("model_not_found", "No provider serves this model any more.", now=now))
         request = get_request(self.contents, job)
         if request is None:
-            return self._save(job.failed("internal_error", "The request is no longer stored.", now=now))
+            return self._save(job, job.failed("internal_error", "The request is no longer stored.", now=now))
         # The ledger entry comes before the call: whoever wins this write makes the call, and nobody else does.
-        begun = self._save(job.begin(token=self.new_token(), provider=provider.name, now=now))
-        return self._save(self._call(begun, provider, _provider_request(begun, request)))
+        begun = self._save(job, job.begin(token=self.new_token(), provider=provider.name, now=now))
+        return self._save(begun, self._call(begun, provider, _provider_request(begun, request)))
 
     def _call(self, job: Job, provider: Provider, request: dict[str, Any]) -> Job:
         try:
@@ -116,28 +125,27 @@ class Advance:
         return job.submitted(response_id=generation.response_id, now=self.clock(), check_seconds=seconds)
 
     def _check(self, job: Job, attempt: Attempt) -> Job:
-        provider = self.catalogue.providers.get(attempt.provider)
+        provider = self.catalogue.providers.get(attempt.provider or "")
         if provider is None or attempt.response_id is None:
-            return self._save(
-                job.failed("internal_error", f"The provider {attempt.provider} is gone.", now=self.clock())
-            )
+            gone = f"The provider {attempt.provider} is gone."
+            return self._save(job, job.failed("internal_error", gone, now=self.clock()))
         late = self.clock() >= job.deadline_at
         over = self.clock() >= job.deadline_at + _GRACE
         try:
             look = self.generations.cancel if late else self.generations.retrieve
             generation = look(provider, attempt.response_id)
-        except GenerationGone as gone:
-            return self._save(job.failed("generation_gone", gone.message, now=self.clock()))
+        except GenerationGone as error:
+            return self._save(job, job.failed("generation_gone", error.message, now=self.clock()))
         except ProviderError as error:
             # Looking costs nothing and can be repeated: whatever went wrong, look again later.
-            return self._save(_overdue(job, self.clock()) if over else self._look_again(job, attempt, error))
+            return self._save(job, _overdue(job, self.clock()) if over else self._look_again(job, attempt, error))
         if not _ours(generation, job, attempt):
-            return self._save(
-                job.failed("internal_error", "The provider gave another call's response.", now=self.clock())
-            )
+            other = "The provider gave another call's response."
+            return self._save(job, job.failed("internal_error", other, now=self.clock()))
         if generation.status not in TERMINAL:
-            return self._save(_overdue(job, self.clock()) if over else self._look_again(job, attempt, None))
+            return self._save(job, _overdue(job, self.clock()) if over else self._look_again(job, attempt, None))
         return self._save(
+            job,
             settle(
                 job,
                 generation,
@@ -145,8 +153,26 @@ class Advance:
                 contents=self.contents,
                 now=self.clock(),
                 failure=_deadline_failure() if late and generation.status == "cancelled" else None,
-            )
+            ),
         )
+
+    def _late(self, job: Job, attempt: Attempt, response_id: str) -> Step:
+        """The job has ended and its cost is an estimate: the provider may know by now what was used."""
+        provider = self.catalogue.providers.get(attempt.provider or "")
+        if provider is None:
+            return Step("dropped", before=job)
+        try:
+            generation = self.generations.retrieve(provider, response_id)
+        except ProviderError:
+            return Step("dropped", before=job)
+        known = _ours(generation, job, attempt) and generation.status in TERMINAL
+        corrected = correct(job, generation, model=self.catalogue.find(job.model)) if known else None
+        if corrected is None:
+            return Step("dropped", before=job)
+        try:
+            return Step("corrected", before=job, after=self._save(job, corrected))
+        except JobChanged:
+            return Step("lost", before=job)
 
     def _look_again(self, job: Job, attempt: Attempt, error: ProviderError | None) -> Job:
         seconds = schedule.check_seconds(job.effort, attempt.checks + 1)
@@ -154,18 +180,32 @@ class Advance:
             seconds = max(seconds, schedule.busy_seconds(0, error.retry_after_seconds))
         return job.checked(now=self.clock(), check_seconds=seconds)
 
-    def _save(self, job: Job) -> Job:
+    def _save(self, before: Job, after: Job) -> Job:
         try:
-            self.jobs.save(job)
+            self.jobs.save(before, after)
         except JobChanged:
             # A transport repeats a write whose answer was lost, and the repeat loses to the write itself. What stands
             # in the table tells: an attempt's token is random, so nobody else's step can look like ours.
-            if self.jobs.get(job.id) != job:
+            if self.jobs.get(after.id) != after:
                 raise
-        return job
+        return after
+
+    def _correct_rate(self, job: Job) -> None:
+        """The tenant's minute was charged with an estimate; while it lasts, what was really used takes its place."""
+        attempt = job.attempt
+        if job.terminal and attempt is not None and not attempt.estimated:
+            used = attempt.usage.total_tokens if attempt.usage is not None else 0
+            self.limit.correct(job.tenant, job.model, job.created_at, self.clock(), used - job.rate_tokens)
 
     def _wake_later(self, job: Job) -> bool:
-        delay = max(0, math.ceil((job.wake_at - self.clock()).total_seconds()))
+        """Sends the message for the job's next look. An ended job is looked at again only if its cost is an estimate
+        that the provider may still correct."""
+        if not job.terminal:
+            delay = max(0, math.ceil((job.wake_at - self.clock()).total_seconds()))
+        elif _correctable(job) is not None:
+            delay = schedule.LATE_ANSWER_SECONDS
+        else:
+            return True
         try:
             self.queue.send(job.id, tenant=job.tenant, delay_seconds=delay)
         except QueueUnavailable:
@@ -193,6 +233,14 @@ def _provider_request(job: Job, request: dict[str, Any]) -> dict[str, Any]:
             "afterthought_token": attempt.token,
         },
     }
+
+
+def _correctable(job: Job) -> tuple[Attempt, str] | None:
+    """The attempt whose cost is an estimate, with the provider's id by which it can be looked at."""
+    attempt = job.attempt
+    if attempt is None or not attempt.estimated or attempt.response_id is None:
+        return None
+    return attempt, attempt.response_id
 
 
 def _ours(generation: Generation, job: Job, attempt: Attempt) -> bool:

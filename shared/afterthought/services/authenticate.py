@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 from afterthought.domain.errors import Unauthenticated
 from afterthought.domain.identity import bearer, key_hash
+from afterthought.domain.tenant import Tenant
 from afterthought.services.ports import Accounts
+
+
+def tenant_named(accounts: Accounts, name: str) -> Tenant:
+    """The tenant with its limits and budgets, as they stand now. Raises Unauthenticated when it is no more."""
+    tenant = accounts.tenant(name)
+    if tenant is None:
+        raise Unauthenticated("The API key's tenant is no more.")
+    return tenant
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ Every method may also raise what its transport raises; the record is then handed
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from afterthought.domain.budget import Caps, MonthBook
 from afterthought.domain.event import CompletionEvent
 from afterthought.domain.job import Job, Status
 from afterthought.domain.pricing import Usage
@@ -36,19 +37,32 @@ class Generation(BaseModel):
 class Jobs(Protocol):
     """The STATE of every job. Reads are consistent."""
 
-    def create(self, job: Job) -> None:
-        """Raises JobExists when the id is taken."""
-
     def get(self, job_id: str) -> Job | None: ...
-
-    def save(self, job: Job) -> None:
-        """Writes the job over the version before it, all at once. Raises JobChanged when that is not what stands."""
 
     def announced(self, job_id: str) -> None:
         """Takes `due_at` off a terminal job: nothing is due any more. Harmless when done twice."""
 
     def overdue(self, now: datetime) -> Iterable[str]:
         """Ids of jobs with `due_at` before `now`. May name a job that has moved on meanwhile."""
+
+
+class Ledger(Jobs, Protocol):
+    """The jobs, as those see them who take them on. The books move with each write, in the same transaction."""
+
+    def create(self, job: Job, caps: Caps) -> None:
+        """Writes the job and moves the books, or neither. Raises JobExists when the id is taken, OverBudget when a cap
+        would be passed, TablesBusy when too many wanted the same books."""
+
+    def save(self, before: Job, after: Job) -> None:
+        """Writes the job over the version before it and moves the books, or neither. Raises JobChanged when that
+        version is not what stands, TablesBusy as `create` does."""
+
+
+class Books(Protocol):
+    """What stands in the books of money and usage. Reads are consistent."""
+
+    def month(self, tenant: str, month: date) -> MonthBook:
+        """The budgets of the month that begins on that day; empty where nothing was ever held."""
 
 
 class Contents(Protocol):

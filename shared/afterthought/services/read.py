@@ -34,5 +34,5 @@ class Read:
         return render(job, request, get_answer(self.contents, job), stand_in=self._stand_in(job))
 
     def _stand_in(self, job: Job) -> bool:
-        provider = self.catalogue.providers.get(job.attempt.provider) if job.attempt else None
+        provider = self.catalogue.providers.get(job.attempt.provider or "") if job.attempt else None
         return provider is not None and provider.stand_in

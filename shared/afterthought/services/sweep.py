@@ -7,7 +7,7 @@ from datetime import datetime
 from afterthought.domain.errors import JobChanged
 from afterthought.domain.job import Job
 from afterthought.services.announce import Announce
-from afterthought.services.ports import JobQueue, Jobs
+from afterthought.services.ports import JobQueue, Ledger
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Swept:
 
 @dataclass(frozen=True)
 class Sweep:
-    jobs: Jobs
+    jobs: Ledger
     queue: JobQueue
     announce: Announce
     clock: Callable[[], datetime]
@@ -49,7 +49,7 @@ class Sweep:
         later = job.swept(now=now)
         try:
             # First the new `due_at`: a job that cannot be helped now does not keep the others from their turn.
-            self.jobs.save(later)
+            self.jobs.save(job, later)
         except JobChanged:
             return
         if later.terminal:

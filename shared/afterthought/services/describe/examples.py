@@ -82,6 +82,7 @@ def _job() -> Job:
         service_tier="default",
         body_hash="",
         webhook=True,
+        hold_usd=Decimal("0.80115"),
         now=_ACCEPTED,
     )
 

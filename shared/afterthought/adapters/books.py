@@ -1,0 +1,111 @@
+"""AccountTable's books: one budget item a tenant and month, one usage row a tenant, day, model and set of tags."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from afterthought.adapters.dynamodb import Item, from_item, to_item
+from afterthought.domain import books
+from afterthought.domain.books import Counts, Standing, UsageKey
+from afterthought.domain.budget import Caps, MonthBook
+from afterthought.domain.pricing import exact_sum
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Write = Mapping[str, Any]
+
+
+class BookTable:
+    """The port `Books` on DynamoDB. Raises botocore's ClientError."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def month(self, tenant: str, month: date) -> MonthBook:
+        key = to_item(_budget_key(tenant, month))
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return month_book(answer.get("Item", {}), month)
+
+
+def writes(table: str, tenant: str, movement: books.Books, caps: Caps) -> Iterator[Write]:
+    """The writes that make a movement true, as members of a transaction; the budgets' come first. A cap is a condition
+    where the movement adds to what is used: conditions cannot add, so what may stand before is worked out here."""
+    for month in sorted({day.replace(day=1) for day in movement.days}):
+        days = {day: moved for day, moved in movement.days.items() if day.replace(day=1) == month}
+        yield _budget_write(table, tenant, month, days, caps)
+    for key, counts in movement.usage.items():
+        yield _update(table, {"pk": f"USAGE#{tenant}", "sk": _usage_sk(key)}, counts)
+
+
+def month_book(item: Item, month: date) -> MonthBook:
+    """The budget item of that month; an absent one (empty) stands for nothing used."""
+    values = from_item(item)
+    days = {
+        month.replace(day=int(name[1:3])): _standing(values, *_day_names(int(name[1:3])))
+        for name in values
+        if name.startswith("d") and name.endswith("u")
+    }
+    return MonthBook(total=_standing(values, "used", "held"), days=days, moves=int(values.get("moves", 0)))
+
+
+def _day_names(day: int) -> tuple[str, str]:
+    """What is used and what is held of a day. Short, so that a month of 31 days is billed as one kilobyte."""
+    return f"d{day:02}u", f"d{day:02}h"
+
+
+def _standing(values: Mapping[str, Decimal], used_name: str, held_name: str) -> Standing:
+    held = values.get(held_name, Decimal(0))
+    used = values.get(used_name, Decimal(0))
+    return Standing(held_usd=held, spent_usd=exact_sum(used, held.copy_negate()))
+
+
+def _budget_key(tenant: str, month: date) -> dict[str, str]:
+    return {"pk": f"BUDGET#{tenant}", "sk": f"{month:%Y-%m}"}
+
+
+def _usage_sk(key: UsageKey) -> str:
+    return f"{key.day.isoformat()}#{key.model}#{','.join(key.tags)}"
+
+
+def _budget_write(table: str, tenant: str, month: date, days: Mapping[date, Standing], caps: Caps) -> Write:
+    whole = Standing()
+    added: dict[str, Decimal] = {}
+    conditions: dict[str, Decimal] = {}
+    for day, moved in days.items():
+        whole = whole.plus(moved)
+        used_name, held_name = _day_names(day.day)
+        added |= {used_name: moved.used_usd, held_name: moved.held_usd}
+        if caps.day_usd is not None and moved.used_usd > 0:
+            conditions[used_name] = exact_sum(caps.day_usd, moved.used_usd.copy_negate())
+    if caps.month_usd is not None and whole.used_usd > 0:
+        conditions["used"] = exact_sum(caps.month_usd, whole.used_usd.copy_negate())
+    # Where nothing stands yet, nothing is used: that fits any cap that the hold itself fits.
+    tests = [
+        f"(attribute_not_exists({name}) OR {name} <= :most{n})" if most >= 0 else f"{name} <= :most{n}"
+        for n, (name, most) in enumerate(conditions.items())
+    ]
+    return _update(
+        table,
+        _budget_key(tenant, month),
+        {"used": whole.used_usd, "held": whole.held_usd, **added},
+        condition=" AND ".join(tests),
+        values={f":most{n}": most for n, most in enumerate(conditions.values())},
+    )
+
+
+def _update(
+    table: str, key: dict[str, str], added: Counts, *, condition: str = "", values: Mapping[str, Decimal] | None = None
+) -> Write:
+    moved = {name: amount for name, amount in added.items() if amount} | {"moves": Decimal(1)}
+    update: dict[str, Any] = {
+        "TableName": table,
+        "Key": to_item(key),
+        "UpdateExpression": "ADD " + ", ".join(f"{name} :a{n}" for n, name in enumerate(moved)),
+        "ExpressionAttributeValues": to_item({f":a{n}": a for n, a in enumerate(moved.values())} | dict(values or {})),
+    }
+    if condition:
+        update |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    return {"Update": update}

@@ -1,0 +1,65 @@
+"""The writing of jobs, with the books that move with them."""
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from afterthought.adapters import books
+from afterthought.adapters.dynamodb import lost_condition, to_item
+from afterthought.adapters.job_table import JobTable, state_item
+from afterthought.adapters.transactions import ConditionsLost, Transactions
+from afterthought.domain.books import movement
+from afterthought.domain.budget import Caps, OverBudget
+from afterthought.domain.errors import JobChanged, JobExists
+from afterthought.domain.job import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# The order of a transaction's writes.
+_STATE_WRITE, _BUDGET_WRITE = 0, 1
+
+
+class LedgerTable(JobTable):
+    """The port `Ledger` on DynamoDB: STATE in `table`, the books in `account_table`, in one transaction. Raises
+    botocore's ClientError for what is not named there."""
+
+    def __init__(
+        self, client: "DynamoDBClient", table: str, account_table: str, transactions: Transactions | None = None
+    ) -> None:
+        super().__init__(client, table)
+        self._account_table = account_table
+        self._transactions = transactions or Transactions(client)
+
+    def create(self, job: Job, caps: Caps) -> None:
+        put = {"TableName": self._table, "Item": state_item(job), "ConditionExpression": "attribute_not_exists(pk)"}
+        moved = books.writes(self._account_table, job.tenant, movement(None, job), caps)
+        try:
+            self._transactions.write([{"Put": put}, *moved])
+        except ConditionsLost as lost:
+            if _STATE_WRITE in lost.items:
+                raise JobExists(job.id) from lost
+            raise OverBudget(
+                books.month_book(lost.items[_BUDGET_WRITE], job.created_at.date().replace(day=1))
+            ) from lost
+
+    def save(self, before: Job, after: Job) -> None:
+        put = {
+            "TableName": self._table,
+            "Item": state_item(after),
+            "ConditionExpression": "version = :before",
+            "ExpressionAttributeValues": to_item({":before": before.version}),
+        }
+        moved = movement(before, after)
+        try:
+            if moved:
+                writes = books.writes(self._account_table, after.tenant, moved, Caps())
+                self._transactions.write([{"Put": put}, *writes])
+            else:
+                self._client.put_item(**put)  # type: ignore[arg-type]
+        except ConditionsLost as lost:
+            raise JobChanged(after.id) from lost
+        except ClientError as error:
+            if lost_condition(error):
+                raise JobChanged(after.id) from error
+            raise

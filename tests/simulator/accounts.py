@@ -1,7 +1,8 @@
 """AccountTable's tenants and API keys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from afterthought.domain.tenant import ApiKey, Tenant
 from tests.simulator.line import Line
@@ -25,8 +26,20 @@ class SimulatedAccounts:
     def tenant(self, name: str) -> Tenant | None:
         return self.line.call("accounts.tenant", lambda: self.by_name.get(name))
 
-    def put_tenant(self, tenant: Tenant) -> None:
-        self.line.call("accounts.put_tenant", lambda: self.by_name.update({tenant.name: tenant}))
+    def put_tenant(self, tenant: Tenant) -> bool:
+        def put() -> bool:
+            return self.by_name.setdefault(tenant.name, tenant) is tenant
+
+        return self.line.call("accounts.put_tenant", put)
+
+    def change_tenant(self, name: str, changes: Mapping[str, Any]) -> Tenant | None:
+        def update() -> Tenant | None:
+            if (stands := self.by_name.get(name)) is None:
+                return None
+            self.by_name[name] = stands.model_copy(update=dict(changes))
+            return self.by_name[name]
+
+        return self.line.call("accounts.change_tenant", update)
 
     def put_key(self, key: ApiKey) -> None:
         self.line.call("accounts.put_key", lambda: self.by_hash.update({key.key_hash: key}))

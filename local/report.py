@@ -50,13 +50,16 @@ def tokens(job: Followed) -> str:
     )
 
 
-def cost(given: Mapping[str, str] | None, *, stand_in: bool) -> str:
-    if not given:
+def cost(given: Mapping[str, Any] | None, *, stand_in: bool) -> str:
+    if not given or given["total_usd"] is None:
         return "not known"
+    if given["estimated"]:
+        return f"${given['total_usd']}, all that was held for it: nobody said what it used"
     parts = (("input", "input_usd"), ("cached input", "cached_input_usd"), ("output", "output_usd"))
-    split = ", ".join(f"{name} ${given[key]}" for name, key in parts if key in given)
+    split = ", ".join(f"{name} ${given[key]}" for name, key in parts if given.get(key) is not None)
     unpaid = "; what the model would have cost" if stand_in else ""
-    return f"${given['total_usd']} ({split}; price {given.get('price_id')}{unpaid})"
+    of = f"of at most ${given['bound_usd']}, held before it ran"
+    return f"${given['total_usd']} {of} ({split}; price {given.get('price_id')}{unpaid})"
 
 
 def times(timeline: Mapping[str, Any]) -> str:

@@ -1,11 +1,13 @@
 """Tenants and their keys: shown once, kept as a hash and sealed."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from afterthought.domain.errors import Unauthenticated
 from afterthought.domain.identity import key_hash
+from afterthought.domain.tenant import Tenant
 from afterthought.services.authenticate import Authenticate
 from afterthought.services.tenants import Credentials, TenantProblem, Tenants
 from tests.simulator.world import World
@@ -27,10 +29,13 @@ class Office:
         except Unauthenticated:
             return None
 
-    def secrets(self, name: str) -> list[str]:
+    def held(self, name: str) -> Tenant:
         tenant = self.world.accounts.tenant(name)
         assert tenant is not None
-        return [self.world.cipher.decrypt(sealed, tenant=name) for sealed in tenant.webhook_secrets]
+        return tenant
+
+    def secrets(self, name: str) -> list[str]:
+        return [self.world.cipher.decrypt(sealed, tenant=name) for sealed in self.held(name).webhook_secrets]
 
 
 @pytest.fixture
@@ -125,6 +130,105 @@ def test_a_rotation_keeps_the_secret_before_it_and_no_more(office: Office) -> No
     assert office.secrets("initech") == [third.webhook_secret, second.webhook_secret]
     assert first.webhook_secret not in office.secrets("initech")
     assert second.api_key is None
+
+
+def test_a_new_tenant_has_the_first_tier_and_no_budget(office: Office) -> None:
+    office.create("initech")
+    made = office.held("initech")
+    assert (made.tier, made.month_cap_usd, made.day_cap_usd) == ("tier1", None, None)
+    assert (made.requests_per_minute, made.tokens_per_minute) == (None, None)
+
+
+def test_a_new_tenant_can_have_another_tier(office: Office) -> None:
+    office.tenants.create("initech", tier="tier3")
+    assert office.held("initech").tier == "tier3"
+
+
+def test_a_tier_that_is_not_there_makes_no_tenant(office: Office) -> None:
+    with pytest.raises(TenantProblem, match=r"no tier 'tier9'\. Tiers: free, tier1"):
+        office.tenants.create("initech", tier="tier9")
+    assert "initech" not in office.world.accounts.by_name
+
+
+def test_what_is_set_stands_and_the_rest_stays(office: Office) -> None:
+    office.create("initech")
+    before = office.held("initech")
+    first = office.tenants.set("initech", {"month_budget": "100", "tokens_per_minute": "5000"})
+    second = office.tenants.set("initech", {"tier": "tier2", "day_budget": "0.25", "requests_per_minute": "1"})
+    assert first == before.model_copy(update={"month_cap_usd": Decimal(100), "tokens_per_minute": 5000})
+    changed = {"tier": "tier2", "day_cap_usd": Decimal("0.25"), "requests_per_minute": 1}
+    assert second == office.held("initech") == first.model_copy(update=changed)
+
+
+def test_what_is_set_to_none_is_gone(office: Office) -> None:
+    office.create("initech")
+    before = office.held("initech")
+    settings = ("month_budget", "day_budget", "requests_per_minute", "tokens_per_minute")
+    office.tenants.set("initech", dict.fromkeys(settings, "7"))
+    assert office.tenants.set("initech", dict.fromkeys(settings, "none")) == office.held("initech") == before
+
+
+@pytest.mark.parametrize("text", ["0", "0.000000000001", "999999999.999999999999", "007"])
+def test_a_budget_is_kept_to_its_last_digit(office: Office, text: str) -> None:
+    office.create("initech")
+    assert office.tenants.set("initech", {"day_budget": text}).day_cap_usd == Decimal(text)
+
+
+@pytest.mark.parametrize("setting", ["month_budget", "day_budget"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "+1", "1e3", "1,5", "1_000", "$5", " 5", ".5", "5.", "NaN", "9" * 10, "0." + "1" * 13, "٣", "5\n"],
+)
+def test_what_is_no_amount_sets_no_budget(office: Office, setting: str, text: str) -> None:
+    office.create("initech")
+    before = office.held("initech")
+    with pytest.raises(TenantProblem, match=setting.replace("_", "-")):
+        office.tenants.set("initech", {"tier": "tier2", setting: text})
+    assert office.held("initech") == before
+
+
+@pytest.mark.parametrize("setting", ["requests_per_minute", "tokens_per_minute"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "1e3", "5 ", "1" * 13, "٣"])
+def test_what_is_no_count_sets_no_limit(office: Office, setting: str, text: str) -> None:
+    office.create("initech")
+    before = office.held("initech")
+    with pytest.raises(TenantProblem, match=setting.replace("_", "-")):
+        office.tenants.set("initech", {"tier": "tier2", setting: text})
+    assert office.held("initech") == before
+
+
+@pytest.mark.parametrize("given", [{}, {"tier": "tier9"}, {"tier": "none"}])
+def test_nothing_to_set_or_no_such_tier_sets_nothing(office: Office, given: dict[str, str]) -> None:
+    office.create("initech")
+    before = office.held("initech")
+    with pytest.raises(TenantProblem):
+        office.tenants.set("initech", given)
+    assert office.held("initech") == before
+
+
+def test_a_rotation_keeps_what_was_set_meanwhile(office: Office) -> None:
+    office.create("initech")
+    line = office.world.line
+    # Just before the write: the rotation has read the tenant and sealed the new secret.
+    line.meanwhile[len(line.calls) + 2] = lambda: office.world.accounts.change_tenant("initech", {"tier": "tier2"})
+    office.tenants.rotate_secret("initech")
+    assert office.held("initech").tier == "tier2"
+    assert len(office.held("initech").webhook_secrets) == 2
+
+
+def test_of_two_who_make_the_same_tenant_only_the_first_does(office: Office) -> None:
+    line = office.world.line
+    line.meanwhile[len(line.calls) + 1] = lambda: office.tenants.create("initech", tier="tier2")
+    with pytest.raises(TenantProblem, match="already"):
+        office.create("initech")
+    assert office.held("initech").tier == "tier2"
+    assert [key.tenant for key in office.world.accounts.api_keys()].count("initech") == 1
+
+
+def test_a_tenant_that_is_not_there_is_not_set(office: Office) -> None:
+    with pytest.raises(TenantProblem, match="no tenant 'nobody'"):
+        office.tenants.set("nobody", {"month_budget": "5"})
+    assert office.world.accounts.tenant("nobody") is None
 
 
 @pytest.mark.parametrize("command", ["add_key", "rotate_secret"])

@@ -92,14 +92,14 @@ def test_a_repeat_shows_the_job_as_it_stands_by_now(api: Deployed) -> None:
 def test_fifty_creates_that_all_saw_nothing_make_one_job(api: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them looks before any has written: the condition on the write decides, not the look."""
     with api.running("Api") as module:
-        submit = module.service().submit
+        submit, admit = module.service().submit, module.service().admit
         jobs = type(submit.jobs)
         get, create = jobs.get, jobs.create
         lost = threading.local()
 
-        def create_and_note(self: Any, job: Any) -> None:
+        def create_and_note(self: Any, job: Any, caps: Any) -> None:
             lost.race = True
-            create(self, job)
+            create(self, job, caps)
             lost.race = False
 
         def see_nothing_at_first(self: Any, job_id: str) -> Any:
@@ -109,7 +109,7 @@ def test_fifty_creates_that_all_saw_nothing_make_one_job(api: Deployed, monkeypa
         monkeypatch.setattr(jobs, "get", see_nothing_at_first)
         body = json.dumps(QUESTION).encode()
         with ThreadPoolExecutor(8) as pool:
-            made = list(pool.map(lambda _: submit("acme", body, "order-1841"), range(50)))
+            made = list(pool.map(lambda _: submit("acme", admit(body), "order-1841"), range(50)))
     assert len({one.job.id for one in made}) == 1
     assert sum(not one.repeated for one in made) == 1
     assert len(states(api)) == 1

@@ -1,12 +1,13 @@
 """AccountTable's books, as they stand: written with the jobs, read by the services."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
 from afterthought.domain import books
-from afterthought.domain.books import Standing, UsageKey
+from afterthought.domain.books import Counts, Standing, UsageKey
 from afterthought.domain.budget import Caps, MonthBook, OverBudget
 from tests.simulator.line import Line
 
@@ -29,6 +30,14 @@ class SimulatedBooks:
     def stands(self, tenant: str, month: date) -> MonthBook:
         """The same without a call on the line."""
         return self.months.get((tenant, month), MonthBook())
+
+    def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Counts]]:
+        def read() -> list[tuple[UsageKey, Counts]]:
+            rows = ((key, {n: amount for n, amount in row.items() if amount}) for key, row in self.rows.get(tenant, {}).items())
+            found = [(key, counts) for key, counts in rows if counts and first <= key.day <= last]
+            return sorted(found, key=lambda each: each[0])
+
+        yield from self.line.call("books.usage", read)
 
     def move(self, tenant: str, movement: books.Books, caps: Caps) -> None:
         """A part of the transaction that writes a job. Raises OverBudget before anything is moved."""

@@ -29,6 +29,21 @@ class BookTable:
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return month_book(answer.get("Item", {}), month)
 
+    def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Counts]]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues=to_item(
+                # "$" comes right after the "#" that ends the day.
+                {":pk": f"USAGE#{tenant}", ":first": f"{first.isoformat()}#", ":last": f"{last.isoformat()}$"}
+            ),
+            ConsistentRead=True,
+        )
+        for page in pages:
+            for item in page["Items"]:
+                if counts := _counts(item):
+                    yield _usage_key(item["sk"]["S"]), counts
+
 
 def writes(table: str, tenant: str, movement: books.Books, caps: Caps) -> Iterator[Write]:
     """The writes that make a movement true, as members of a transaction; the budgets' come first. A cap is a condition
@@ -68,6 +83,17 @@ def _budget_key(tenant: str, month: date) -> dict[str, str]:
 
 def _usage_sk(key: UsageKey) -> str:
     return f"{key.day.isoformat()}#{key.model}#{','.join(key.tags)}"
+
+
+def _usage_key(sk: str) -> UsageKey:
+    day, model, tags = sk.split("#", 2)
+    return UsageKey(date.fromisoformat(day), model, tuple(tags.split(",")) if tags else ())
+
+
+def _counts(item: Item) -> Counts:
+    # Not by from_item, which takes ten times as long: a row has a dozen numbers, and there may be thousands.
+    counts = {name: Decimal(value["N"]) for name, value in item.items() if name not in ("pk", "sk", "moves")}
+    return {name: amount for name, amount in counts.items() if amount}
 
 
 def _budget_write(table: str, tenant: str, month: date, days: Mapping[date, Standing], caps: Caps) -> Write:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from afterthought.domain.books import Counts, UsageKey
 from afterthought.domain.budget import Caps, MonthBook
 from afterthought.domain.event import CompletionEvent
 from afterthought.domain.job import Job, Status
@@ -63,6 +64,10 @@ class Books(Protocol):
 
     def month(self, tenant: str, month: date) -> MonthBook:
         """The budgets of the month that begins on that day; empty where nothing was ever held."""
+
+    def usage(self, tenant: str, first: date, last: date) -> Iterable[tuple[UsageKey, Counts]]:
+        """The usage of the days from `first` to `last`, both included, in the order of the days; no empty rows. Each is
+        read as it stands at some moment while they are gone through, not all at the same one."""
 
 
 class Contents(Protocol):

@@ -1,0 +1,455 @@
+"""Usage: what is asked for, and sums that agree with the jobs to the last digit."""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from decimal import Context, Decimal
+from itertools import combinations
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from afterthought.catalogue import default_catalogue
+from afterthought.domain.books import UsageKey, movement
+from afterthought.domain.budget import Caps
+from afterthought.domain.errors import InvalidRequest, Unauthenticated
+from afterthought.domain.job import Job
+from afterthought.domain.request import TagName
+from afterthought.domain.usage import (
+    GROUPS,
+    MEASURES,
+    MOST_ROWS,
+    MOST_ROWS_READ,
+    STATUSES,
+    Summary,
+    UsageQuery,
+    query_of,
+    summed,
+)
+from afterthought.services.usage import ReadUsage
+from tests.simulator.books import SimulatedBooks
+from tests.simulator.clock import START, Clock
+from tests.simulator.examples import a_job, a_settled_job
+from tests.simulator.examples import jobs as any_job
+from tests.simulator.line import Line
+from tests.simulator.provider import Answer, Ending, Plan
+from tests.simulator.world import TENANTS, World, question
+
+Wire = dict[str, Any]
+Sums = dict[str, Decimal]
+
+TODAY = START.date()
+EVER = {"start": "2026-01-01", "end": "2026-12-31"}
+EXACT = Context(prec=200)
+OPEN_STATES = ("held", "submitting", "submitted")
+
+
+def asked(**parameters: str) -> UsageQuery:
+    return query_of(parameters, TODAY)
+
+
+def usage_of(world: World, tenant: str = "acme", **parameters: str) -> Wire:
+    return ReadUsage(world.books, world.accounts, world.clock)(tenant, parameters)
+
+
+def table_of(world: World, tenant: str = "acme", **parameters: str) -> list[dict[str, str]]:
+    text = ReadUsage(world.books, world.accounts, world.clock).csv(tenant, parameters)
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+# ---- the same, worked out from the jobs alone ----
+
+
+def pieces(job: Job) -> Iterable[tuple[date, Sums]]:
+    """What a job contributes, by day."""
+    yield job.created_at.date(), {"jobs": Decimal(1)}
+    for entry in job.attempts:
+        is_open = entry.state in OPEN_STATES
+        money = {
+            "held_usd": entry.hold_usd if is_open else Decimal(0),
+            "spent_usd": entry.cost_usd or Decimal(0),
+        }
+        tokens = {name: Decimal(n) for name, n in (entry.usage.model_dump() if entry.usage else {}).items()}
+        yield entry.held_at.date(), money | tokens
+
+
+def told_by(jobs: Iterable[Job], query: UsageQuery) -> tuple[dict[tuple[str | None, ...], Sums], Sums]:
+    """The rows and the total: what stands of every job, taken apart in the plainest way."""
+    rows: dict[tuple[str | None, ...], Sums] = defaultdict(lambda: defaultdict(Decimal))
+    total: Sums = defaultdict(Decimal)
+    for job in jobs:
+        status = "open" if job.status in ("queued", "in_progress") else job.status
+        if query.model not in (None, job.model) or query.status not in (None, status):
+            continue
+        if query.tag is not None and query.tag not in job.tags:
+            continue
+        tags: tuple[str | None, ...] = job.tags or (None,)
+        if "tag" not in query.group_by:
+            tags = (None,)
+        elif query.tag is not None:
+            tags = (query.tag,)
+        for day, amounts in pieces(job):
+            if not query.start <= day <= query.end:
+                continue
+            for name, amount in amounts.items():
+                total[name] = EXACT.add(total[name], amount)
+                for tag in tags:
+                    group = {"day": day.isoformat(), "model": job.model, "tag": tag, "status": status}
+                    row = rows[tuple(group[part] for part in query.group_by)]
+                    row[name] = EXACT.add(row[name], amount)
+    return {group: row for group, row in rows.items() if any(row.values())}, total
+
+
+def shown(counts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {name: counts.get(name, Decimal(0)) for name in MEASURES}
+
+
+def read(row: Mapping[str, Any]) -> dict[str, Decimal]:
+    """The measures of a row on the wire or in the table, as they are written."""
+    return {name: Decimal(row[name]) for name in MEASURES}
+
+
+def check_agrees(answer: Wire, jobs: Iterable[Job], query: UsageQuery) -> None:
+    rows, total = told_by(jobs, query)
+    given = {tuple(row[part] for part in query.group_by): read(row) for row in answer["data"]}
+    assert len(given) == len(answer["data"])
+    assert given == {group: shown(row) for group, row in rows.items()}
+    assert read(answer["total"]) == shown(total)
+
+
+groupings = st.lists(st.sampled_from(GROUPS), min_size=1, unique=True).map(tuple)
+
+
+@st.composite
+def queries(draw: st.DrawFn, jobs: list[Job]) -> UsageQuery:
+    """Those that hit and those that miss."""
+    days = [day for job in jobs for day, _ in pieces(job)]
+    start = draw(st.sampled_from(days)) - timedelta(days=draw(st.integers(0, 2)))
+    models = st.sampled_from([job.model for job in jobs])
+    tags = st.sampled_from([tag for job in jobs for tag in job.tags] or ["none"])
+    return UsageQuery(
+        start,
+        start + timedelta(days=draw(st.sampled_from((0, 1, 5000)))),
+        draw(groupings),
+        model=draw(st.none() | models | st.just("other")),
+        tag=draw(st.none() | tags | st.just("other")),
+        status=draw(st.none() | st.sampled_from(STATUSES)),
+    )
+
+
+@given(st.data(), st.lists(any_job, min_size=1, max_size=8))
+def test_it_agrees_with_any_jobs_to_the_last_digit(data: st.DataObject, jobs: list[Job]) -> None:
+    books = SimulatedBooks(Line(Clock()))
+    for job in jobs:
+        books.move("acme", movement(None, job), Caps())
+    query = data.draw(queries(jobs))
+    check_agrees(summed(books.usage("acme", query.start, query.end), query).wire(), jobs, query)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    answers=st.lists(st.sampled_from(get_args(Answer)), max_size=8),
+    endings=st.lists(st.sampled_from(get_args(Ending)), max_size=8),
+)
+def test_it_agrees_with_the_worlds_jobs_while_they_run_and_after(
+    seed: int, answers: list[Answer], endings: list[Ending]
+) -> None:
+    world = World(seed=seed)
+    world.provider.plan = Plan(answers=answers, endings=endings)
+    tags: tuple[list[str], ...] = ([], ["a"], ["a", "b"], ["team/x", "b", "c.1"])
+    for _ in range(12):
+        body = question("low", webhook=False, model=world.random.choice(("o3", "gpt-5-nano")))
+        body["afterthought"] = {"tags": world.random.choice(tags)}
+        world.submit(body, tenant=world.random.choice(TENANTS))
+        world.run_for(hours=world.random.choice((0, 0, 1, 9)))
+        check_world(world)
+    world.run()
+    check_world(world)
+
+
+def check_world(world: World) -> None:
+    for tenant in TENANTS:
+        jobs = [job for job in world.jobs.items.values() if job.tenant == tenant]
+        for group_by in (GROUPS, ("tag",), ("status", "day")):
+            parameters = {**EVER, "group_by": ",".join(group_by)}
+            query = query_of(parameters, TODAY)
+            answer = usage_of(world, tenant, **parameters)
+            check_agrees(answer, jobs, query)
+            rows = [{name: "" if held is None else str(held) for name, held in row.items()} for row in answer["data"]]
+            assert table_of(world, tenant, **parameters) == rows
+        answer = usage_of(world, tenant)
+        for name in ("held_usd", "spent_usd"):
+            assert answer["total"][name] == answer["budgets"][0][name]
+
+
+# ---- the answer ----
+
+
+def world_with(*jobs: Job) -> World:
+    world = World()
+    for job in jobs:
+        world.jobs.create(job, Caps())
+    return world
+
+
+def test_the_answer_names_what_was_asked_and_what_stands() -> None:
+    job = a_settled_job().model_copy(update={"tags": ("blue", "team/x")})
+    answer = usage_of(world_with(job), group_by="tag,status")
+    used = {
+        "jobs": 1,
+        "input_tokens": 12_345,
+        "cached_input_tokens": 1024,
+        "cache_write_tokens": 0,
+        "output_tokens": 23_456,
+        "reasoning_tokens": 20_480,
+        "held_usd": "0",
+        "spent_usd": "0.211066",
+    }
+    budgets = answer.pop("budgets")
+    assert answer == {
+        "object": "usage",
+        "start": "2026-11-01",
+        "end": "2026-11-02",
+        "group_by": ["tag", "status"],
+        "data": [
+            {"tag": "blue", "status": "completed", **used},
+            {"tag": "team/x", "status": "completed", **used},
+        ],
+        "total": used,
+    }
+    assert [(each["period"], each["spent_usd"]) for each in budgets] == [("month", "0.211066"), ("day", "0.211066")]
+    assert list(answer["data"][0]) == ["tag", "status", *MEASURES]
+
+
+def test_without_jobs_there_are_no_rows_and_a_total_of_nothing() -> None:
+    answer = usage_of(World())
+    assert answer["data"] == []
+    assert read(answer["total"]) == shown({})
+    assert [each["period"] for each in answer["budgets"]] == ["month", "day"]
+
+
+def test_rows_are_in_the_order_of_their_groups_and_no_tag_comes_first() -> None:
+    world = world_with(
+        a_job(0, tags=("b",)),
+        a_job(1, model="gpt-5"),
+        a_job(2, tags=("a", "b"), created_at=START - timedelta(days=1)),
+        a_job(3),
+    )
+    rows = usage_of(world, group_by="tag,model")["data"]
+    assert [(row["tag"], row["model"]) for row in rows] == [(None, "gpt-5"), (None, "o3"), ("a", "o3"), ("b", "o3")]
+    days = usage_of(world, group_by="day")["data"]
+    assert [(row["day"], row["jobs"]) for row in days] == [("2026-11-01", 1), ("2026-11-02", 3)]
+
+
+def test_a_job_with_two_tags_counts_under_each_and_once_in_the_total() -> None:
+    answer = usage_of(world_with(a_job(tags=("a", "b"))), group_by="tag")
+    assert [row["jobs"] for row in answer["data"]] == [1, 1]
+    assert answer["total"]["jobs"] == 1
+
+
+def test_who_asks_for_one_tag_sees_no_other() -> None:
+    answer = usage_of(world_with(a_job(0, tags=("a", "b")), a_job(1, tags=("b",))), group_by="tag", tag="a")
+    assert [(row["tag"], row["jobs"]) for row in answer["data"]] == [("a", 1)]
+    assert answer["total"]["jobs"] == 1
+
+
+def test_what_has_gone_back_to_nothing_is_no_row() -> None:
+    world = world_with(a_job())
+    world.jobs.save(a_job(), a_job().failed("deadline_exceeded", "…", now=START))
+    assert [row["status"] for row in usage_of(world)["data"]] == ["failed"]
+    assert usage_of(world, status="open")["data"] == []
+
+
+def test_another_tenants_usage_never_appears() -> None:
+    world = world_with(a_job(0), a_job(1, tenant="globex"), a_job(2, tenant="acme-2"), a_job(3, tenant="acm"))
+    assert usage_of(world)["total"]["jobs"] == 1
+    assert usage_of(world, group_by="day")["data"][0]["jobs"] == 1
+
+
+def test_a_tenant_that_is_no_more_is_told_so() -> None:
+    with pytest.raises(Unauthenticated):
+        usage_of(World(), "nobody")
+
+
+def test_caps_are_those_of_now() -> None:
+    world = world_with(a_job())
+    world.accounts.by_name["acme"] = world.accounts.by_name["acme"].model_copy(
+        update={"month_cap_usd": Decimal("0.5"), "day_cap_usd": None}
+    )
+    month, day = usage_of(world, start="2025-12-01", end="2025-12-31")["budgets"]
+    assert (month["name"], month["cap_usd"], month["left_usd"]) == ("2026-11", "0.5", "-0.300512")
+    assert (day["name"], day["cap_usd"], day["left_usd"]) == ("2026-11-02", None, None)
+
+
+# ---- the table ----
+
+
+def test_the_table_has_a_header_line_and_ends_its_lines_as_the_rfc_says() -> None:
+    text = ReadUsage(world_with(a_job()).books, World().accounts, Clock()).csv("acme", {"group_by": "day,tag"})
+    assert text == (
+        "day,tag,jobs,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens,"
+        "held_usd,spent_usd\r\n"
+        "2026-11-02,,1,0,0,0,0,0,0.800512,0\r\n"
+    )
+
+
+def test_an_empty_table_is_its_header() -> None:
+    assert table_of(World()) == []
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=cmd|" /C calc"!A0'])
+def test_no_name_becomes_a_formula(name: str) -> None:
+    query = UsageQuery(TODAY, TODAY, ("tag",))
+    text = summed([(UsageKey(TODAY, "o3", (name,)), {"open_jobs": Decimal(1)})], query).csv()
+    (row,) = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    assert row["tag"] == f"'{name}"
+    assert text.split("\r\n", 1)[1].lstrip('"').startswith("'")
+
+
+def test_no_tag_that_a_job_can_have_is_changed_in_the_table() -> None:
+    for name in ("a,b", '"', " a", "-a", "=a"):
+        with pytest.raises(ValidationError):
+            TypeAdapter(TagName).validate_python(name)
+
+
+# ---- what can be asked for ----
+
+
+def test_without_parameters_it_is_the_month_so_far_by_everything() -> None:
+    assert asked() == UsageQuery(TODAY.replace(day=1), TODAY, GROUPS)
+
+
+def test_without_a_start_it_is_the_month_of_the_end() -> None:
+    assert asked(end="2026-09-17") == UsageQuery(date(2026, 9, 1), date(2026, 9, 17))
+
+
+def test_every_choice_of_groups_can_be_asked_for() -> None:
+    for size in range(1, 5):
+        for chosen in combinations(GROUPS, size):
+            assert asked(group_by=",".join(reversed(chosen))).group_by == chosen[::-1]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_every_status_can_be_asked_for(status: str) -> None:
+    assert asked(status=status).status == status
+
+
+def test_every_model_and_every_tag_can_be_asked_for() -> None:
+    for model in default_catalogue().models.values():
+        for name in (model.id, *model.snapshots):
+            assert asked(model=name).model == name
+    for tag in ("a", "0", "A" * 64, "team/x:y_z-1.2"):
+        assert asked(tag=TypeAdapter(TagName).validate_python(tag)).tag == tag
+
+
+@pytest.mark.parametrize(
+    ("parameters", "param", "told"),
+    [
+        ({"start": "2026-11-31"}, "start", ["YYYY-MM-DD"]),
+        ({"start": "2026-11"}, "start", ["YYYY-MM-DD"]),
+        ({"start": ""}, "start", ["YYYY-MM-DD"]),
+        ({"start": "20261101"}, "start", ["YYYY-MM-DD"]),
+        ({"start": "2026-W45-1"}, "start", ["YYYY-MM-DD"]),
+        ({"start": "2026-11-01T00:00:00Z"}, "start", ["UTC"]),
+        ({"start": "２０２６-１１-０１"}, "start", ["YYYY-MM-DD"]),
+        ({"start": "2026-11-01,2026-11-02"}, "start", ["one day"]),
+        ({"start": "0000-01-01"}, "start", ["YYYY-MM-DD"]),
+        ({"end": "yesterday"}, "end", ["YYYY-MM-DD", "such as"]),
+        ({"end": "2026-11-1"}, "end", ["YYYY-MM-DD"]),
+        ({"start": "2026-11-03"}, "start", ["2026-11-03", "2026-11-02", "today"]),
+        ({"start": "2026-10-02", "end": "2026-10-01"}, "start", ["after"]),
+        ({"start": "2025-11-01"}, "start", ["367 days", "366"]),
+        ({"start": "0001-01-01", "end": "9999-12-31"}, "start", ["366"]),
+        ({"group_by": ""}, "group_by", ["day, model, tag, status"]),
+        ({"group_by": "day,"}, "group_by", ["day, model, tag, status"]),
+        ({"group_by": "day, model"}, "group_by", ["' model'"]),
+        ({"group_by": "hour"}, "group_by", ["'hour'"]),
+        ({"group_by": "Day"}, "group_by", ["'Day'"]),
+        ({"group_by": "day,tag,day"}, "group_by", ["'day'", "more than once"]),
+        ({"model": ""}, "model", ["one model"]),
+        ({"model": "o3,o1"}, "model", ["one model"]),
+        ({"model": "o" * 129}, "model", ["one model"]),
+        ({"tag": ""}, "tag", ["one tag"]),
+        ({"tag": "a,b"}, "tag", ["one tag"]),
+        ({"tag": "a\n"}, "tag", ["one tag"]),
+        ({"tag": "a" * 65}, "tag", ["64"]),
+        ({"status": "queued"}, "status", ["open, completed, failed, incomplete, cancelled", "queued or in progress"]),
+        ({"status": ""}, "status", ["open"]),
+    ],
+)
+def test_what_is_wrong_is_refused_by_name_with_its_form(
+    parameters: dict[str, str], param: str, told: list[str]
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        asked(**parameters)
+    assert (refused.value.param, refused.value.code) == (param, "invalid_value")
+    for part in told:
+        assert part in refused.value.message
+
+
+def test_a_year_with_a_leap_day_is_asked_for_at_once() -> None:
+    assert asked(start="2028-01-01", end="2028-12-31").start == date(2028, 1, 1)
+
+
+def test_the_last_day_of_all_can_be_asked_for() -> None:
+    answer = ReadUsage(World().books, World().accounts, Clock())("acme", {"end": "9999-12-31"})
+    assert (answer["start"], answer["data"]) == ("9999-12-01", [])
+
+
+def test_a_parameter_that_there_is_not_is_refused_by_name() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        asked(tags="a")
+    assert (refused.value.param, refused.value.code) == ("tags", "unknown_parameter")
+    assert "start, end, group_by, model, tag, status" in refused.value.message
+
+
+# ---- how much ----
+
+
+def stands(number: int) -> Iterable[tuple[UsageKey, dict[str, Decimal]]]:
+    """So many rows, as long as rows can be."""
+    amount = Decimal("9" * 20 + "." + "9" * 18)
+    counts = {f"incomplete_{name}": amount if name.endswith("usd") else Decimal(10**12) for name in MEASURES}
+    for each in range(number):
+        yield UsageKey(TODAY, "m" * 128, (f"{each:064}",)), counts
+
+
+def wide(number: int) -> Summary:
+    return summed(stands(number), UsageQuery(TODAY, TODAY))
+
+
+def test_the_longest_answer_fits_into_what_a_function_may_give_back() -> None:
+    answer = json.dumps({"body": json.dumps(wide(MOST_ROWS).wire(), separators=(",", ":"))})
+    assert len(answer) < 6 * 1024 * 1024
+    assert len(json.dumps({"body": wide(MOST_ROWS).csv()})) < 6 * 1024 * 1024
+
+
+def test_more_rows_than_an_answer_can_hold_are_refused_with_a_way_out() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        wide(MOST_ROWS + 1)
+    assert refused.value.code == "too_much_usage"
+    assert "group_by" in refused.value.message
+    query = UsageQuery(TODAY, TODAY, ("day", "status"))
+    assert summed(stands(MOST_ROWS + 1), query).total["jobs"] == (MOST_ROWS + 1) * 10**12
+
+
+def test_no_more_is_read_than_can_be_in_time() -> None:
+    passed = 0
+
+    def counted() -> Iterable[tuple[UsageKey, dict[str, Decimal]]]:
+        nonlocal passed
+        key, counts = UsageKey(TODAY, "o3", ()), {"open_jobs": Decimal(1)}
+        while True:
+            passed += 1
+            yield key, counts
+
+    with pytest.raises(InvalidRequest) as refused:
+        summed(counted(), UsageQuery(TODAY, TODAY, ("day",)))
+    assert (refused.value.code, passed) == ("too_much_usage", MOST_ROWS_READ + 1)

@@ -33,7 +33,10 @@ class SimulatedBooks:
 
     def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Counts]]:
         def read() -> list[tuple[UsageKey, Counts]]:
-            rows = ((key, {n: amount for n, amount in row.items() if amount}) for key, row in self.rows.get(tenant, {}).items())
+            rows = (
+                (key, {n: amount for n, amount in row.items() if amount})
+                for key, row in self.rows.get(tenant, {}).items()
+            )
             found = [(key, counts) for key, counts in rows if counts and first <= key.day <= last]
             return sorted(found, key=lambda each: each[0])
 

@@ -41,8 +41,9 @@ class BookTable:
         )
         for page in pages:
             for item in page["Items"]:
-                if counts := _counts(item):
-                    yield _usage_key(item["sk"]["S"]), counts
+                values = from_item(item)
+                if counts := {n: a for n, a in values.items() if n not in ("pk", "sk", "moves") and a}:
+                    yield _usage_key(values["sk"]), counts
 
 
 def writes(table: str, tenant: str, movement: books.Books, caps: Caps) -> Iterator[Write]:
@@ -88,12 +89,6 @@ def _usage_sk(key: UsageKey) -> str:
 def _usage_key(sk: str) -> UsageKey:
     day, model, tags = sk.split("#", 2)
     return UsageKey(date.fromisoformat(day), model, tuple(tags.split(",")) if tags else ())
-
-
-def _counts(item: Item) -> Counts:
-    # Not by from_item, which takes ten times as long: a row has a dozen numbers, and there may be thousands.
-    counts = {name: Decimal(value["N"]) for name, value in item.items() if name not in ("pk", "sk", "moves")}
-    return {name: amount for name, amount in counts.items() if amount}
 
 
 def _budget_write(table: str, tenant: str, month: date, days: Mapping[date, Standing], caps: Caps) -> Write:

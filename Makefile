@@ -71,9 +71,12 @@ build: .venv/.made .venv-sam/.made ## What Lambda will run, into .aws-sam (needs
 deploy: build ## Put the build into your AWS account (STAGE=dev|prod)
 	.venv-sam/bin/sam deploy --config-env $(STAGE)
 
-tenant: .venv/.made ## NAME=acme, ACTION=create|key|rotate|revoke|list, KEY=at_… for revoke, STAGE=dev|prod, REGION=
-	@$(BIN)/python -m admin.tenant $(ACTION) $(if $(filter list,$(ACTION)),,$(NAME)) $(if $(filter revoke,$(ACTION)),$(KEY)) \
-	  --stack-name $(STACK) $(if $(REGION),--region $(REGION))
+# LOCAL=1 means the stack of a running `make serve`.
+TENANTS = $(if $(LOCAL),$(LOCALLY) $(BIN)/python -m local.admin,$(BIN)/python -m admin.tenant)
+
+tenant: .venv/.made ## NAME=acme, ACTION=create|set|key|rotate|revoke|list, ARGS="--month-budget 100", KEY=at_…, STAGE=, REGION=; LOCAL=1
+	@$(TENANTS) $(ACTION) $(if $(filter list,$(ACTION)),,$(NAME)) $(if $(filter revoke,$(ACTION)),$(KEY)) $(ARGS) \
+	  $(if $(LOCAL),,--stack-name $(STACK) $(if $(REGION),--region $(REGION)))
 
 # ---- environments --------------------------------------------------------------------------------------------------
 

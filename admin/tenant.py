@@ -1,4 +1,4 @@
-"""Make, list and end tenants and their keys on a deployed stack: `python -m admin.tenant --help`.
+"""Make and list tenants, set what they may spend, end their keys: `python -m admin.tenant --help`.
 
 Works on the tables themselves, with the AWS credentials of whoever runs it: there is no way to do this over HTTP.
 """
@@ -6,8 +6,10 @@ Works on the tables themselves, with the AWS credentials of whoever runs it: the
 import argparse
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import boto3
@@ -16,10 +18,15 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
-from afterthought.services.tenants import Credentials, TenantProblem, Tenants
+from afterthought.domain.pricing import format_usd
+from afterthought.domain.rate_tier import RateTier
+from afterthought.domain.tenant import FIRST_TIER, Tenant
+from afterthought.services.tenants import NONE, Credentials, TenantProblem, Tenants
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
 
 _SHOWN_ONCE = "Shown this once and stored nowhere in this form: put it away now."
 
@@ -45,47 +52,71 @@ def outputs(client: "CloudFormationClient", stack: str, region: str) -> dict[str
     return held
 
 
-def connect(stack: str, region: str | None) -> tuple[Tenants, AccountTable]:
-    """The service's tenants, on a deployed stack. Raises NoStack, and what botocore raises."""
+@dataclass(frozen=True)
+class Deployment:
+    """A deployed stack, as the commands work on it. `outputs` are the template's."""
+
+    outputs: Mapping[str, str]
+    dynamodb: "DynamoDBClient"
+    kms: "KMSClient"
+
+    @property
+    def records(self) -> AccountTable:
+        return AccountTable(self.dynamodb, self.outputs["AccountTableName"])
+
+    @property
+    def tenants(self) -> Tenants:
+        return Tenants(self.records, KmsCipher(self.kms, self.outputs["SecretsKeyArn"]), now, secrets.token_bytes)
+
+
+def connect(stack: str, region: str | None) -> Deployment:
+    """Raises NoStack, and what botocore raises."""
     session = boto3.Session(region_name=region)
     held = outputs(session.client("cloudformation"), stack, session.region_name)
-    records = AccountTable(session.client("dynamodb"), held["AccountTableName"])
-    cipher = KmsCipher(session.client("kms"), held["SecretsKeyArn"])
-    return Tenants(records, cipher, now, secrets.token_bytes), records
+    return Deployment(held, session.client("dynamodb"), session.client("kms"))
 
 
-def create(tenants: Tenants, _: AccountTable, options: argparse.Namespace) -> None:
-    _show(tenants.create(options.name))
+def create(deployment: Deployment, options: argparse.Namespace) -> None:
+    _show(deployment.tenants.create(options.name, tier=options.tier))
 
 
-def key(tenants: Tenants, _: AccountTable, options: argparse.Namespace) -> None:
-    _show(tenants.add_key(options.name))
+def set_(deployment: Deployment, options: argparse.Namespace) -> None:
+    tenants = deployment.tenants
+    given = {setting: text for setting in _SETTINGS if (text := getattr(options, setting)) is not None}
+    _show_limits(tenants.set(options.name, given), tenants.tiers)
 
 
-def rotate(tenants: Tenants, _: AccountTable, options: argparse.Namespace) -> None:
-    _show(tenants.rotate_secret(options.name))
+def key(deployment: Deployment, options: argparse.Namespace) -> None:
+    _show(deployment.tenants.add_key(options.name))
+
+
+def rotate(deployment: Deployment, options: argparse.Namespace) -> None:
+    _show(deployment.tenants.rotate_secret(options.name))
     print("\nThe secret before it stays valid beside it until the next rotation.")
 
 
-def revoke(tenants: Tenants, _: AccountTable, options: argparse.Namespace) -> None:
-    revoked = tenants.revoke(options.name, options.key)
+def revoke(deployment: Deployment, options: argparse.Namespace) -> None:
+    revoked = deployment.tenants.revoke(options.name, options.key)
     print(f"The key {revoked.hint}… of {revoked.tenant} is revoked, from the next request on.")
 
 
-def listing(_: Tenants, records: AccountTable, __: argparse.Namespace) -> None:
-    keys = sorted(records.api_keys(), key=lambda each: each.created_at)
-    tenants = sorted(records.tenants(), key=lambda each: each.name)
+def listing(deployment: Deployment, _: argparse.Namespace) -> None:
+    keys = sorted(deployment.records.api_keys(), key=lambda each: each.created_at)
+    tenants = sorted(deployment.records.tenants(), key=lambda each: each.name)
     if not tenants:
         print("There are no tenants yet.")
         return
-    print(f"{'TENANT':<40}  {'KEY':<11}  {'CREATED':<16}  REVOKED")
+    _show_table([("TENANT", "TIER", "MONTH BUDGET", "DAY BUDGET", "REQUESTS/MIN", "TOKENS/MIN"), *map(_row, tenants)])
+    print()
+    rows = [("TENANT", "KEY", "CREATED", "REVOKED")]
     for tenant in tenants:
         own = [each for each in keys if each.tenant == tenant.name]
         if not own:
-            print(f"{tenant.name:<40}  {'(none)':<11}  {_minute(tenant.created_at):<16}")
+            rows.append((tenant.name, "(none)", _minute(tenant.created_at), ""))
         for each in own:
             ended = _minute(each.revoked_at) if each.revoked_at else ""
-            print(f"{tenant.name:<40}  {each.hint + '…':<11}  {_minute(each.created_at):<16}  {ended}".rstrip())
+            rows.append((tenant.name, f"{each.hint}…", _minute(each.created_at), ended))
+    _show_table(rows)
 
 
 def _show(made: Credentials) -> None:
@@ -97,41 +128,116 @@ def _show(made: Credentials) -> None:
     print(f"\n{_SHOWN_ONCE}")
 
 
+def _show_limits(tenant: Tenant, tiers: Mapping[str, RateTier]) -> None:
+    tier = tiers.get(tenant.tier) or RateTier(name=tenant.tier, supported=False)
+    print(f"Tenant               {tenant.name}")
+    print(f"Tier                 {tier.name}")
+    print(f"Month budget         {_budget(tenant.month_cap_usd)}")
+    print(f"Day budget           {_budget(tenant.day_cap_usd)}")
+    print(f"Requests per minute  {_limit(tenant.requests_per_minute, tier.requests_per_minute)}")
+    print(f"Tokens per minute    {_limit(tenant.tokens_per_minute, tier.tokens_per_minute)}")
+
+
+def _limit(own: int | None, tiers: int | None) -> str:
+    if own is not None:
+        return f"{own:,} (its own)"
+    return "none: the tier admits no requests" if tiers is None else f"{tiers:,} (the tier's)"
+
+
+def _row(tenant: Tenant) -> tuple[str, ...]:
+    own = (tenant.requests_per_minute, tenant.tokens_per_minute)
+    return (
+        tenant.name,
+        tenant.tier,
+        _budget(tenant.month_cap_usd),
+        _budget(tenant.day_cap_usd),
+        *("tier's" if limit is None else f"{limit:,}" for limit in own),
+    )
+
+
+def _budget(cap_usd: Decimal | None) -> str:
+    return NONE if cap_usd is None else f"${format_usd(cap_usd)}"
+
+
+def _show_table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
 def _minute(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M")
 
 
-Command = Callable[[Tenants, AccountTable, argparse.Namespace], None]
-
-COMMANDS: dict[str, tuple[Command, str, tuple[str, ...]]] = {
-    "create": (create, "a new tenant, with an API key and a webhook secret", ("name",)),
-    "list": (listing, "every tenant and the beginnings of its keys (times in UTC)", ()),
-    "key": (key, "one more API key for a tenant; then hand it out and revoke the old one", ("name",)),
-    "revoke": (revoke, "end an API key", ("name", "key")),
-    "rotate": (rotate, "a new webhook secret for a tenant", ("name",)),
+_SETTINGS = {
+    "tier": ("TIER", "the rate tier"),
+    "month_budget": ("USD", f"dollars a calendar month (UTC); 0 lets nothing run, {NONE} sets no limit"),
+    "day_budget": ("USD", "the same for a day"),
+    "requests_per_minute": ("N", f"its own limit per model in place of the tier's, or {NONE}"),
+    "tokens_per_minute": ("N", "the same for tokens"),
 }
 
-_ARGUMENTS = {"name": "the tenant: 1 to 40 of a-z, 0-9 and -", "key": "the beginning of the key, as `list` shows it"}
+
+def _takes_nothing(_: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _takes_name(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", help="the tenant: 1 to 40 of a-z, 0-9 and -")
+
+
+def _takes_name_and_tier(command: argparse.ArgumentParser) -> None:
+    _takes_name(command)
+    command.add_argument("--tier", default=FIRST_TIER, help=f"the rate tier (default: {FIRST_TIER})")
+
+
+def _takes_name_and_settings(command: argparse.ArgumentParser) -> None:
+    _takes_name(command)
+    for setting, (metavar, words) in _SETTINGS.items():
+        command.add_argument(f"--{setting.replace('_', '-')}", metavar=metavar, help=words)
+
+
+def _takes_name_and_key(command: argparse.ArgumentParser) -> None:
+    _takes_name(command)
+    command.add_argument("key", metavar="KEY", help="the beginning of the key, as `list` shows it")
+
+
+@dataclass(frozen=True)
+class Command:
+    """`takes` adds the arguments to the command's parser."""
+
+    run: Callable[[Deployment, argparse.Namespace], None]
+    words: str
+    takes: Callable[[argparse.ArgumentParser], None]
+
+
+COMMANDS: Mapping[str, Command] = {
+    "create": Command(create, "a new tenant, with an API key and a webhook secret", _takes_name_and_tier),
+    "set": Command(set_, "a tenant's tier, budgets and limits: what is not named stays", _takes_name_and_settings),
+    "list": Command(listing, "every tenant, with the beginnings of its keys (times in UTC)", _takes_nothing),
+    "key": Command(key, "one more API key for a tenant; then hand it out and revoke the old one", _takes_name),
+    "revoke": Command(revoke, "end an API key", _takes_name_and_key),
+    "rotate": Command(rotate, "a new webhook secret for a tenant", _takes_name),
+}
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m admin.tenant", description="Tenants and keys of a deployed stack.")
     chosen = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (_, words, arguments) in COMMANDS.items():
-        command = chosen.add_parser(name, help=words, description=words)
-        for argument in arguments:
-            command.add_argument(argument, metavar=argument.upper(), help=_ARGUMENTS[argument])
+    for name, each in COMMANDS.items():
+        command = chosen.add_parser(name, help=each.words, description=each.words)
+        each.takes(command)
         command.add_argument("--stack-name", required=True, help="the CloudFormation stack")
         command.add_argument("--region", help="default: what the AWS configuration says")
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The process's exit code: 0 done, 1 it could not be done (stderr says why), 2 the command line is wrong."""
+def main(arguments: Sequence[str] | None = None, reach: Callable[[str, str | None], Deployment] = connect) -> int:
+    """The process's exit code: 0 done, 1 it could not be done (stderr says why), 2 the command line is wrong. `reach`
+    finds the stack, by its name and region."""
     options = parser().parse_args(arguments)
     try:
-        tenants, records = connect(options.stack_name, options.region)
-        COMMANDS[options.command][0](tenants, records, options)
+        COMMANDS[options.command].run(reach(options.stack_name, options.region), options)
     except (TenantProblem, NoStack) as problem:
         return _fail(str(problem))
     except NoCredentialsError:

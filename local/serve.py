@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from local import endpoint, receiver, service
+from local import admin, endpoint, receiver, service
 from local.address import HOST, require_free
 from local.failure import LocalFailure
 from local.interrupt import Stopped, stoppable
@@ -42,8 +42,9 @@ def serve() -> None:
     with (
         endpoint.chosen(os.environ, speed=number("STANDIN_SPEED", 1)) as models,
         service.running("serve", models, port=port, webhook_origins=origins) as running,
+        admin.reachable(port, running.cloud),
     ):
-        print(welcome(running, origins), flush=True)
+        print(welcome(running, origins, admin.hint(port)), flush=True)
         while True:
             signal.pause()
 
@@ -55,7 +56,7 @@ def number(name: str, default: int) -> int:
     return int(text)
 
 
-def welcome(running: service.Service, origins: list[str]) -> str:
+def welcome(running: service.Service, origins: list[str], budget: str) -> str:
     root = running.base_url.removesuffix("/v1")
     keys = "\n".join(f"  {tenant.name:8} {tenant.api_key:18} {tenant.webhook_secret}" for tenant in TENANTS)
     return f"""
@@ -63,6 +64,7 @@ Base URL   {running.base_url}
 API page   {root}/docs
 Models     {running.endpoint.described}
 Webhooks   may call {", ".join(origins)} (`.venv/bin/python -m local.receiver` shows what arrives) and public https
+Budgets    {budget}
 Logs       {shown(LOGS / "serve-ministack.log")}
 
   tenant   API key            webhook secret

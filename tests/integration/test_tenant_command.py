@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +125,66 @@ def test_neither_the_key_nor_the_secret_is_stored(stack: Stack) -> None:
         assert piece not in dump
 
 
+def tables(printed: str) -> list[list[list[str]]]:
+    """The cells of the tables, without their heads."""
+    return [[re.split(r" {2,}", row) for row in table.splitlines()[1:]] for table in printed.split("\n\n")]
+
+
 def test_the_list_shows_who_there_is_and_no_key(stack: Stack) -> None:
     api_key = key_in(stack.run("create", "globex")[1])
     stack.run("create", "acme")
     code, printed, _ = stack.run("list")
-    lines = printed.splitlines()
+    limits, keys = tables(printed)
     assert code == 0
-    assert [line.split()[0] for line in lines[1:]] == ["acme", "globex"]
-    assert f"{api_key[:10]}…" in lines[2]
+    assert [row[0] for row in limits] == [row[0] for row in keys] == ["acme", "globex"]
+    assert keys[1][1] == f"{api_key[:10]}…"
     assert api_key[:11] not in printed
+
+
+def test_the_list_shows_tiers_budgets_and_own_limits(stack: Stack) -> None:
+    stack.run("create", "acme", "--tier", "tier3")
+    stack.run("create", "globex")
+    stack.run("set", "globex", "--month-budget", "100", "--day-budget", "0.50", "--tokens-per-minute", "12000")
+    assert tables(stack.run("list")[1])[0] == [
+        ["acme", "tier3", "none", "none", "tier's", "tier's"],
+        ["globex", "tier1", "$100", "$0.5", "tier's", "12,000"],
+    ]
+
+
+def test_what_is_set_stands_and_is_shown(stack: Stack) -> None:
+    stack.run("create", "acme")
+    code, printed, complaints = stack.run(
+        "set", "acme", "--tier", "tier2", "--month-budget", "100", "--requests-per-minute", "7"
+    )
+    assert (code, complaints) == (0, "")
+    assert printed.splitlines() == [
+        "Tenant               acme",
+        "Tier                 tier2",
+        "Month budget         $100",
+        "Day budget           none",
+        "Requests per minute  7 (its own)",
+        "Tokens per minute    2,000,000 (the tier's)",
+    ]
+    held = stack.accounts.tenant("acme")
+    assert held is not None
+    assert (held.tier, held.month_cap_usd, held.requests_per_minute) == ("tier2", Decimal(100), 7)
+
+
+def test_what_is_not_named_stays_and_none_takes_away(stack: Stack) -> None:
+    stack.run("create", "acme")
+    stack.run("set", "acme", "--month-budget", "100", "--day-budget", "0", "--tokens-per-minute", "9")
+    code, printed, _ = stack.run("set", "acme", "--month-budget", "none", "--tokens-per-minute", "none")
+    assert code == 0
+    assert "Month budget         none" in printed
+    assert "Day budget           $0\n" in printed
+    assert "Tokens per minute    200,000 (the tier's)" in printed
+
+
+def test_a_tier_that_admits_nothing_is_told_as_such(stack: Stack) -> None:
+    stack.run("create", "acme")
+    code, printed, _ = stack.run("set", "acme", "--tier", "free")
+    assert code == 0
+    assert printed.count("none: the tier admits no requests") == 2
 
 
 def test_the_list_of_nobody_says_so(stack: Stack) -> None:
@@ -149,8 +201,8 @@ def test_a_key_can_be_changed_without_a_gap(stack: Stack) -> None:
     assert stack.tenant_of(new) == "acme"
     with pytest.raises(Unauthenticated):
         stack.tenant_of(old)
-    listed = stack.run("list")[1].splitlines()
-    assert [len(line.split()) for line in listed[1:]] == [6, 4], "the old one, with its end, then the new one"
+    keys = tables(stack.run("list")[1])[1]
+    assert [len(row) for row in keys] == [4, 3], "the old one, with its end, then the new one"
 
 
 def test_a_rotated_secret_stands_beside_the_one_before(stack: Stack) -> None:
@@ -169,6 +221,23 @@ def test_a_rotated_secret_stands_beside_the_one_before(stack: Stack) -> None:
         (("key", "globex"), "There is no tenant 'globex'."),
         (("rotate", "globex"), "There is no tenant 'globex'."),
         (("revoke", "acme", "at_none"), "0 live keys of 'acme' begin with 'at_none'; one must."),
+        (
+            ("create", "globex", "--tier", "gold"),
+            "There is no tier 'gold'. Tiers: free, tier1, tier2, tier3, tier4, tier5.",
+        ),
+        (("set", "globex", "--tier", "tier2"), "There is no tenant 'globex'."),
+        (("set", "acme"), "What is to be set? A tier, a budget or a limit."),
+        (
+            ("set", "acme", "--tier", "tier2", "--month-budget", "1e3"),
+            (
+                "month-budget is '1e3'; it must be dollars such as 100 or 0.25, with at most 9 digits before the point "
+                "and 12 after it, or none."
+            ),
+        ),
+        (
+            ("set", "acme", "--requests-per-minute", "0"),
+            "requests-per-minute is '0'; it must be a whole number from 1 on, or none for the tier's.",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(
@@ -246,6 +315,11 @@ def test_a_person_is_told_what_is_missing(arguments: tuple[str, ...], code: int,
         (("NAME=acme",), "create acme --stack-name afterthought-dev"),
         (("NAME=acme", "ACTION=key", "STAGE=prod"), "key acme --stack-name afterthought-prod"),
         (("ACTION=list",), "list --stack-name afterthought-dev"),
+        (("NAME=acme", "ARGS=--tier tier2"), "create acme --tier tier2 --stack-name afterthought-dev"),
+        (
+            ("NAME=acme", "ACTION=set", "ARGS=--tier tier2 --month-budget 100", "STAGE=prod"),
+            "set acme --tier tier2 --month-budget 100 --stack-name afterthought-prod",
+        ),
         (("NAME=acme", "ACTION=rotate"), "rotate acme --stack-name afterthought-dev"),
         (
             ("NAME=acme", "ACTION=revoke", "KEY=at_0123456", "STACK=mine", f"REGION={REGION}"),
@@ -254,10 +328,24 @@ def test_a_person_is_told_what_is_missing(arguments: tuple[str, ...], code: int,
     ],
 )
 def test_make_tenant_passes_on_what_it_is_given(given: tuple[str, ...], passed: str) -> None:
+    assert made_of("tenant", *given).endswith(f"python -m admin.tenant {passed}")
+    tenant.parser().parse_args(passed.split())
+
+
+def test_make_tenant_can_mean_the_local_stack() -> None:
+    """A profile of the person's shell must not stop it, nor lead it to AWS."""
+    passed = made_of("tenant", "LOCAL=1", "NAME=acme", "ACTION=set", "ARGS=--month-budget 5")
+    assert passed == (
+        "env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE .venv/bin/python -m local.admin set acme --month-budget 5"
+    )
+
+
+def made_of(*arguments: str) -> str:
+    """The command that make would run."""
     # Run by `make test`, this make would speak as a part of that one.
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     shown = subprocess.run(
-        ["make", "--dry-run", "--assume-old=.venv/.made", "tenant", *given],  # noqa: S607 - make is where it is
+        ["make", "--dry-run", "--assume-old=.venv/.made", *arguments],  # noqa: S607 - make is where it is
         cwd=ROOT,
         env=alone,
         capture_output=True,
@@ -265,6 +353,4 @@ def test_make_tenant_passes_on_what_it_is_given(given: tuple[str, ...], passed: 
         check=True,
         timeout=60,
     )
-    command = " ".join(shown.stdout.replace("\\\n", " ").split())
-    assert command.endswith(f"python -m admin.tenant {passed}")
-    tenant.parser().parse_args(passed.split())
+    return " ".join(shown.stdout.replace("\\\n", " ").split())

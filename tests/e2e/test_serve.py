@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from openai import OpenAI
+from openai import APIStatusError, OpenAI
 
 from local import ROOT
 from local.address import HOST, free_port
@@ -71,6 +72,25 @@ def alive(pid: int) -> bool:
     return bool(listed.stdout.strip()) and not listed.stdout.startswith("Z")
 
 
+def done_as_printed(printed: str, settings: str) -> str:
+    """What the command says that was printed for giving a tenant a budget, with these settings in place of its own."""
+    command = re.search(r"^Budgets +(make tenant .*ARGS=).*$", printed, re.MULTILINE)
+    assert command is not None, printed
+    # Run by `make test`, this make would speak as a part of that one.
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(
+        ["make", "--assume-old=.venv/.made", *shlex.split(f'{command[1]}"{settings}"')[1:]],  # noqa: S607
+        cwd=ROOT,
+        env=alone,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_what_serve_prints_works_and_an_interrupt_leaves_no_process() -> None:
     port = free_port()
     with serving(port) as (process, printed):
@@ -88,6 +108,12 @@ def test_what_serve_prints_works_and_an_interrupt_leaves_no_process() -> None:
             job = until_ended(client, client.responses.retrieve(pasted.stdout.split()[0]))
             assert "408" in job.output_text
             assert len(client.models.list().data) >= 20
+
+            # Last: the budget is spent from here on.
+            assert "Month budget         $0" in done_as_printed(printed, "--month-budget 0")
+            with pytest.raises(APIStatusError) as refused:
+                client.responses.create(model="o3", input="?", background=True)
+            assert refused.value.status_code == 402
 
         started = descendants(process.pid)
         assert len(started) >= 3

@@ -18,6 +18,7 @@ from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
+from afterthought.domain.media_type import preferred
 from afterthought.services.admit import Admit
 from afterthought.services.authenticate import Authenticate
 from afterthought.services.describe import docs_page, openapi
@@ -26,6 +27,7 @@ from afterthought.services.limit import Limit
 from afterthought.services.models import Models
 from afterthought.services.read import Read
 from afterthought.services.submit import Submit
+from afterthought.services.usage import ReadUsage
 
 http = APIGatewayHttpResolver()
 
@@ -61,6 +63,7 @@ class Service:
             random_bytes=os.urandom,
         )
         self.read = Read(jobs, contents, catalogue)
+        self.usage = ReadUsage(books, accounts, clock.now)
         self.models = Models(catalogue, providers, clock.now)
 
 
@@ -89,6 +92,15 @@ def create_response() -> Response[str]:
 def retrieve_response(response_id: str) -> Response[str]:
     _no_query()
     return _json(200, service().read(_tenant(), response_id))
+
+
+@http.get("/v1/usage")
+def read_usage() -> Response[str]:
+    tenant = _tenant()
+    asked = http.current_event.query_string_parameters
+    if preferred(_header("accept"), ("application/json", "text/csv")) == "text/csv":
+        return Response(200, "text/csv; charset=utf-8", service().usage.csv(tenant, asked), headers=_request_id())
+    return _json(200, service().usage(tenant, asked))
 
 
 @http.get("/v1/models")

@@ -42,6 +42,12 @@ def told(jobs: Iterable[Job]) -> dict[UsageKey, Counts]:
     return {key: dict(counts) for key, counts in books.total(map(booked, jobs)).usage.items()}
 
 
+def addable(job: Job) -> bool:
+    """Whether moto can add its amounts to others: it cannot where they are written with an exponent."""
+    amounts = (amount for entry in job.attempts for amount in (entry.hold_usd, entry.cost_usd or Decimal(0)))
+    return all(amount == 0 or amount >= Decimal("0.000001") for amount in amounts)
+
+
 def test_without_jobs_there_are_no_rows(backing: Backing) -> None:
     assert rows(backing, first=date(1, 1, 1), last=date(9999, 12, 31)) == {}
 
@@ -94,7 +100,7 @@ def test_no_other_tenants_row_is_shown(backing: Backing, other: str) -> None:
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(any_job, min_size=1, max_size=4, unique_by=lambda job: job.id), names)
+@given(st.lists(any_job.filter(addable), min_size=1, max_size=4, unique_by=lambda job: job.id), names)
 def test_any_jobs_rows_are_the_same_on_all_backings(jobs: list[Job], tenant: str) -> None:
     mine = [job.model_copy(update={"tenant": tenant}) for job in jobs]
     with mock_aws():

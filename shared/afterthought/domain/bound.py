@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.model import Model, NoPrice
 from afterthought.domain.pricing import Price, ServiceTier, Tokens, Usd, exact_sum, tokens_usd
-from afterthought.domain.rendering import quoted_at_most, rewritten_at_most, structure_at_most
+from afterthought.domain.rendering import arguments_at_most, quoted_at_most, rewritten_at_most, structure_at_most
 from afterthought.domain.request import (
     ContentPart,
     CreateResponse,
@@ -60,7 +60,7 @@ _BYTES_PER_TOKEN = 4
 _TYPICAL_IMAGE_TOKENS = 1_000
 _TYPICAL_FILE_TOKENS = 10_000
 
-_Kind = Literal["overhead", "text", "quoted", "rewritten", "structure", "image", "file", "sealed"]
+_Kind = Literal["overhead", "text", "quoted", "rewritten", "arguments", "structure", "image", "file", "sealed"]
 _Piece = tuple[_Kind, Any]
 
 
@@ -183,8 +183,7 @@ def _item(item: Item, longest_name: str) -> Iterator[_Piece]:
         case Message():
             yield from _parts("text", item.content)
         case FunctionCall():
-            # Arguments are JSON, which may be parsed and written anew.
-            yield from (("text", item.call_id), ("text", item.name), ("rewritten", item.arguments))
+            yield from (("text", item.call_id), ("text", item.name), ("arguments", item.arguments))
         case CustomToolCall():
             yield from (("text", item.call_id), ("text", item.name), ("quoted", item.input))
         case FunctionCallOutput() | CustomToolCallOutput():
@@ -223,6 +222,8 @@ def _at_most(kind: _Kind, held: Any, most: int) -> int:
             return quoted_at_most(held)
         case "rewritten":
             return rewritten_at_most(held)
+        case "arguments":
+            return arguments_at_most(held, most)
         case "structure":
             return structure_at_most(held, most)
         case "image" | "file" | "sealed":

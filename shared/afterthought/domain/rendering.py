@@ -69,6 +69,15 @@ def structure_at_most(root: Any, most: int) -> int:
     return min(total, most)
 
 
+def arguments_at_most(text: str, most: int) -> int:
+    """Of a call's arguments: JSON in a string, which may be given as it is, or parsed and written anew."""
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        parsed = None
+    return max(rewritten_at_most(text), structure_at_most(parsed, most))
+
+
 def _resolve(root: Any, reference: str) -> Any:
     """What a JSON pointer (RFC 6901, in a URI fragment) refers to in the schema; None where it leads nowhere."""
     if not reference.startswith("#"):

@@ -135,6 +135,33 @@ def test_the_canonical_form_is_the_same_whatever_the_order_and_the_spacing() -> 
     assert body.canonical(body.read(one)) == body.canonical(body.read(other))
 
 
+def test_ours_in_canonical_form_is_the_same_however_it_is_written() -> None:
+    one = {"tags": ["team:b", "team:a"], "max_cost_usd": "0.50"}
+    for other in ({**one, "tags": ["team:a", "team:b"]}, {**one, "max_cost_usd": "0.5"}, {**one, "webhook_url": None}):
+        assert body.canonical(body.read(raw(afterthought=other))) == body.canonical(body.read(raw(afterthought=one)))
+    assert json.loads(body.canonical(body.read(raw(afterthought=one))))["afterthought"] == {
+        "max_cost_usd": "0.5",
+        "tags": ["team:a", "team:b"],
+    }
+
+
+@pytest.mark.parametrize("ours", [None, {}, {"tags": []}, {"dry_run": False}, {"dry_run": True}, {"webhook_url": None}])
+def test_what_asks_for_nothing_is_the_same_request_as_without_it(ours: dict[str, Any] | None) -> None:
+    """A dry run is answered before anything is stored, so it must not make a repeat another request."""
+    assert body.canonical(body.read(raw(afterthought=ours))) == body.canonical(body.read(raw()))
+
+
+def test_another_cap_or_tag_is_another_request() -> None:
+    ours: list[dict[str, Any]] = [
+        {},
+        {"max_cost_usd": 1},
+        {"max_cost_usd": "1.5"},
+        {"tags": ["a"]},
+        {"tags": ["a", "b"]},
+    ]
+    assert len({body.canonical(body.read(raw(afterthought=each))) for each in ours}) == len(ours)
+
+
 def test_a_schema_keeps_its_order_and_its_nulls() -> None:
     """Models answer in the schema's order."""
     schema = {"type": "object", "properties": {"z": {"const": None}, "a": {"enum": [None, 1, 1.5, True]}}}

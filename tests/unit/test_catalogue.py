@@ -86,6 +86,15 @@ def test_limits_and_abilities_are_those_published(catalogue: Catalogue) -> None:
     assert not model(catalogue, "gpt-4o").reasoning
 
 
+def test_a_usual_answer_is_longer_the_more_a_model_thinks(catalogue: Catalogue) -> None:
+    """What the catalogue's README says of them: an assumption, which rate limits alone go by."""
+    for each in catalogue.models.values():
+        small = each.id.endswith(("-mini", "-nano", "-luna"))
+        pro = each.id.endswith("-pro")
+        expected = 500 if not each.reasoning else 16_000 if pro else 3_000 if small else 5_000
+        assert each.typical_output_tokens == expected, each.id
+
+
 def test_every_model_has_a_standard_price_today(catalogue: Catalogue) -> None:
     for each in catalogue.models.values():
         assert each.price("standard", 1, TODAY).output > 0, each.id

@@ -160,6 +160,12 @@ ROW = "models/mine.toml: model ours: price row 1 \\(standard from 2026-08-01\\):
         (swap('["text"]', "[]"), "model ours: input_modalities: .*at least 1"),
         (swap("= 1000", "= 0"), "model ours: context_window_input: .*greater than 0"),
         (swap("max_output_tokens = 100\n", ""), "model ours: max_output_tokens: Field required"),
+        (swap("typical_output_tokens = 50\n", ""), "model ours: typical_output_tokens: Field required"),
+        (swap("typical_output_tokens = 50", "typical_output_tokens = 0"), "typical_output_tokens: .*greater than 0"),
+        (
+            swap("typical_output_tokens = 50", "typical_output_tokens = 101"),
+            "model ours: typical_output_tokens: more than max_output_tokens, 100",
+        ),
         (swap("created = 2026-08-01", "created = 1785542400"), "model ours: created must be a date"),
         (swap("tools = true", 'tools = true\nsuccessor = "theirs"'), "model ours: successor theirs is not a model"),
         (swap("tools = true", 'tools = true\nsuccessor = "ours"'), "model ours: its line of successors comes back"),

@@ -1,6 +1,7 @@
 """The form of each part of a request, and what becomes of it on its way to the model."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 
 from afterthought.domain import body
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.request import CreateResponse
+from afterthought.domain.request import Afterthought, CreateResponse
 
 
 def read(item: Any) -> dict[str, Any]:
@@ -96,6 +97,98 @@ def test_the_item_that_is_wrong_is_named_among_many() -> None:
     with pytest.raises(InvalidRequest) as caught:
         body.read(json.dumps({"model": "o3", "input": items}).encode())
     assert caught.value.param == "input[5].role"
+
+
+def ours(**given: Any) -> Afterthought:
+    read_of = body.read(json.dumps({"model": "o3", "input": "x", "afterthought": given}).encode()).afterthought
+    assert read_of is not None
+    return read_of
+
+
+def refusal_of_ours(**given: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        ours(**given)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("0.25", "0.25"),
+        ("0.50", "0.5"),
+        ("007", "7"),
+        ("1", "1"),
+        (1, "1"),
+        (999_999_999, "999999999"),
+        ("999999999.999999999999", "999999999.999999999999"),
+        ("0.000000000001", "0.000000000001"),
+        ("100", "100"),
+    ],
+)
+def test_a_cap_is_exact_dollars_and_has_one_form(given: str | int, canonical: str) -> None:
+    capped = ours(max_cost_usd=given)
+    assert capped.max_cost_usd == Decimal(canonical)
+    assert capped.model_dump(mode="json")["max_cost_usd"] == canonical
+
+
+@pytest.mark.parametrize("given", [0.25, 1.0, 1e3, True, False, ["1"], {"usd": "1"}])
+def test_a_cap_in_another_form_is_refused_with_the_form_that_is_taken(given: object) -> None:
+    refused = refusal_of_ours(max_cost_usd=given)
+    assert (refused.param, refused.code) == ("afterthought.max_cost_usd", "invalid_type")
+    assert 'a string such as "0.25", or a whole number' in refused.message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(0, -1, 10**9, 10**400, "0", "0.000", "-1", "+1", "", " 1", "1\n", "1 000", "1,5", "$1", ".5", "1.", "1e3"),
+        *("1_0", "NaN", "Infinity", "1" * 10, "0." + "1" * 13, "\u0661", "1" * 5000),
+    ],
+)
+def test_a_cap_that_is_no_amount_above_nothing_is_refused_with_what_is_allowed(given: str | int) -> None:
+    refused = refusal_of_ours(max_cost_usd=given)
+    assert (refused.param, refused.code) == ("afterthought.max_cost_usd", "invalid_value")
+    assert 'dollars above 0, such as "0.25": at most 9 digits before the point and 12 after it' in refused.message
+
+
+@pytest.mark.parametrize("given", [1, 0, "true", "", [], {}])
+def test_a_dry_run_is_asked_for_by_a_boolean_alone(given: object) -> None:
+    assert refusal_of_ours(dry_run=given).param == "afterthought.dry_run"
+
+
+def test_what_is_not_asked_for_is_not_there() -> None:
+    absent = Afterthought()
+    assert (absent.max_cost_usd, absent.tags, bool(absent.dry_run)) == (None, None, False)
+    assert ours(max_cost_usd=None, tags=None, dry_run=None, webhook_url=None) == absent
+    assert ours(dry_run=True).dry_run is True
+
+
+def test_tags_are_taken_at_their_most_and_kept_in_order() -> None:
+    longest = "z" * 64
+    assert ours(tags=[longest, "a:b/c.d-e_f", "B", "0", "a"]).tags == ["0", "B", "a", "a:b/c.d-e_f", longest]
+
+
+@pytest.mark.parametrize(
+    ("tags", "param", "told"),
+    [
+        ([str(number) for number in range(6)], "tags", "at most 5 are allowed, 6 were given"),
+        (["b", "a", "b"], "tags", "'b' is there twice"),
+        (["a", "-b"], "tags[1]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
+        (["a,b"], "tags[0]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
+        (["a#b"], "tags[0]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
+        (["a\n"], "tags[0]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
+        (["\u00e9"], "tags[0]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
+        ([""], "tags[0]", "at least 1 character"),
+        (["a" * 65], "tags[0]", "at most 64 characters"),
+        ([1], "tags[0]", "string"),
+        ("a", "tags", "list"),
+        ({"a": "b"}, "tags", "list"),
+    ],
+)
+def test_a_tag_that_is_wrong_is_named_with_what_is_allowed(tags: object, param: str, told: str) -> None:
+    refused = refusal_of_ours(tags=tags)
+    assert refused.param == f"afterthought.{param}"
+    assert told in refused.message
 
 
 @pytest.mark.parametrize("field", sorted(CreateResponse.model_fields))

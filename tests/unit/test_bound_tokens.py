@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("rs_bpe", reason="has no release for this Python")
 
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rs_bpe import openai
 
@@ -20,6 +20,10 @@ from tests.simulator import prompts
 O200K, CL100K = openai.o200k_base(), openai.cl100k_base()
 BOUNDLESS = default_catalogue().models["gpt-5.5"].model_copy(update={"context_window_input": 10**12})
 FORMS = pytest.mark.parametrize("form", prompts.FORMS)
+
+
+# Requests and schemas are large, and a busy machine draws ten of them in more than hypothesis' one second.
+DRAWN_SLOWLY = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def count(text: str) -> int:
@@ -187,7 +191,7 @@ def test_the_tokenizer_is_the_one_that_it_says() -> None:
     assert CL100K.encode("tiktoken is great!") == [83, 1609, 5963, 374, 2294, 0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(DRAWN_SLOWLY)
 @given(request=requests)
 def test_no_request_has_more_tokens_than_its_bound(request: dict[str, Any]) -> None:
     bound = at_most(request)
@@ -195,7 +199,7 @@ def test_no_request_has_more_tokens_than_its_bound(request: dict[str, Any]) -> N
         assert tokens(request, form) <= bound, form
 
 
-@settings(max_examples=50, deadline=None)
+@settings(DRAWN_SLOWLY)
 @given(schema=roots)
 def test_no_schema_has_more_tokens_than_its_bound_with_its_references_or_without(schema: dict[str, Any]) -> None:
     """Ten of the same, so that what is too much for one is not hidden by what else is counted."""

@@ -4,35 +4,20 @@ The names and forms are those of OpenAI's Responses API (https://platform.openai
 What is not listed is refused by name. Whether a model can serve the request is another question: see `admission`.
 """
 
-import re
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    FailFast,
-    Field,
-    PlainSerializer,
-    StringConstraints,
-    Tag,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, FailFast, Field, StringConstraints, Tag
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from afterthought.domain.model import Effort
-from afterthought.domain.pricing import format_usd
+from afterthought.domain.terms import Dollars, Tags
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_-]+$")]
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Schema = dict[str, Any]
 MAX_METADATA_PAIRS = 16
 MAX_TOOLS = 128
-MAX_TAGS = 5
 
 
 class _Part(BaseModel):
@@ -244,58 +229,6 @@ class Text(_Part):
 class ReasoningOptions(_Part):
     effort: Effort | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
-
-
-_DOLLARS = "[0-9]{1,9}([.][0-9]{1,12})?"
-
-
-def _dollars(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        # A JSON number with a point is a float by now: 0.1 would no longer be 0.1.
-        raise PydanticCustomError(
-            "dollars_type", 'must be a string such as "0.25", or a whole number: other numbers are not exact in JSON'
-        )
-    written = format_usd(value) if isinstance(value, Decimal) else str(value)
-    if not re.fullmatch(_DOLLARS, written) or not Decimal(written):
-        raise PydanticCustomError(
-            "dollars", 'must be dollars above 0, such as "0.25": at most 9 digits before the point and 12 after it'
-        )
-    return Decimal(written)
-
-
-Dollars = Annotated[
-    Decimal,
-    BeforeValidator(_dollars),
-    PlainSerializer(format_usd, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": f"^{_DOLLARS}$"},
-                {"type": "integer", "minimum": 1, "maximum": 10**9 - 1},
-            ]
-        }
-    ),
-]
-
-
-def _tags(tags: list[str]) -> list[str]:
-    """In order, so that the order in which they were given makes no other request."""
-    if len(set(tags)) != len(tags):
-        twice = next(tag for tag in tags if tags.count(tag) > 1)
-        raise PydanticCustomError("tags", "must differ from each other; '{twice}' is there twice", {"twice": twice})
-    return sorted(tags)
-
-
-TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")]
-Tags = TypeAliasType(
-    "Tags",
-    Annotated[
-        list[TagName],
-        FailFast(),
-        Field(max_length=MAX_TAGS, json_schema_extra={"uniqueItems": True}),
-        AfterValidator(_tags),
-    ],
-)
 
 
 class Afterthought(_Part):

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
+from tests.contract import moto_numbers
 from tests.contract.backing import AwsBacking, Backing, SimulatedBacking
 from tests.contract.in_memory_aws import deploy
+
+moto_numbers.mend()
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def test_contents_and_deliveries_never_pass_to_the_notifier(backing: Backing) ->
 
 @given(any_job)
 def test_any_job_comes_back_from_its_item_as_it_went_in(job: Job) -> None:
-    assert job_table._job(json.loads(json.dumps(job_table.state_item(job)))) == job
+    assert job_table.job_of(json.loads(json.dumps(job_table.state_item(job)))) == job
 
 
 # The table may be shared by all examples: each begins by taking its own job out.

@@ -6,7 +6,10 @@ import pytest
 from moto import mock_aws
 
 from local.standin import StandIn
+from tests.contract import moto_numbers
 from tests.integration.deployed import PROVIDER_KEY, Deployed
+
+moto_numbers.mend()
 
 
 @pytest.fixture(scope="session", autouse=True)

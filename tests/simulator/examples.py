@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from afterthought.domain.job import RECORD_KEPT, Attempt, Failure, Job, accept
+from afterthought.domain.attempt import Attempt
+from afterthought.domain.job import RECORD_KEPT, Failure, Job, accept
 from afterthought.domain.pricing import Usage
 from tests.simulator.clock import START
 

@@ -46,14 +46,28 @@ class BookTable:
                     yield _usage_key(values["sk"]), counts
 
 
+def items(part: books.Books) -> Iterator[tuple[str, str, Counts]]:
+    """The items of a tenant's books with what they say: the kind (which with the tenant is the partition key), the sort
+    key, the amounts by attribute. The budgets come first."""
+    for month in sorted({day.replace(day=1) for day in part.days}):
+        days = {day: standing for day, standing in part.days.items() if day.replace(day=1) == month}
+        whole = Standing()
+        amounts: dict[str, Decimal] = {}
+        for day, standing in days.items():
+            whole = whole.plus(standing)
+            used_name, held_name = _day_names(day.day)
+            amounts |= {used_name: standing.used_usd, held_name: standing.held_usd}
+        yield "BUDGET", f"{month:%Y-%m}", {"used": whole.used_usd, "held": whole.held_usd, **amounts}
+    for key, counts in part.usage.items():
+        yield "USAGE", _usage_sk(key), counts
+
+
 def writes(table: str, tenant: str, movement: books.Books, caps: Caps) -> Iterator[Write]:
-    """The writes that make a movement true, as members of a transaction; the budgets' come first. A cap is a condition
+    """The writes that make a movement true, as members of a transaction, in the order of `items`. A cap is a condition
     where the movement adds to what is used: conditions cannot add, so what may stand before is worked out here."""
-    for month in sorted({day.replace(day=1) for day in movement.days}):
-        days = {day: moved for day, moved in movement.days.items() if day.replace(day=1) == month}
-        yield _budget_write(table, tenant, month, days, caps)
-    for key, counts in movement.usage.items():
-        yield _update(table, {"pk": f"USAGE#{tenant}", "sk": _usage_sk(key)}, counts)
+    for kind, sk, amounts in items(movement):
+        most = dict(_most_before(amounts, caps)) if kind == "BUDGET" else {}
+        yield _update(table, {"pk": f"{kind}#{tenant}", "sk": sk}, amounts, most)
 
 
 def month_book(item: Item, month: date) -> MonthBook:
@@ -91,42 +105,27 @@ def _usage_key(sk: str) -> UsageKey:
     return UsageKey(date.fromisoformat(day), model, tuple(tags.split(",")) if tags else ())
 
 
-def _budget_write(table: str, tenant: str, month: date, days: Mapping[date, Standing], caps: Caps) -> Write:
-    whole = Standing()
-    added: dict[str, Decimal] = {}
-    conditions: dict[str, Decimal] = {}
-    for day, moved in days.items():
-        whole = whole.plus(moved)
-        used_name, held_name = _day_names(day.day)
-        added |= {used_name: moved.used_usd, held_name: moved.held_usd}
-        if caps.day_usd is not None and moved.used_usd > 0:
-            conditions[used_name] = exact_sum(caps.day_usd, moved.used_usd.copy_negate())
-    if caps.month_usd is not None and whole.used_usd > 0:
-        conditions["used"] = exact_sum(caps.month_usd, whole.used_usd.copy_negate())
-    # Where nothing stands yet, nothing is used: that fits any cap that the hold itself fits.
-    tests = [
-        f"(attribute_not_exists({name}) OR {name} <= :most{n})" if most >= 0 else f"{name} <= :most{n}"
-        for n, (name, most) in enumerate(conditions.items())
-    ]
-    return _update(
-        table,
-        _budget_key(tenant, month),
-        {"used": whole.used_usd, "held": whole.held_usd, **added},
-        condition=" AND ".join(tests),
-        values={f":most{n}": most for n, most in enumerate(conditions.values())},
-    )
+def _most_before(amounts: Counts, caps: Caps) -> Iterator[tuple[str, Decimal]]:
+    for name, added in amounts.items():
+        cap = caps.month_usd if name == "used" else caps.day_usd if name.endswith("u") else None
+        if cap is not None and added > 0:
+            yield name, exact_sum(cap, added.copy_negate())
 
 
-def _update(
-    table: str, key: dict[str, str], added: Counts, *, condition: str = "", values: Mapping[str, Decimal] | None = None
-) -> Write:
-    moved = {name: amount for name, amount in added.items() if amount} | {"moves": Decimal(1)}
+def _update(table: str, key: dict[str, str], amounts: Counts, most: Counts) -> Write:
+    moved = {name: amount for name, amount in amounts.items() if amount} | {"moves": Decimal(1)}
+    values = {f":a{n}": amount for n, amount in enumerate(moved.values())}
     update: dict[str, Any] = {
         "TableName": table,
         "Key": to_item(key),
         "UpdateExpression": "ADD " + ", ".join(f"{name} :a{n}" for n, name in enumerate(moved)),
-        "ExpressionAttributeValues": to_item({f":a{n}": a for n, a in enumerate(moved.values())} | dict(values or {})),
     }
-    if condition:
-        update |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-    return {"Update": update}
+    if most:
+        values |= {f":most{n}": amount for n, amount in enumerate(most.values())}
+        # Where nothing stands yet, nothing is used: that fits any cap that the hold itself fits.
+        update["ConditionExpression"] = " AND ".join(
+            f"(attribute_not_exists({name}) OR {name} <= :most{n})" if amount >= 0 else f"{name} <= :most{n}"
+            for n, (name, amount) in enumerate(most.items())
+        )
+        update["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return {"Update": {**update, "ExpressionAttributeValues": to_item(values)}}

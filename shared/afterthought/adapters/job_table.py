@@ -30,7 +30,7 @@ class JobTable:
     def get(self, job_id: str) -> Job | None:
         answer = self._client.get_item(TableName=self._table, Key=to_item(_key(job_id)), ConsistentRead=True)
         item = answer.get("Item")
-        return None if item is None else _job(item)
+        return None if item is None else job_of(item)
 
     def announced(self, job_id: str) -> None:
         try:
@@ -74,7 +74,7 @@ def state_item(job: Job) -> Item:
     return to_item({**_key(job.id), **values, "due_shard": due_shard, "expires_at": int(job.expires_at.timestamp())})
 
 
-def _job(item: Item) -> Job:
+def job_of(item: Item) -> Job:
     values = from_item(item)
     job_id = values["pk"].removeprefix("JOB#")
     known = {name: value for name, value in values.items() if name not in _NOT_THE_JOBS}

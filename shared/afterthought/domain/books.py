@@ -11,7 +11,8 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from afterthought.domain.job import Attempt, Job
+from afterthought.domain.attempt import Attempt
+from afterthought.domain.job import Job
 from afterthought.domain.pricing import exact_sum
 
 OPEN = "open"
@@ -79,18 +80,38 @@ def movement(before: Job | None, after: Job) -> Books:
     return difference(booked(after), booked(before) if before is not None else Books({}, {}))
 
 
-def total(parts: Iterable[Books]) -> Books:
-    """The sum: of all jobs, what must stand in the books."""
-    days: dict[date, Standing] = {}
-    usage: dict[UsageKey, dict[str, Decimal]] = defaultdict(dict)
-    for part in parts:
+class Page(NamedTuple):
+    """One item of a tenant's books: its amounts by name, without zeros. `moves` counts its writes."""
+
+    amounts: Mapping[str, Decimal]
+    moves: int = 0
+
+
+class Tally:
+    """Adds up contributions, any number of them, as they come."""
+
+    def __init__(self) -> None:
+        self._days: dict[date, Standing] = {}
+        self._usage: dict[UsageKey, dict[str, Decimal]] = defaultdict(dict)
+
+    def add(self, part: Books) -> None:
         for day, standing in part.days.items():
-            days[day] = days.get(day, Standing()).plus(standing)
+            self._days[day] = self._days.get(day, Standing()).plus(standing)
         for key, counts in part.usage.items():
-            row = usage[key]
+            row = self._usage[key]
             for name, amount in counts.items():
                 row[name] = exact_sum(row.get(name, Decimal(0)), amount)
-    return _without_zeros(days, usage)
+
+    def books(self) -> Books:
+        return _without_zeros(self._days, self._usage)
+
+
+def total(parts: Iterable[Books]) -> Books:
+    """The sum: of all jobs, what must stand in the books."""
+    tally = Tally()
+    for part in parts:
+        tally.add(part)
+    return tally.books()
 
 
 def difference(left: Books, right: Books) -> Books:

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from afterthought.domain.job import Attempt, Job
+from afterthought.domain.attempt import Attempt
+from afterthought.domain.job import Job
 from afterthought.domain.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd
 
 Wire = dict[str, Any]

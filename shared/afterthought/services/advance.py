@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain import schedule
+from afterthought.domain.attempt import Attempt
 from afterthought.domain.errors import (
     GenerationGone,
     JobChanged,
@@ -22,7 +23,7 @@ from afterthought.domain.errors import (
     ProviderRefused,
     QueueUnavailable,
 )
-from afterthought.domain.job import TERMINAL, Attempt, Failure, Job
+from afterthought.domain.job import TERMINAL, Failure, Job
 from afterthought.domain.provider import Provider
 from afterthought.services.contents import get_request
 from afterthought.services.limit import Limit

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from afterthought.domain.job import Attempt, Failure, Job
+from afterthought.domain.attempt import Attempt
+from afterthought.domain.job import Failure, Job
 from afterthought.domain.model import Model, NoPrice
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, Cost, cost
 from afterthought.domain.response import Answer

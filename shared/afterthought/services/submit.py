@@ -53,10 +53,12 @@ class Submit:
         tenant = tenant_named(self.accounts, tenant_name)
         if (refusal := admitted.above_cap()) is not None:
             raise refusal
+        # Read before the minute's place is taken: the estimate is put right in the minute of the job's creation, which
+        # must not be one in which nothing was taken for it.
+        now = self.clock()
         rate = self.limit.take(
             tenant, admitted.model.id, admitted.rate_tokens, output_tokens=admitted.rate_output_tokens
         )
-        now = self.clock()
         caps = budget.caps_of(tenant)
         self._look_at_budgets(tenant, caps, admitted, now)
         new = _job(job_id, tenant, admitted, now)

@@ -1,0 +1,95 @@
+"""The books and the jobs as the admin sees them: all of them, item by item."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from afterthought.adapters import books as book_table
+from afterthought.adapters.dynamodb import Item, lost_condition, to_item
+from afterthought.adapters.job_table import job_of
+from afterthought.domain.books import Books, Page
+from afterthought.domain.job import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_NO_AMOUNTS = frozenset({"pk", "sk", "moves"})
+# A page's name is its item's key without the tenant: "BUDGET 2026-11", "USAGE 2026-11-21#o3#team:search".
+_KINDS = ("BUDGET", "USAGE")
+
+
+class JobArchive:
+    """The port `Archive` on DynamoDB: a consistent scan of the whole table, contents included (they are read and
+    billed, not sent). Raises botocore's ClientError."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def jobs(self, tenant: str | None) -> Iterator[Job]:
+        wanted: dict[str, Any] = {":sk": "STATE"} | ({":tenant": tenant} if tenant is not None else {})
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table,
+            FilterExpression="sk = :sk" + (" AND tenant = :tenant" if tenant is not None else ""),
+            ExpressionAttributeValues=to_item(wanted),
+            ConsistentRead=True,
+        )
+        for page in pages:
+            yield from (job_of(item) for item in page["Items"])
+
+
+class BookkeepingTable:
+    """The port `Bookkeeping` on DynamoDB. Raises botocore's ClientError."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def pages(self, tenant: str, since: date) -> Mapping[str, Page]:
+        # A month sorts before its days, so this takes the budgets' months and the usage's days alike.
+        return {
+            f"{kind} {item['sk']['S']}": Page(_amounts(item), int(item["moves"]["N"]))
+            for kind in _KINDS
+            for item in self._items(f"{kind}#{tenant}", f"{since:%Y-%m}")
+        }
+
+    def made(self, books: Books) -> Mapping[str, Mapping[str, Decimal]]:
+        return {
+            f"{kind} {sk}": {name: amount for name, amount in amounts.items() if amount}
+            for kind, sk, amounts in book_table.items(books)
+        }
+
+    def rewrite(self, tenant: str, name: str, amounts: Mapping[str, Decimal], *, moves: int) -> bool:
+        kind, _, sk = name.partition(" ")
+        item = to_item({"pk": f"{kind}#{tenant}", "sk": sk, **amounts, "moves": moves + 1})
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if moves:
+            condition = {
+                "ConditionExpression": "moves = :seen",
+                "ExpressionAttributeValues": to_item({":seen": moves}),
+            }
+        try:
+            self._client.put_item(TableName=self._table, Item=item, **condition)
+        except ClientError as error:
+            if lost_condition(error):
+                return False
+            raise
+        return True
+
+    def _items(self, pk: str, since: str) -> Iterator[Item]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk >= :since",
+            ExpressionAttributeValues=to_item({":pk": pk, ":since": since}),
+            ConsistentRead=True,
+        )
+        for page in pages:
+            yield from page["Items"]
+
+
+def _amounts(item: Item) -> dict[str, Decimal]:
+    amounts = {name: Decimal(value["N"]) for name, value in item.items() if name not in _NO_AMOUNTS}
+    return {name: amount for name, amount in amounts.items() if amount}

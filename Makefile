@@ -74,7 +74,7 @@ deploy: build ## Put the build into your AWS account (STAGE=dev|prod)
 # LOCAL=1 means the stack of a running `make serve`.
 TENANTS = $(if $(LOCAL),$(LOCALLY) $(BIN)/python -m local.admin,$(BIN)/python -m admin.tenant)
 
-tenant: .venv/.made ## NAME=acme, ACTION=create|set|key|rotate|revoke|list, ARGS="--month-budget 100", KEY=at_…, STAGE=, REGION=; LOCAL=1
+tenant: .venv/.made ## NAME=, ACTION=create|set|usage|reconcile|key|rotate|revoke|list, ARGS="--month-budget 100", KEY=, STAGE=, REGION=; LOCAL=1
 	@$(TENANTS) $(ACTION) $(if $(filter list,$(ACTION)),,$(NAME)) $(if $(filter revoke,$(ACTION)),$(KEY)) $(ARGS) \
 	  $(if $(LOCAL),,--stack-name $(STACK) $(if $(REGION),--region $(REGION)))
 

@@ -1,10 +1,9 @@
-"""Make and list tenants, set what they may spend, end their keys: `python -m admin.tenant --help`.
+"""Make and list tenants, set what they may spend, see what they have spent: `python -m admin.tenant --help`.
 
 Works on the tables themselves, with the AWS credentials of whoever runs it: there is no way to do this over HTTP.
 """
 
 import argparse
-import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,68 +11,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.clock import now
-from afterthought.adapters.kms import KmsCipher
+from admin import books
+from admin.deployment import Deployment, NoStack, connect
+from admin.screen import show_table
 from afterthought.domain.pricing import format_usd
 from afterthought.domain.rate_tier import RateTier
 from afterthought.domain.tenant import FIRST_TIER, Tenant
-from afterthought.services.tenants import NONE, Credentials, TenantProblem, Tenants
+from afterthought.services.tenants import NONE, Credentials, TenantProblem
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_kms import KMSClient
+    pass
 
 _SHOWN_ONCE = "Shown this once and stored nowhere in this form: put it away now."
-
-
-class NoStack(Exception):
-    """The stack is not there, or is none of this service's; the message says which and where."""
-
-
-def outputs(client: "CloudFormationClient", stack: str, region: str) -> dict[str, str]:
-    """What the deployed template says of itself, by the names of template.yaml's outputs. Raises NoStack."""
-    try:
-        found = client.describe_stacks(StackName=stack)["Stacks"][0]
-    except ClientError as error:
-        # CloudFormation has no code of its own for this one.
-        if error.response["Error"]["Code"] == "ValidationError":
-            raise NoStack(f"There is no stack '{stack}' in {region}.") from error
-        raise
-    held = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    if missing := {"AccountTableName", "SecretsKeyArn"} - held.keys():
-        raise NoStack(
-            f"The stack '{stack}' in {region} has no output {', '.join(sorted(missing))}: is it this service's?"
-        )
-    return held
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """A deployed stack, as the commands work on it. `outputs` are the template's."""
-
-    outputs: Mapping[str, str]
-    dynamodb: "DynamoDBClient"
-    kms: "KMSClient"
-
-    @property
-    def records(self) -> AccountTable:
-        return AccountTable(self.dynamodb, self.outputs["AccountTableName"])
-
-    @property
-    def tenants(self) -> Tenants:
-        return Tenants(self.records, KmsCipher(self.kms, self.outputs["SecretsKeyArn"]), now, secrets.token_bytes)
-
-
-def connect(stack: str, region: str | None) -> Deployment:
-    """Raises NoStack, and what botocore raises."""
-    session = boto3.Session(region_name=region)
-    held = outputs(session.client("cloudformation"), stack, session.region_name)
-    return Deployment(held, session.client("dynamodb"), session.client("kms"))
 
 
 def create(deployment: Deployment, options: argparse.Namespace) -> None:
@@ -106,7 +57,7 @@ def listing(deployment: Deployment, _: argparse.Namespace) -> None:
     if not tenants:
         print("There are no tenants yet.")
         return
-    _show_table([("TENANT", "TIER", "MONTH BUDGET", "DAY BUDGET", "REQUESTS/MIN", "TOKENS/MIN"), *map(_row, tenants)])
+    show_table([("TENANT", "TIER", "MONTH BUDGET", "DAY BUDGET", "REQUESTS/MIN", "TOKENS/MIN"), *map(_row, tenants)])
     print()
     rows = [("TENANT", "KEY", "CREATED", "REVOKED")]
     for tenant in tenants:
@@ -116,7 +67,7 @@ def listing(deployment: Deployment, _: argparse.Namespace) -> None:
         for each in own:
             ended = _minute(each.revoked_at) if each.revoked_at else ""
             rows.append((tenant.name, f"{each.hint}…", _minute(each.created_at), ended))
-    _show_table(rows)
+    show_table(rows)
 
 
 def _show(made: Credentials) -> None:
@@ -159,12 +110,6 @@ def _budget(cap_usd: Decimal | None) -> str:
     return NONE if cap_usd is None else f"${format_usd(cap_usd)}"
 
 
-def _show_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 def _minute(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M")
 
@@ -202,11 +147,21 @@ def _takes_name_and_key(command: argparse.ArgumentParser) -> None:
     command.add_argument("key", metavar="KEY", help="the beginning of the key, as `list` shows it")
 
 
+def _takes_name_and_month(command: argparse.ArgumentParser) -> None:
+    _takes_name(command)
+    command.add_argument("--month", metavar="YYYY-MM", help="default: this month (UTC)")
+
+
+def _takes_names_and_mend(command: argparse.ArgumentParser) -> None:
+    command.add_argument("names", nargs="*", metavar="NAME", help="default: every tenant")
+    command.add_argument("--mend", action="store_true", help="write what the jobs say over what differs")
+
+
 @dataclass(frozen=True)
 class Command:
-    """`takes` adds the arguments to the command's parser."""
+    """`takes` adds the arguments to the command's parser; `run` gives the exit code (None: 0)."""
 
-    run: Callable[[Deployment, argparse.Namespace], None]
+    run: Callable[[Deployment, argparse.Namespace], int | None]
     words: str
     takes: Callable[[argparse.ArgumentParser], None]
 
@@ -218,6 +173,12 @@ COMMANDS: Mapping[str, Command] = {
     "key": Command(key, "one more API key for a tenant; then hand it out and revoke the old one", _takes_name),
     "revoke": Command(revoke, "end an API key", _takes_name_and_key),
     "rotate": Command(rotate, "a new webhook secret for a tenant", _takes_name),
+    "usage": Command(
+        books.usage, "what a tenant's jobs used and cost in a month, and its budgets", _takes_name_and_month
+    ),
+    "reconcile": Command(
+        books.reconcile, "make the books again from the jobs and show each difference", _takes_names_and_mend
+    ),
 }
 
 
@@ -237,7 +198,7 @@ def main(arguments: Sequence[str] | None = None, reach: Callable[[str, str | Non
     finds the stack, by its name and region."""
     options = parser().parse_args(arguments)
     try:
-        COMMANDS[options.command].run(reach(options.stack_name, options.region), options)
+        return COMMANDS[options.command].run(reach(options.stack_name, options.region), options) or 0
     except (TenantProblem, NoStack) as problem:
         return _fail(str(problem))
     except NoCredentialsError:
@@ -249,7 +210,6 @@ def main(arguments: Sequence[str] | None = None, reach: Callable[[str, str | Non
         return _fail(f"AWS refused {error.operation_name}: {told.get('Message') or told['Code']}")
     except BotoCoreError as error:
         return _fail(str(error))
-    return 0
 
 
 def _fail(message: str) -> int:

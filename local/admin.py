@@ -11,7 +11,7 @@ from pathlib import Path
 
 from botocore.exceptions import EndpointConnectionError
 
-from admin import tenant
+from admin import deployment, tenant
 from local import ROOT
 from local.cloud import REGION, Cloud
 from local.stack import STACK
@@ -42,16 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return tenant.main([*given, "--stack-name", STACK, "--region", REGION], reach=_reach)
 
 
-def _reach(stack: str, region: str | None) -> tenant.Deployment:
+def _reach(stack: str, region: str | None) -> deployment.Deployment:
     port = os.environ.get("PORT") or "8000"
     nobody = f"No local service runs on port {port}: `make serve` starts one (and PORT= says where)."
     try:
         cloud = Cloud(_notice(port).read_text())
-        outputs = tenant.outputs(cloud.cloudformation, stack, region or REGION)
+        outputs = deployment.outputs(cloud.cloudformation, stack, region or REGION)
     except (FileNotFoundError, EndpointConnectionError) as error:
         # One that was killed has left its notice.
-        raise tenant.NoStack(nobody) from error
-    return tenant.Deployment(outputs, cloud.dynamodb, cloud.kms)
+        raise deployment.NoStack(nobody) from error
+    return deployment.Deployment(outputs, cloud.dynamodb, cloud.kms)
 
 
 def _notice(port: str) -> Path:

@@ -14,9 +14,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from admin import tenant
+from admin import deployment, tenant
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.kms import KmsCipher
+from afterthought.adapters.ledger import LedgerTable
 from afterthought.domain.errors import Unauthenticated
 from afterthought.domain.signature import sign
 from afterthought.services.authenticate import Authenticate
@@ -25,23 +26,23 @@ ROOT = Path(__file__).parents[2]
 REGION = "eu-west-1"
 STACK = "afterthought-test"
 # The outputs that template.yaml has, on the resources they are of.
+TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "Properties": {
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    },
+}
 TEMPLATE: dict[str, dict[str, Any]] = {
     "Resources": {
-        "AccountTable": {
-            "Type": "AWS::DynamoDB::Table",
-            "Properties": {
-                "BillingMode": "PAY_PER_REQUEST",
-                "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-                "KeySchema": [
-                    {"AttributeName": "pk", "KeyType": "HASH"},
-                    {"AttributeName": "sk", "KeyType": "RANGE"},
-                ],
-            },
-        },
+        "AccountTable": TABLE,
+        "JobTable": TABLE,
         "SecretsKey": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {}}},
     },
     "Outputs": {
         "AccountTableName": {"Value": {"Ref": "AccountTable"}},
+        "JobTableName": {"Value": {"Ref": "JobTable"}},
         "SecretsKeyArn": {"Value": {"Fn::GetAtt": ["SecretsKey", "Arn"]}},
     },
 }
@@ -54,8 +55,10 @@ class Stack:
         client = boto3.client("cloudformation", REGION)
         client.create_stack(StackName=STACK, TemplateBody=json.dumps(TEMPLATE))
         self._capsys = capsys
-        self.table = tenant.outputs(client, STACK, REGION)["AccountTableName"]
+        held = deployment.outputs(client, STACK, REGION)
+        self.table = held["AccountTableName"]
         self.dynamodb = boto3.client("dynamodb", REGION)
+        self.ledger = LedgerTable(self.dynamodb, held["JobTableName"], self.table)
         self.accounts = AccountTable(self.dynamodb, self.table)
         self.cipher = KmsCipher(boto3.client("kms", REGION))
 
@@ -272,7 +275,7 @@ def test_a_stack_of_something_else_is_not_touched(stack: Stack) -> None:
     boto3.client("cloudformation", REGION).create_stack(StackName="other", TemplateBody=json.dumps(other))
     code, _, complaint = stack.run("create", "acme", stack="other")
     assert code == 1
-    assert "has no output AccountTableName, SecretsKeyArn: is it this service's?" in complaint
+    assert "has no output AccountTableName, JobTableName, SecretsKeyArn: is it this service's?" in complaint
 
 
 def in_a_shell(*arguments: str) -> subprocess.CompletedProcess[str]:

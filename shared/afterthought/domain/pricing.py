@@ -4,6 +4,7 @@ Nothing here rounds. Prices are decimal dollars per million tokens, token counts
 runs in a context that raises where it would have to round.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
@@ -134,6 +135,13 @@ def price_id(model: str, tier: ServiceTier, effective_from: date, above_input_to
         return row
     thousands, rest = divmod(above_input_tokens, 1000)
     return f"{row}/above-{above_input_tokens if rest else f'{thousands}k'}"
+
+
+def price_date(price_id: str) -> str:
+    """The day from which the row that has this id is in force, as it stands in the id."""
+    # A model's name may hold slashes of its own.
+    found = re.search(r"/(\d{4}-\d{2}-\d{2})(/above-[^/]*)?$", price_id)
+    return found[1] if found else ""
 
 
 class Cost(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.attempt import Attempt
 from afterthought.domain.job import Job
-from afterthought.domain.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd
+from afterthought.domain.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd, price_date
 
 Wire = dict[str, Any]
 
@@ -177,7 +177,7 @@ def _cost(job: Job, attempt: Attempt | None, answer: Answer | None) -> Wire:
         **dict.fromkeys(_COST_PARTS),
         **parts,
         "price_id": price_id,
-        "price_date": price_id.split("/")[2] if price_id else None,
+        "price_date": price_date(price_id) if price_id else None,
         "estimated": job.estimated,
         "overrun": job.overrun,
     }

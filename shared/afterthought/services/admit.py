@@ -19,8 +19,8 @@ from afterthought.domain.request import Afterthought, CreateResponse
 @dataclass(frozen=True)
 class Admitted:
     """A request that can be served. `canonical` is what is stored of it, `bound` the most that it can cost, and
-    `fitting_output_tokens` the most output that its `max_cost_usd` would bear (None: none would). Rate limits go by
-    `rate_tokens`, an estimate, of which `rate_output_tokens` are output."""
+    `fitting_output_tokens` the most output that its `max_cost_usd` would bear where the bound is above that (None: none
+    would). Rate limits go by `rate_tokens`, an estimate, of which `rate_output_tokens` are output."""
 
     request: CreateResponse
     model: Model
@@ -77,16 +77,17 @@ class Admit:
         tier = TIERS_BY_WIRE_NAME[admission.service_tier(request)]
         # The call is made on any day until the deadline, at that day's price.
         first, last = now.date(), (now + DEADLINE).date()
+        most = bound(request, model, tier, first=first, last=last)
         cap = request.afterthought.max_cost_usd if request.afterthought else None
         return Admitted(
             request=request,
             model=model,
             canonical=body.canonical(request),
-            bound=bound(request, model, tier, first=first, last=last),
+            bound=most,
             fitting_output_tokens=(
-                None
-                if cap is None
-                else fitting_output_tokens(request, model, tier, first=first, last=last, cap_usd=cap)
+                fitting_output_tokens(request, model, tier, first=first, last=last, cap_usd=cap)
+                if cap is not None and most.total_usd > cap
+                else None
             ),
             rate_tokens=estimated_tokens(request, model),
             rate_output_tokens=request.max_output_tokens or model.typical_output_tokens,

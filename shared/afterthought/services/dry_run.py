@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from afterthought.domain import budget
-from afterthought.domain.pricing import format_usd
+from afterthought.domain.pricing import format_usd, price_date
 from afterthought.services.admit import Admitted
 from afterthought.services.authenticate import tenant_named
 from afterthought.services.limit import Limit
@@ -39,7 +39,7 @@ class DryRun:
             "model": admitted.request.model,
             "afterthought": {
                 "dry_run": True,
-                "bound": {**bound.model_dump(mode="json"), "price_date": bound.price_id.split("/")[2]},
+                "bound": {**bound.model_dump(mode="json"), "price_date": price_date(bound.price_id)},
                 "max_cost_usd": None if (cap := admitted.ours.max_cost_usd) is None else format_usd(cap),
                 "budgets": [each.wire() for each in budget.budgets(book, caps, today)],
                 "rate_tokens": admitted.rate_tokens,

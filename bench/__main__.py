@@ -1,12 +1,13 @@
-"""`python -m bench`: prints how fast the functions start, what a job asks of AWS, and what that costs."""
+"""`python -m bench`: prints how fast the functions start, what a job asks of AWS and costs, and how many jobs a second
+one tenant's budget bears."""
 
 import argparse
 import platform
 import sys
 from time import monotonic
 
-from bench import cold, cost, job
-from bench.report import costs, requests, starts
+from bench import cold, contention, cost, job
+from bench.report import bears, costs, requests, starts, steps
 from local.stack import read_template
 
 
@@ -17,8 +18,10 @@ def main() -> None:
     began = monotonic()
     machine = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     show(starts(cold.measure(options.runs), machine))
-    counted = job.count()
+    counted, measured = job.count()
     show(requests(counted))
+    show(steps(measured))
+    show(bears(contention.survey()))
     show(costs(counted, cost.load(), read_template()))
     print(f"{monotonic() - began:.0f} s", file=sys.stderr)
 

@@ -42,7 +42,9 @@ class Loopback:
         answers: dict[str, Callable[[Json], Json]] = {
             "GetItem": self._get,
             "PutItem": self._put,
-            "UpdateItem": lambda _: {},
+            # Whoever asks for the item that was written gets its key, and finds nothing counted in it.
+            "UpdateItem": lambda asked: {"Attributes": asked["Key"]} if "ReturnValues" in asked else {},
+            "TransactWriteItems": self._transact,
             "Query": lambda _: {"Items": [], "Count": 0, "ScannedCount": 0},
             "SendMessage": lambda _: {"MessageId": "1", "MD5OfMessageBody": ""},
             # What was never encrypted is its own plain text.
@@ -59,6 +61,12 @@ class Loopback:
     def _put(self, asked: Json) -> Json:
         item = asked["Item"]
         self._items[asked["TableName"], item["pk"]["S"], item["sk"]["S"]] = item
+        return {}
+
+    def _transact(self, asked: Json) -> Json:
+        for write in asked["TransactItems"]:
+            if "Put" in write:
+                self._put(write["Put"])
         return {}
 
 

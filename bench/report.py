@@ -1,13 +1,15 @@
 """The bench's figures as text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 from bench import cost
 from bench.cold import Starts
+from bench.contention import Survey
 from bench.job import Jobs
-from bench.meter import INDEX_UNITS, READ_UNITS, WRITE_UNITS
+from bench.meter import INDEX_UNITS, READ_UNITS, WRITE_UNITS, Request, Tally
+from bench.steps import MANY, Steps
 
 
 def starts(measured: Starts, machine: str) -> list[str]:
@@ -56,6 +58,42 @@ def requests(jobs: Jobs) -> list[str]:
     return [*lines, "", f"A small job leaves in the table: {left}."]
 
 
+def steps(measured: Steps) -> list[str]:
+    first, after = measured.first, measured.after_many
+    return [
+        "AN ADMISSION AND A SETTLEMENT, REQUEST BY REQUEST",
+        "w: write units, of which a transaction takes two for each of its writes; r: read units; •: not DynamoDB's.",
+        "",
+        *_steps("an admission", _ADMISSION, first.admissions, after.admissions),
+        "",
+        *_steps("a settlement", _SETTLEMENT, first.settlements, after.settlements),
+        "",
+        "budgets: a month's and a day's; a key: an Idempotency-Key; its minute: settled within the admission's minute.",
+        f"After {MANY} jobs, which are on all days of a month, the tenant has {measured.usage_rows} usage rows,",
+        f"and the month's budget item has {measured.budget_bytes} bytes.",
+    ]
+
+
+def bears(found: Survey) -> list[str]:
+    most = ", ".join(f"{load.offered_per_second:.0f} at {locked_ms} ms" for locked_ms, load in found.most.items())
+    bursts = "; ".join(f"{b.jobs}: {b.refused:.0%}, {b.slowest_ms / 1000:.1f} s" for b in found.bursts)
+    return [
+        "ONE TENANT'S BUDGET UNDER LOAD",
+        "Simulated: transactions of admissions and settlements, each of which locks the budget item and the usage row",
+        f"for {found.locked_ms} ms (assumed). Put off: settlements that used up their tries, for now.",
+        "",
+        f"{'jobs a second':<16}{'admitted':>10}{'refused':>10}{'put off':>10}{'median':>11}{'p99':>11}{'tries':>8}",
+        *(
+            f"{load.offered_per_second:<16.0f}{load.admitted_per_second:>10.1f}{load.refused:>10.1%}{load.put_off:>10.1%}"
+            f"{load.median_ms:>8.0f} ms{load.p99_ms:>8.0f} ms{load.tries:>8.1f}"
+            for load in found.loads
+        ),
+        "",
+        f"Jobs all at once, the share refused and the slowest admission: {bursts}.",
+        f"Borne, with under 1 % refused and 99 % within a second, by how long they lock: {most}.",
+    ]
+
+
 def costs(jobs: Jobs, prices: cost.Prices, template: Mapping[str, Any]) -> list[str]:
     memory = cost.memory(template)
     columns = {
@@ -89,6 +127,66 @@ def costs(jobs: Jobs, prices: cost.Prices, template: Mapping[str, Any]) -> list[
         f"Standing still, dollars a month: {sum(idle.values()):.2f} ({standing}).",
         f"In use, dollars a month: {metrics:.2f} for the {len(jobs.metrics)} metrics of one model whose jobs complete.",
     ]
+
+
+_TRANSACTION = {"TransactWriteItems": "all of these or none"}
+_ADMISSION = _TRANSACTION | {
+    "GetItem KEY": "whose the API key is",
+    "GetItem STATE": "whether the Idempotency-Key has made a job",
+    "GetItem TENANT": "tier, limits, caps",
+    "UpdateItem RATE": "a place in the minute",
+    "GetItem BUDGET": "whether the hold fits, before more is done",
+    "PutItem INPUT": "the request",
+    "  STATE": "the job",
+    "  STATE in the index": "when it would be overdue",
+    "  BUDGET": "the hold, in month and day",
+    "  USAGE": "one more open job",
+    "sqs SendMessage": "that somebody looks at the job",
+}
+_SETTLEMENT = _TRANSACTION | {
+    "Lambda's ReceiveMessage": "that somebody looks at the job",
+    "GetItem STATE": "the job",
+    "PutItem OUTPUT": "the answer",
+    "  STATE": "how it ended, its usage and cost",
+    "  STATE in the index": "when its event would be overdue",
+    "  BUDGET": "the hold goes, the cost comes",
+    "  USAGE": "one open job less, its tokens and cost",
+    "UpdateItem RATE": "what was used for what was estimated",
+    "Lambda's DeleteMessage": "that it was done",
+}
+
+
+def _steps(
+    name: str, purposes: Mapping[str, str], first: Mapping[str, Tally], after: Mapping[str, Tally]
+) -> Iterator[str]:
+    yield f"{name:<28}{'':<44}" + "".join(f"{column:>12}" for column in first)
+    columns = [dict(line for request in tally.made for line in _lines(request)) for tally in first.values()]
+    # The longest has every line, in its order.
+    for line in dict.fromkeys(line for column in sorted(columns, key=len, reverse=True) for line in column):
+        yield f"{line:<28}{purposes.get(line, ''):<44}" + "".join(f"{column.get(line, ''):>12}" for column in columns)
+    for when, tallies in (("together", first), (f"after {MANY} jobs", after)):
+        shown = (
+            f"{len(tally.made)}: {tally.units.get(WRITE_UNITS, 0)} w {tally.units.get(READ_UNITS, Decimal(0)):f} r"
+            for tally in tallies.values()
+        )
+        yield f"{when:<28}{'requests, and their units':<44}" + "".join(f"{text:>12}" for text in shown)
+
+
+def _lines(request: Request) -> Iterator[tuple[str, str]]:
+    """A request's line with its cell; a transaction's members have lines of their own."""
+    if request.service != "dynamodb":
+        asker = "Lambda's" if request.who.startswith("Lambda") else request.service
+        yield f"{asker} {request.operation}", "•"
+        return
+    cell = f"{request.write_units} w" if request.write_units else f"{request.read_units:f} r"
+    if len(request.items) == 1:
+        yield f"{request.operation} {request.items[0].kind}", cell
+        return
+    yield request.operation, cell
+    for item in request.items:
+        yield f"  {item.kind}", f"{item.write_units} w"
+        if item.index_units:
+            yield f"  {item.kind} in the index", f"{item.index_units} w"
 
 
 def _order(key: tuple[str, str, str]) -> tuple[int, str, str, str]:

@@ -1,7 +1,8 @@
 """What DynamoDB bills for, by the rules of its developer guide: item sizes, write and read request units.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html and
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html; for transactions,
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,12 @@ def write_units(before: Item | None, after: Item | None) -> int:
     """A put or an update is billed by the larger of the two."""
     larger = max(item_bytes(item) for item in (before or {}, after or {}))
     return max(1, -(-larger // _WRITE_BYTES))
+
+
+def transaction_units(before: Item | None, after: Item | None) -> int:
+    """A write in a transaction is made twice: prepared and committed. An index is written once all the same: it follows
+    the table outside the transaction."""
+    return 2 * write_units(before, after)
 
 
 def read_units(item: Item | None, *, consistent: bool) -> Decimal:

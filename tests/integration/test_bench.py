@@ -26,6 +26,13 @@ def printed() -> str:
     return done.stdout
 
 
+def section(printed: str, title: str) -> str:
+    """From its title to the next."""
+    found = re.search(rf"^{re.escape(title)}$.*?(?=^[A-Z][A-Z' ,]+$|\Z)", printed, re.MULTILINE | re.DOTALL)
+    assert found is not None, title
+    return found[0]
+
+
 def row(printed: str, name: str) -> list[str]:
     """The cells of the row that begins so."""
     found = [line for line in printed.splitlines() if re.match(rf"{re.escape(name)}  ", line)]
@@ -34,7 +41,7 @@ def row(printed: str, name: str) -> list[str]:
 
 
 def test_it_times_every_function_against_the_floor(printed: str) -> None:
-    starts = printed.partition("AWS REQUESTS PER JOB")[0]
+    starts = section(printed, "COLD START")
     assert row(starts, "floor")[6] == "1.00×"
     for name in ("api", "worker", "notifier", "webhooks", "sweeper"):
         cells = row(starts, name)
@@ -43,7 +50,7 @@ def test_it_times_every_function_against_the_floor(printed: str) -> None:
 
 
 def test_it_counts_the_requests_of_a_small_and_of_a_large_job(printed: str) -> None:
-    counted = printed.partition("DOLLARS PER MILLION JOBS")[0]
+    counted = section(printed, "AWS REQUESTS PER JOB")
     small, large = row(counted, "together")[:2]
     assert int(small) < int(large) < 40
     assert row(printed, "worker                s3 GetObject") == ["1"], "a large question is fetched once"
@@ -57,8 +64,34 @@ def test_the_state_of_a_job_fits_one_write_unit(printed: str) -> None:
     assert int(left[1]) < 1024
 
 
+@pytest.mark.parametrize("step", ["an admission", "a settlement"])
+def test_it_shows_what_each_request_of_a_step_is_for_and_that_a_history_changes_nothing(
+    printed: str, step: str
+) -> None:
+    steps = section(printed, "AN ADMISSION AND A SETTLEMENT, REQUEST BY REQUEST")
+    lines = steps[steps.index(f"\n{step} ") + 1 :].partition("\n\n")[0].splitlines()[1:]
+    *items, together, after = [re.split(r" {2,}", line.strip()) for line in lines]
+    assert (together[0], after[0]) == ("together", "after 200 jobs")
+    assert re.fullmatch(r"\d: \d+ w \d r", together[2])
+    assert together[1:] == after[1:], "a step costs the same whatever came before"
+    for name, *cells in items:
+        assert not re.fullmatch(r"\d+ [rw]|•", cells[0]), f"{name}: nobody says what it is for"
+    units = {name: cells[-1] for name, *cells in items}
+    assert units["BUDGET"] == units["USAGE"] == "2 w", "an item below a kilobyte is two units in a transaction"
+
+
+def test_it_shows_what_one_budget_bears(printed: str) -> None:
+    bears = section(printed, "ONE TENANT'S BUDGET UNDER LOAD")
+    rows = re.findall(r"^(\d+) +(\d+\.\d) +(\d+\.\d)%", bears, re.MULTILINE)
+    assert rows[0][2] == "0.0", "a job a second is never refused"
+    assert float(rows[-1][2]) > 10, "ever more jobs a second are"
+    most = [int(jobs) for jobs in re.findall(r"(\d+) at \d+ ms", bears)]
+    assert len(most) == 3
+    assert most == sorted(most, reverse=True)
+
+
 def test_it_prices_a_million_jobs_by_service(printed: str) -> None:
-    table = printed.partition("DOLLARS PER MILLION JOBS")[2]
+    table = section(printed, "DOLLARS PER MILLION JOBS")
     rows = re.findall(r"^(\S.*?) {2,}(\d+\.\d\d) +(\d+\.\d\d) +(\d+\.\d\d)$", table, re.MULTILINE)
     priced = {name: (float(small), float(large)) for name, small, large, _ in rows}
     total = priced.pop("together")

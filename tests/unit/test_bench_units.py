@@ -7,7 +7,7 @@ import pytest
 
 from bench.cost import load, looks
 from bench.meter import Tally
-from bench.units import index_units, item_bytes, read_units, write_units
+from bench.units import index_units, item_bytes, read_units, transaction_units, write_units
 
 KEYS = ("due_shard", "due_at", "pk", "sk")
 
@@ -48,6 +48,13 @@ def test_a_type_without_a_rule_is_not_guessed() -> None:
 )
 def test_a_write_is_billed_by_the_larger_of_before_and_after(before: int | None, after: int, units: int) -> None:
     assert write_units(item(before) if before else None, item(after)) == units
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "units"), [(None, 1, 2), (None, 1024, 2), (None, 1025, 4), (3000, 10, 6), (None, None, 2)]
+)
+def test_a_write_in_a_transaction_is_billed_twice(before: int | None, after: int | None, units: int) -> None:
+    assert transaction_units(item(before) if before else None, item(after) if after else None) == units
 
 
 @pytest.mark.parametrize(("size", "units"), [(1, "1"), (4096, "1"), (4097, "2")])

@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"<!-- run by tests/e2e/test_readme.py -->\n```python\n(.*?)
 
 @pytest.mark.e2e
 def test_the_code_it_shows_runs_as_it_stands(whole: Whole, capsys: pytest.CaptureFixture[str]) -> None:
-    submit, retrieve = (
+    submit, retrieve, money = (
         block.replace("http://127.0.0.1:8000/v1", whole.service.base_url).replace(
             f"http://127.0.0.1:{PORT}/{ACME.name}", whole.receiver.url(ACME.name)
         )
@@ -38,6 +38,11 @@ def test_the_code_it_shows_runs_as_it_stands(whole: Whole, capsys: pytest.Captur
     arrived = whole.receiver.wait_for(SimpleNamespace(**pasted).job.id, 30)
     assert arrived is not None
     assert arrived.verified
+
+    exec(money, pasted)  # noqa: S102 - as above
+    plan, refused, usage = capsys.readouterr().out.splitlines()
+    assert [plan, refused] == re.findall(r"  # ((?:0\.\d+ \[\]|402 \d+))", money)
+    assert "'tag': 'team:ops'" in usage
     pasted["client"].close()
 
 

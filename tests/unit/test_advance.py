@@ -1,12 +1,21 @@
 """A step of a job: what the provider sees, and what comes of each of its answers."""
 
 from datetime import timedelta
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
+from afterthought.domain.books import movement
+from afterthought.domain.errors import (
+    GenerationGone,
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRefused,
+    TablesBusy,
+)
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import check_seconds
 from afterthought.services.advance import Advance
@@ -279,3 +288,31 @@ def test_an_ended_job_gets_no_further_message(world: World) -> None:
     world.clock.pass_by(3600)
     world.step(job_id)
     assert world.job_messages.messages == []
+
+
+class BusyBooks:
+    """A ledger whose books are always somebody else's: whatever moves money does not go through."""
+
+    def __init__(self, world: World) -> None:
+        self._jobs = world.jobs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._jobs, name)
+
+    def save(self, before: Job, after: Job) -> None:
+        if movement(before, after):
+            raise TablesBusy("busy")
+        self._jobs.save(before, after)
+
+
+def test_a_refusal_that_cannot_be_booked_is_no_call_that_nobody_knows_of(world: World) -> None:
+    """Left in the ledger as under way, it would cost its hold though nothing ran."""
+    world.provider.plan = Plan(answers=["refuses", "refuses"])
+    job_id = world.submit().job.id
+    step = changed(world.advance, jobs=BusyBooks(world))(job_id)
+    assert step.after is not None
+    assert [entry.state for entry in step.after.attempts] == ["held"]
+    world.run()
+    job = world.job(job_id)
+    assert job.status == "failed"
+    assert job.spent_usd == job.held_usd == Decimal(0)

@@ -58,7 +58,9 @@ class Transactions:
                     raise
             else:
                 return
-        raise TablesBusy("Too many jobs of this tenant are changing at once. Try again in a moment.")
+        raise TablesBusy(
+            "Too many jobs of this tenant are changing at once. Try again in a moment.", headers={"retry-after": "1"}
+        )
 
 
 def _reasons(error: ClientError) -> Sequence[Mapping[str, Any]]:

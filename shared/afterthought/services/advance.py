@@ -22,6 +22,7 @@ from afterthought.domain.errors import (
     ProviderError,
     ProviderRefused,
     QueueUnavailable,
+    TablesBusy,
 )
 from afterthought.domain.job import TERMINAL, Failure, Job
 from afterthought.domain.provider import Provider
@@ -110,7 +111,15 @@ class Advance:
             return self._save(job, job.failed("internal_error", "The request is no longer stored.", now=now))
         # The ledger entry comes before the call: whoever wins this write makes the call, and nobody else does.
         begun = self._save(job, job.begin(token=self.new_token(), provider=provider.name, now=now))
-        return self._save(begun, self._call(begun, provider, _provider_request(begun, request)))
+        called = self._call(begun, provider, _provider_request(begun, request))
+        try:
+            return self._save(begun, called)
+        except TablesBusy:
+            if called.attempt is None or called.attempt.state != "refused":
+                raise
+            # Left as it is, the entry would count as a call of which nobody knows, and cost its hold. Nothing ran: it
+            # may be called, and refused, once more. Going back moves no money, so this write meets nobody.
+            return self._save(begun, begun.put_back(now=self.clock(), busy_seconds=schedule.busy_seconds(0, None)))
 
     def _call(self, job: Job, provider: Provider, request: dict[str, Any]) -> Job:
         try:

@@ -19,24 +19,43 @@ Answer = Literal["takes", "busy", "refuses", "lost before", "lost after"]
 """What a create comes to: taken; refused for now or for good; or the connection breaks, before or after the generation
 began."""
 
-Ending = Literal["completed", "incomplete", "failed", "cancelled", "without usage", "gone", "foreign", "never"]
-"""How a generation ends. `gone`: its id is known no more; `foreign`: another's answer comes back under its id."""
+Ending = Literal[
+    "completed",
+    "incomplete",
+    "failed",
+    "cancelled",
+    "without usage",
+    "late usage",
+    "dearer",
+    "gone",
+    "foreign",
+    "never",
+]
+"""How a generation ends. `late usage`: what it used is told ten minutes after its end, a cancelled one's too; `dearer`:
+it used more than any request bounds; `gone`: its id is known no more; `foreign`: another's answer comes back under its
+id."""
+
+LATE_USAGE = timedelta(minutes=10)
 
 
 @dataclass
 class Plan:
     """What the provider does with the next creates: an answer for each, and an ending for each that it takes. After
-    these it takes and completes. `answer` is for all when the list is empty."""
+    these it takes and completes. `answer` is for all when the list is empty. `usages` are what the next ones use;
+    `served_tier` is the tier in which all are served, where it is not the one they asked for."""
 
     answers: list[Answer] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
+    served_tier: str | None = None
     answer: Answer = "takes"
     retry_after_seconds: float | None = None
 
 
 @dataclass
 class Run:
-    """One generation, as the provider knows it. `ledgered` says whether its entry stood in the table when it began."""
+    """One generation, as the provider knows it. `ledgered` says whether its entry stood in the table when it began;
+    `usage` is what it uses where that does not derive from its token."""
 
     response_id: str
     request: dict[str, Any]
@@ -44,6 +63,8 @@ class Run:
     ends_at: datetime
     ending: Ending
     ledgered: bool
+    served_tier: str | None = None
+    usage: Usage | None = None
     cancelled: bool = False
 
     @property
@@ -88,7 +109,7 @@ class SimulatedProvider:
         def stop() -> Generation:
             run = self.runs.get(response_id)
             if self.looks is None and run is not None and self._status(run) not in TERMINAL:
-                run.cancelled = True
+                run.cancelled, run.ends_at = True, self.clock()
             return self._look(response_id)
 
         return self.line.call("provider.cancel", stop, failure=_look_failure)
@@ -120,6 +141,8 @@ class SimulatedProvider:
             ends_at=self.clock() + timedelta(seconds=THINKING_SECONDS[effort]),
             ending=self.plan.endings.pop(0) if self.plan.endings else "completed",
             ledgered=self.in_ledger(metadata["afterthought_job"], metadata["afterthought_token"]),
+            served_tier=self.plan.served_tier or request.get("service_tier"),
+            usage=self.plan.usages.pop(0) if self.plan.usages else None,
         )
         self.runs[run.response_id] = run
         return run
@@ -147,26 +170,37 @@ class SimulatedProvider:
         metadata = dict(run.request["metadata"])
         if run.ending == "foreign" and ended:
             metadata["afterthought_token"] = "of-somebody-else"
-        counted = ended and not run.cancelled and run.ending not in ("failed", "without usage")
+        answered = ended and not run.cancelled and run.ending != "failed"
         return Generation(
             response_id=run.response_id,
             status=status,
             metadata=metadata,
             model=run.request["model"] if ended else None,
-            service_tier=run.request.get("service_tier"),
-            usage=usage_of(run) if counted else None,
-            output=_output(run) if counted else (),
+            service_tier=run.served_tier,
+            usage=usage_of(run) if ended and self._tells_usage(run) else None,
+            output=_output(run) if answered else (),
             error_code="server_error" if status == "failed" else None,
             error_message="the model failed" if status == "failed" else None,
             incomplete_reason="max_output_tokens" if status == "incomplete" else None,
         )
 
+    def _tells_usage(self, run: Run) -> bool:
+        if run.ending == "late usage":
+            return self.clock() >= run.ends_at + LATE_USAGE
+        return not run.cancelled and run.ending not in ("failed", "without usage")
+
 
 def usage_of(run: Run) -> Usage:
     """What a generation used: it derives from its token, so that a mixed-up bill shows."""
+    if run.usage is not None:
+        return run.usage
     number = sum(run.token.encode())
+    output = 10_000_000 if run.ending == "dearer" else 700
     return Usage(
-        input_tokens=1000 + number, cached_input_tokens=number % 7, output_tokens=700 + number, reasoning_tokens=number
+        input_tokens=1000 + number,
+        cached_input_tokens=number % 7,
+        output_tokens=output + number,
+        reasoning_tokens=number,
     )
 
 

@@ -5,8 +5,10 @@ from decimal import Decimal
 
 import pytest
 
+from afterthought.domain import budget
 from afterthought.domain.books import Standing
-from afterthought.domain.budget import Caps, MonthBook, budgets, refusal
+from afterthought.domain.budget import Caps, MonthBook, budgets
+from afterthought.domain.errors import MoneyRefused
 
 TODAY = date(2026, 11, 21)
 BOOK = MonthBook(
@@ -14,6 +16,11 @@ BOOK = MonthBook(
     days={TODAY: Standing(Decimal("0.5"), Decimal(1)), date(2026, 11, 20): Standing(Decimal(1), Decimal(6))},
     moves=3,
 )
+
+
+def refusal(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> MoneyRefused | None:
+    over = budget.first_over(book, caps, hold_usd, on)
+    return None if over is None else budget.refusal(over, hold_usd, 17)
 
 
 def test_what_fits_to_the_last_digit_is_not_refused() -> None:
@@ -48,7 +55,9 @@ def test_a_refusal_says_all_there_is_to_know() -> None:
             "left_usd": "0.5",
             "renews_at": "2026-11-22T00:00:00Z",
         },
+        "max_output_tokens": 17,
     }
+    assert refused.message.endswith("It renews at 2026-11-22T00:00:00Z. With max_output_tokens of 17 or less it fits.")
 
 
 def test_no_cap_refuses_nothing() -> None:

@@ -77,23 +77,28 @@ def budgets(book: MonthBook, caps: Caps, on: date) -> Iterator[Budget]:
     yield Budget("day", on.isoformat(), caps.day_usd, day, _midnight(on + timedelta(days=1)))
 
 
-def refusal(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> MoneyRefused | None:
-    """Why a hold does not fit: the first of the budgets that it does not fit into. None when it fits them all."""
+def first_over(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> Budget | None:
+    """The first of the budgets that a hold does not fit into; None when it fits them all."""
     for budget in budgets(book, caps, on):
         left = budget.left_usd
         if left is not None and hold_usd > left:
-            return _refusal(budget, left, hold_usd)
+            return budget
     return None
 
 
-def _refusal(budget: Budget, left: Decimal, hold_usd: Decimal) -> MoneyRefused:
-    shown = budget.wire()
+def refusal(over: Budget, hold_usd: Decimal, fitting_output_tokens: int | None) -> MoneyRefused:
+    """What is said of a hold that does not fit into that budget, and of the `max_output_tokens` with which it would."""
+    shown = over.wire()
+    way_out = (
+        f" With max_output_tokens of {fitting_output_tokens} or less it fits."
+        if fitting_output_tokens is not None
+        else ""
+    )
     return MoneyRefused(
-        f"This job can cost up to ${format_usd(hold_usd)}, and ${format_usd(left)} is left of the {budget.period}'s "
-        f"budget of ${shown['cap_usd']} ({budget.name}): ${shown['spent_usd']} is spent and ${shown['held_usd']} held "
-        f"for jobs that have not ended. It renews at {shown['renews_at']}. A lower max_output_tokens lowers what the "
-        "job can cost.",
-        detail={"bound_usd": format_usd(hold_usd), "budget": shown},
+        f"This job can cost up to ${format_usd(hold_usd)}, and ${shown['left_usd']} is left of the {over.period}'s "
+        f"budget of ${shown['cap_usd']} ({over.name}): ${shown['spent_usd']} is spent and ${shown['held_usd']} held "
+        f"for jobs that have not ended. It renews at {shown['renews_at']}.{way_out}",
+        detail={"bound_usd": format_usd(hold_usd), "budget": shown, "max_output_tokens": fitting_output_tokens},
     )
 
 

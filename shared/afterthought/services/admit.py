@@ -3,30 +3,33 @@
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain import admission, body
+from afterthought.domain import admission, body, budget
 from afterthought.domain.bound import Bound, bound, estimated_tokens, fitting_output_tokens
+from afterthought.domain.budget import Caps, MonthBook
 from afterthought.domain.endpoint import check_url
 from afterthought.domain.errors import InvalidRequest, MoneyRefused
 from afterthought.domain.job import DEADLINE
 from afterthought.domain.model import Model
-from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, format_usd
+from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, ServiceTier, format_usd
 from afterthought.domain.request import Afterthought, CreateResponse
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """A request that can be served. `canonical` is what is stored of it, `bound` the most that it can cost, and
-    `fitting_output_tokens` the most output that its `max_cost_usd` would bear where the bound is above that (None: none
-    would). Rate limits go by `rate_tokens`, an estimate, of which `rate_output_tokens` are output."""
+    """A request that can be served. `canonical` is what is stored of it, `bound` the most that it can cost on any day
+    from `first` to `last`. Rate limits go by `rate_tokens`, an estimate, of which `rate_output_tokens` are output."""
 
     request: CreateResponse
     model: Model
     canonical: bytes
+    tier: ServiceTier
+    first: date
+    last: date
     bound: Bound
-    fitting_output_tokens: int | None
     rate_tokens: int
     rate_output_tokens: int
 
@@ -40,7 +43,7 @@ class Admitted:
         cap = self.ours.max_cost_usd
         if cap is None or self.bound.total_usd <= cap:
             return None
-        fitting = self.fitting_output_tokens
+        fitting = self.fitting_output_tokens(cap)
         help_ = (
             f"With max_output_tokens of {fitting} or less it fits."
             if fitting is not None
@@ -56,6 +59,20 @@ class Admitted:
                 "max_cost_usd": format_usd(cap),
                 "max_output_tokens": fitting,
             },
+        )
+
+    def over_budget(self, book: MonthBook, caps: Caps, on: date) -> MoneyRefused | None:
+        """Why it does not fit its tenant's budgets, with the max_output_tokens that would; None when it fits."""
+        if (over := budget.first_over(book, caps, self.bound.total_usd, on)) is None:
+            return None
+        left = over.left_usd or Decimal(0)
+        fitting = self.fitting_output_tokens(left)
+        return budget.refusal(over, self.bound.total_usd, fitting)
+
+    def fitting_output_tokens(self, cap_usd: Decimal) -> int | None:
+        """The most max_output_tokens with which the bound is at most so many dollars; None where none would do."""
+        return fitting_output_tokens(
+            self.request, self.model, self.tier, first=self.first, last=self.last, cap_usd=cap_usd
         )
 
 
@@ -77,18 +94,14 @@ class Admit:
         tier = TIERS_BY_WIRE_NAME[admission.service_tier(request)]
         # The call is made on any day until the deadline, at that day's price.
         first, last = now.date(), (now + DEADLINE).date()
-        most = bound(request, model, tier, first=first, last=last)
-        cap = request.afterthought.max_cost_usd if request.afterthought else None
         return Admitted(
             request=request,
             model=model,
             canonical=body.canonical(request),
-            bound=most,
-            fitting_output_tokens=(
-                fitting_output_tokens(request, model, tier, first=first, last=last, cap_usd=cap)
-                if cap is not None and most.total_usd > cap
-                else None
-            ),
+            tier=tier,
+            first=first,
+            last=last,
+            bound=bound(request, model, tier, first=first, last=last),
             rate_tokens=estimated_tokens(request, model),
             rate_output_tokens=request.max_output_tokens or model.typical_output_tokens,
         )

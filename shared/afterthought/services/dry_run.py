@@ -32,7 +32,7 @@ class DryRun:
         state, too_much = self.limit.peek(
             tenant, admitted.model.id, admitted.rate_tokens, output_tokens=admitted.rate_output_tokens
         )
-        refusals = (admitted.above_cap(), too_much, budget.refusal(book, caps, bound.total_usd, today))
+        refusals = (admitted.above_cap(), too_much, admitted.over_budget(book, caps, today))
         return {
             "id": None,
             "object": "response.dry_run",

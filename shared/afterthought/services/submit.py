@@ -66,7 +66,7 @@ class Submit:
         try:
             self.jobs.create(new, caps)
         except OverBudget as over:
-            refusal = budget.refusal(over.book, caps, admitted.bound.total_usd, now.date())
+            refusal = admitted.over_budget(over.book, caps, now.date())
             if refusal is None:
                 raise
             raise refusal from over
@@ -85,7 +85,7 @@ class Submit:
         if caps == Caps():
             return
         book = self.books.month(tenant.name, now.date().replace(day=1))
-        if (refusal := budget.refusal(book, caps, admitted.bound.total_usd, now.date())) is not None:
+        if (refusal := admitted.over_budget(book, caps, now.date())) is not None:
             raise refusal
 
     def _enqueue(self, new: Job) -> bool:

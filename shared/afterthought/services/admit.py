@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from afterthought.catalogue import Catalogue
@@ -16,6 +16,9 @@ from afterthought.domain.job import DEADLINE
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, ServiceTier, format_usd
 from afterthought.domain.request import Afterthought, CreateResponse
+
+# A job's deadline counts from when it is accepted, at most the api's time limit after its request was read.
+_UNTIL_ACCEPTED = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Admit:
             check_url(request.afterthought.webhook_url, allowed_origins=self.allowed_origins)
         tier = TIERS_BY_WIRE_NAME[admission.service_tier(request)]
         # The call is made on any day until the deadline, at that day's price.
-        first, last = now.date(), (now + DEADLINE).date()
+        first, last = now.date(), (now + _UNTIL_ACCEPTED + DEADLINE).date()
         return Admitted(
             request=request,
             model=model,

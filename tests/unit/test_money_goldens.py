@@ -1,0 +1,399 @@
+"""The known ways to get a bill or a hold wrong, each with its right figure worked out by hand.
+
+All of it on one model: $2 a million tokens of input, $0.50 from the cache, $2.50 into it, $8 of output; twice that in
+the tier `priority`, half in `flex`; $4, $1, $5 and $12 once a request holds more than 272,000 tokens.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from afterthought.catalogue import Catalogue, default_catalogue
+from afterthought.domain.errors import MoneyRefused
+from afterthought.domain.job import Job
+from afterthought.domain.model import Model
+from afterthought.domain.pricing import Price, Usage
+from afterthought.domain.rate_tier import RateTier
+from tests.simulator import money
+from tests.simulator import world as simulated
+from tests.simulator.world import World
+
+PRICES: dict[str, str] = {"input": "2", "cached_input": "0.5", "cache_write": "2.5", "output": "8"}
+DOUBLE: dict[str, str] = {"input": "4", "cached_input": "1", "cache_write": "5", "output": "16"}
+HALF: dict[str, str] = {"input": "1", "cached_input": "0.25", "cache_write": "1.25", "output": "4"}
+LONG: dict[str, str] = {"input": "4", "cached_input": "1", "cache_write": "5", "output": "12"}
+ALWAYS = date(2026, 1, 1)
+MILLION = 1_000_000
+
+
+def row(prices: dict[str, str], *, tier: str = "standard", since: date = ALWAYS, above: int = 0) -> Price:
+    name = f"golden/{tier}/{since}" + ("/above-272k" if above else "")
+    values = {"id": name, "model": "golden", "tier": tier, "effective_from": since, "above_input_tokens": above}
+    return Price.model_validate({**values, **prices})
+
+
+USUAL = (row(PRICES), row(LONG, above=272_000), row(DOUBLE, tier="priority"), row(HALF, tier="flex"))
+
+
+def golden(*changes: Price) -> Model:
+    return Model(
+        id="golden",
+        reasoning=True,
+        context_window_input=1_000_000,
+        max_output_tokens=100_000,
+        typical_output_tokens=1_000,
+        efforts=("low", "high"),
+        default_effort="low",
+        tools=True,
+        parallel_tool_calls=True,
+        structured_outputs=True,
+        prices=(*USUAL, *changes),
+    )
+
+
+@pytest.fixture
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> "Shelf":
+    return Shelf(monkeypatch)
+
+
+class Shelf:
+    """Where the golden model stands, with price changes to come."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._patch = patch
+
+    def world(self, *changes: Price, at: datetime | None = None) -> World:
+        """A world with that model alone, from `at` on."""
+        usual = default_catalogue()
+        wide = RateTier(name="tier5", supported=True, requests_per_minute=10_000, tokens_per_minute=30_000_000)
+        catalogue = Catalogue(models={"golden": golden(*changes)}, providers=usual.providers, tiers={"tier5": wide})
+        self._patch.setattr(simulated, "default_catalogue", lambda: catalogue)
+        world = World()
+        if at is not None:
+            world.clock.move_to(at)
+        return world
+
+
+@pytest.fixture
+def world(catalogue: Shelf) -> World:
+    return catalogue.world()
+
+
+def submitted(world: World, usage: Usage | None = None, **body: Any) -> Job:
+    """A job that has just been accepted; `usage` is what it will use."""
+    if usage is not None:
+        world.provider.plan.usages.append(usage)
+    return world.submit({"model": "golden", "input": "Why?", **body}).job
+
+
+def ended(world: World, usage: Usage | None = None, **body: Any) -> Job:
+    """The same, after it has gone its way and nothing goes on any more."""
+    job_id = submitted(world, usage, **body).id
+    world.run()
+    told, stands = money.of_jobs(world.jobs.items.values()), money.of_books(world.books)
+    assert list(money.differences(told, stands)) == []
+    return world.job(job_id)
+
+
+def stands(world: World, period: str = "2026-11") -> tuple[Decimal | int, Decimal | int]:
+    """Dollars held and spent of a month or a day."""
+    held, spent = money.of_books(world.books).budgets.get(("acme", period), money.Budget())
+    return Decimal(held.numerator) / held.denominator, Decimal(spent.numerator) / spent.denominator
+
+
+def shown(world: World, job: Job) -> dict[str, Any]:
+    """The cost as the caller sees it."""
+    cost: dict[str, Any] = world.read("acme", job.id)["afterthought"]["cost"]
+    return cost
+
+
+def hold(world: World, **body: Any) -> Decimal:
+    return submitted(world, **body).held_usd
+
+
+def cap(world: World, **caps: Decimal) -> None:
+    world.accounts.by_name["acme"] = world.accounts.by_name["acme"].model_copy(update=caps)
+
+
+# ---- the bill
+
+
+def test_reasoning_tokens_are_a_part_of_the_output_and_not_added_to_it(world: World) -> None:
+    job = ended(world, Usage(input_tokens=1_000, output_tokens=5_000, reasoning_tokens=4_000))
+    # 1,000 at $2 and 5,000 at $8; added twice it would be $0.074.
+    assert job.spent_usd == Decimal("0.042")
+    assert stands(world) == (0, Decimal("0.042"))
+    cost = shown(world, job)
+    assert (cost["output_usd"], cost["reasoning_usd"], cost["total_usd"]) == ("0.04", "0.032", "0.042")
+
+
+def test_cached_tokens_are_cheaper_than_fresh_ones_and_written_ones_dearer(world: World) -> None:
+    usage = Usage(input_tokens=10_000, cached_input_tokens=7_000, cache_write_tokens=2_000, output_tokens=100)
+    job = ended(world, usage)
+    # 1,000 at $2, 7,000 at $0.50, 2,000 at $2.50, 100 at $8: as fresh tokens all the input would be $0.02.
+    assert job.spent_usd == Decimal("0.002") + Decimal("0.0035") + Decimal("0.005") + Decimal("0.0008")
+    cost = shown(world, job)
+    assert (cost["input_usd"], cost["cached_input_usd"], cost["cache_write_usd"]) == ("0.002", "0.0035", "0.005")
+
+
+def test_cached_tokens_are_billed_and_not_lost(world: World) -> None:
+    job = ended(world, Usage(input_tokens=10_000, cached_input_tokens=10_000, output_tokens=0))
+    assert job.spent_usd == Decimal("0.005")
+    usage = world.read("acme", job.id)["usage"]
+    assert (usage["input_tokens"], usage["input_tokens_details"]["cached_tokens"]) == (10_000, 10_000)
+    (rows,) = money.of_books(world.books).usage.values()
+    assert rows["completed_input_tokens"] == rows["completed_cached_input_tokens"] == 10_000
+
+
+def test_looking_costs_nothing_however_often_it_is_done(world: World) -> None:
+    job = ended(world, Usage(input_tokens=1_000, output_tokens=5_000), reasoning={"effort": "high"})
+    assert job.attempt is not None
+    assert job.attempt.checks >= 5
+    history = world.jobs.history[job.id]
+    assert {version.spent_usd for version in history if not version.terminal} == {Decimal(0)}
+    assert stands(world) == (0, Decimal("0.042"))
+    for _ in range(5):
+        assert world.step(job.id).outcome == "dropped"
+    assert stands(world) == (0, Decimal("0.042"))
+
+
+@pytest.mark.parametrize(
+    ("input_tokens", "dollars", "price_id"),
+    [
+        (272_000, "0.552", "golden/standard/2026-01-01"),  # × $2, and 1,000 × $8
+        (272_001, "1.100004", "golden/standard/2026-01-01/above-272k"),  # × $4, and 1,000 × $12
+    ],
+)
+def test_above_272_thousand_tokens_all_of_the_request_has_the_long_price(
+    world: World, input_tokens: int, dollars: str, price_id: str
+) -> None:
+    prompt = "x" * input_tokens
+    job = ended(world, Usage(input_tokens=input_tokens, output_tokens=1_000), input=prompt, max_output_tokens=1_000)
+    assert job.attempt is not None
+    assert (job.attempt.cost_usd, job.attempt.price_id) == (Decimal(dollars), price_id)
+    assert not job.overrun
+
+
+def test_a_cheaper_tier_than_was_asked_for_is_billed_cheaper(world: World) -> None:
+    world.provider.plan.served_tier = "flex"
+    job = ended(world, Usage(input_tokens=1_000, output_tokens=5_000))
+    assert job.spent_usd == Decimal("0.021")
+
+
+def test_a_dearer_tier_than_was_asked_for_is_booked_in_full_and_closes_the_budget(world: World) -> None:
+    job = submitted(world, Usage(input_tokens=1_000, output_tokens=5_000), max_output_tokens=5_000)
+    cap(world, month_cap_usd=job.held_usd)
+    world.provider.plan.served_tier = "priority"
+    world.run()
+    # 1,000 at $4 and 5,000 at $16. Held were 5,000 at $8 and some input.
+    assert stands(world) == (0, Decimal("0.084"))
+    assert job.held_usd < Decimal("0.084")
+    cost = shown(world, job)
+    assert (cost["total_usd"], cost["overrun"], cost["estimated"]) == ("0.084", True, False)
+    assert cost["price_id"] == "golden/priority/2026-01-01"
+    with pytest.raises(MoneyRefused) as refused:
+        submitted(world, max_output_tokens=16)
+    assert refused.value.detail is not None
+    assert Decimal(refused.value.detail["budget"]["left_usd"]) == job.held_usd - Decimal("0.084")
+
+
+# ---- the hold
+
+
+def test_without_a_cap_the_hold_is_the_models_longest_answer(world: World) -> None:
+    """100,000 tokens, not the 16,000 that are usual: the rest is 84,000 × $8."""
+    assert hold(world) - hold(world, max_output_tokens=16_000) == Decimal("0.672")
+
+
+def test_a_cap_on_the_output_is_held_and_no_more(world: World) -> None:
+    assert hold(world, max_output_tokens=1_016) - hold(world, max_output_tokens=16) == Decimal("0.008")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"instructions": "w" * 1_000},
+        {"tools": [{"type": "function", "name": "f", "description": "w" * 1_000, "parameters": {"type": "object"}}]},
+        {"tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "description": "w" * 1_000}}]},
+        {
+            "text": {
+                "format": {
+                    "type": "json_schema",
+                    "name": "n",
+                    "schema": {"type": "object", "properties": {"w" * 1_000: {"type": "string"}}},
+                }
+            }
+        },
+        {"input": [{"role": "user", "content": "w" * 1_000}, {"role": "user", "content": "Why?"}]},
+        {"input": [{"role": "assistant", "content": "w" * 1_000}, {"role": "user", "content": "Why?"}]},
+        {
+            "input": [
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"x": "' + "w" * 1_000 + '"}'},
+                {"type": "function_call_output", "call_id": "c", "output": "4"},
+                {"role": "user", "content": "Why?"},
+            ]
+        },
+        {
+            "input": [
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": "w" * 1_000},
+                {"role": "user", "content": "Why?"},
+            ]
+        },
+    ],
+    ids=["instructions", "a tool", "its parameters", "a schema", "history", "answers", "calls", "their outputs"],
+)
+def test_all_that_the_model_reads_is_held_for_and_not_the_input_alone(world: World, part: dict[str, Any]) -> None:
+    """A thousand bytes can be a thousand tokens: at the dearest price of input, that of the cache's writing."""
+    more = hold(world, max_output_tokens=16, **part) - hold(world, max_output_tokens=16)
+    assert more >= 1_000 * Decimal("2.5") / MILLION
+
+
+def test_input_is_held_at_the_dearest_that_can_become_of_it(world: World) -> None:
+    """$2.50, should all of it be written to the cache."""
+    more = hold(world, input="x" * 11_000, max_output_tokens=16) - hold(world, input="x" * 1_000, max_output_tokens=16)
+    assert more == Decimal("0.025")
+
+
+def test_a_prompt_that_may_be_long_is_held_for_at_the_long_price(world: World) -> None:
+    """300,000 bytes may be as many tokens: each at $5, and the output at $12."""
+    held = hold(world, input="x" * 300_000, max_output_tokens=100_000)
+    assert held >= Decimal("1.5") + Decimal("1.2")
+    assert held < Decimal("1.52") + Decimal("1.2")
+
+
+@pytest.mark.parametrize(("tier", "output_usd"), [("flex", "0.4"), ("default", "0.8"), ("priority", "1.6")])
+def test_the_tier_that_was_asked_for_is_held_for(world: World, tier: str, output_usd: str) -> None:
+    """100,000 tokens of output, and less than two cents of input."""
+    held = hold(world, service_tier=tier)
+    assert Decimal(output_usd) < held < Decimal(output_usd) + Decimal("0.02")
+
+
+# ---- what is not known
+
+
+def test_a_cancelled_run_of_which_nobody_says_what_it_used_costs_its_hold(world: World) -> None:
+    world.provider.plan.endings.append("never")
+    job = ended(world, max_output_tokens=5_000)
+    assert (job.status, job.failure.code if job.failure else None) == ("failed", "deadline_exceeded")
+    assert stands(world) == (0, world.jobs.history[job.id][0].held_usd)
+    cost = shown(world, job)
+    assert (cost["estimated"], cost["overrun"], cost["price_id"]) == (True, False, None)
+    assert cost["total_usd"] == cost["bound_usd"]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_late_answer_takes_the_estimates_place_and_changes_nothing_else(world: World, *, cancelled: bool) -> None:
+    world.provider.plan.endings.append("late usage")
+    usage = Usage(input_tokens=1_000, output_tokens=5_000, reasoning_tokens=4_000)
+    webhook = {"webhook_url": simulated.WEBHOOK_URL}
+    job_id = submitted(world, usage, afterthought=webhook).id
+    held = world.job(job_id).held_usd
+    if cancelled:
+        world.run_until(lambda: bool(world.provider.runs), timedelta(hours=1))
+        (run,) = world.provider.runs.values()
+        run.ends_at += timedelta(days=2)
+    world.run_until(lambda: world.job(job_id).terminal, timedelta(hours=26))
+    estimate = world.job(job_id)
+    assert estimate.estimated
+    assert not estimate.held_usd
+    assert estimate.spent_usd == held
+
+    world.run()
+    known = world.job(job_id)
+    assert stands(world) == (0, Decimal("0.042"))
+    assert (known.spent_usd, known.estimated) == (Decimal("0.042"), False)
+    assert (known.status, known.finished_at) == (estimate.status, estimate.finished_at)
+    assert (len(world.topic.published), len(world.receiver.received)) == (1, 1)
+    told, books = money.of_jobs([known]), money.of_books(world.books)
+    assert list(money.differences(told, books)) == []
+
+
+def test_a_late_answer_that_is_dearer_than_the_estimate_is_an_overrun(world: World) -> None:
+    world.provider.plan.endings.append("late usage")
+    job = ended(world, Usage(input_tokens=1_000, output_tokens=6_000), max_output_tokens=5_000)
+    assert stands(world) == (0, Decimal("0.05"))
+    assert (job.overrun, shown(world, job)["overrun"]) == (True, True)
+
+
+# ---- time
+
+EVENING = datetime(2026, 11, 10, 23, 59, tzinfo=UTC)
+NEXT_DAY = date(2026, 11, 11)
+
+
+def test_a_price_that_changes_after_the_call_does_not_change_its_bill(catalogue: Shelf) -> None:
+    world = catalogue.world(row(DOUBLE, since=NEXT_DAY), at=EVENING)
+    job = ended(world, Usage(input_tokens=1_000, output_tokens=5_000), reasoning={"effort": "high"})
+    assert job.finished_at is not None
+    assert job.finished_at.date() == NEXT_DAY
+    assert (job.spent_usd, shown(world, job)["price_date"]) == (Decimal("0.042"), "2026-01-01")
+
+
+@pytest.mark.parametrize(("prices", "dollars"), [(DOUBLE, "0.084"), (HALF, "0.021")], ids=["dearer", "cheaper"])
+def test_a_price_that_changes_before_the_call_is_its_bill_and_was_held_for(
+    catalogue: Shelf, prices: dict[str, str], dollars: str
+) -> None:
+    world = catalogue.world(row(prices, since=NEXT_DAY), at=EVENING)
+    world.provider.plan.answers = ["busy"] * 6
+    usage = Usage(input_tokens=1_000, output_tokens=5_000)
+    job = ended(world, usage, input="x" * 1_000, max_output_tokens=5_000)
+    assert job.attempt is not None
+    assert job.attempt.called_at is not None
+    assert (job.attempt.held_at.date(), job.attempt.called_at.date()) == (EVENING.date(), NEXT_DAY)
+    assert (job.spent_usd, job.overrun) == (Decimal(dollars), False)
+    assert shown(world, job)["price_date"] == "2026-11-11"
+
+
+def test_a_price_of_after_the_deadline_is_not_held_for(catalogue: Shelf) -> None:
+    later = catalogue.world(row(DOUBLE, since=date(2026, 11, 12)), at=EVENING)
+    usual = catalogue.world(at=EVENING)
+    assert hold(later) == hold(usual)
+
+
+@pytest.mark.parametrize(
+    ("last", "month", "day", "next_month", "next_day"),
+    [
+        ((2026, 11, 30), "2026-11", "2026-11-30", "2026-12", "2026-12-01"),
+        ((2026, 12, 31), "2026-12", "2026-12-31", "2027-01", "2027-01-01"),
+        ((2028, 2, 29), "2028-02", "2028-02-29", "2028-03", "2028-03-01"),
+    ],
+)
+def test_a_job_over_the_end_of_a_month_is_held_and_paid_where_it_began(
+    catalogue: Shelf, last: tuple[int, int, int], month: str, day: str, next_month: str, next_day: str
+) -> None:
+    world = catalogue.world(at=datetime(*last, 23, 59, tzinfo=UTC))
+    job = submitted(world, Usage(input_tokens=1_000, output_tokens=5_000), reasoning={"effort": "high"})
+    world.run_for(minutes=2)
+    assert not world.job(job.id).terminal
+    assert stands(world, month) == stands(world, day) == (job.held_usd, 0)
+    assert stands(world, next_month) == stands(world, next_day) == (0, 0)
+
+    world.run()
+    finished_at = world.job(job.id).finished_at
+    assert finished_at is not None
+    assert finished_at.date().isoformat() == next_day
+    assert stands(world, month) == stands(world, day) == (0, Decimal("0.042"))
+    assert stands(world, next_month) == stands(world, next_day) == (0, 0)
+
+
+def test_a_new_day_and_a_new_month_have_all_their_budget(catalogue: Shelf) -> None:
+    world = catalogue.world(at=datetime(2026, 11, 30, 23, 59, tzinfo=UTC))
+    first = submitted(world, max_output_tokens=5_000)
+    cap(world, month_cap_usd=first.held_usd, day_cap_usd=first.held_usd)
+    with pytest.raises(MoneyRefused):
+        submitted(world, max_output_tokens=5_000)
+    world.clock.pass_by(120)
+    second = submitted(world, max_output_tokens=5_000)
+    assert world.books.stands("acme", date(2026, 12, 1)).total.held_usd == second.held_usd
+    assert world.books.stands("acme", date(2026, 11, 1)).total.held_usd == first.held_usd
+
+
+def test_a_request_read_before_midnight_and_accepted_after_it_is_held_for_until_its_deadline(catalogue: Shelf) -> None:
+    """Which then is a day later: its call may meet another price, 5,000 tokens of output at $16."""
+    world = catalogue.world(row(DOUBLE, since=date(2026, 11, 12)), at=EVENING + timedelta(seconds=59.999))
+    job = submitted(world, max_output_tokens=5_000)
+    assert job.deadline_at.date() == date(2026, 11, 12)
+    assert job.held_usd > Decimal("0.08")

@@ -1,0 +1,75 @@
+"""An answer that costs more than was held for it is booked in full, and somebody is told."""
+
+import json
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from afterthought.adapters import aws
+from local.standin import StandIn
+from tests.integration.deployed import Deployed, sample
+from tests.simulator import money
+from tests.simulator.stack import properties
+
+Json = dict[str, Any]
+
+KEY = "local-key-acme"
+# Its tier `priority` costs twice as much. At this effort the stand-in would think longer than these tokens last.
+QUESTION: Json = {
+    "model": "gpt-5.4-mini",
+    "input": "Why?",
+    "reasoning": {"effort": "xhigh"},
+    "max_output_tokens": 2_048,
+}
+
+
+def ended(service: Deployed, capture: pytest.CaptureFixture[str]) -> tuple[Json, list[Json]]:
+    """The job's cost, and the metrics that the worker has printed."""
+    answer = service.call("POST", "/v1/responses", QUESTION, key=KEY)
+    [record] = sample("worker")["Records"]
+    capture.readouterr()
+    for _ in range(2):
+        service.invoke("Worker", {"Records": [{**record, "body": json.dumps({"job_id": answer.body["id"]})}]})
+        service.clock.pass_seconds(30)
+    lines = [json.loads(line) for line in capture.readouterr().out.splitlines()]
+    cost: Json = service.call("GET", f"/v1/responses/{answer.body['id']}", key=KEY).body["afterthought"]["cost"]
+    return cost, [line for line in lines if "_aws" in line]
+
+
+def counted(metrics: list[Json]) -> list[Json]:
+    return [line for line in metrics if "CostOverruns" in line]
+
+
+def test_an_answer_of_a_dearer_tier_is_booked_in_full_and_rings_the_alarm(
+    service: Deployed, standin: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    standin.script("served_otherwise", service_tier="priority")
+    cost, metrics = ended(service, capsys)
+    assert cost["overrun"] is True
+    assert Decimal(cost["total_usd"]) > Decimal(cost["bound_usd"])
+    books = money.of_items(aws.dynamodb().scan(TableName="AccountTable")["Items"])
+    assert set(books.budgets.values()) == {money.Budget(spent=Fraction(cost["total_usd"]))}
+
+    [line] = counted(metrics)
+    assert line["CostOverruns"] == [1.0]
+    [told] = line["_aws"]["CloudWatchMetrics"]
+    alarm = properties("CostOverrunAlarm")
+    assert (told["Namespace"], [each["Name"] for each in told["Metrics"]]) == (
+        alarm["Namespace"],
+        [alarm["MetricName"]],
+    )
+    [dimensions] = told["Dimensions"]
+    assert [{"Name": name, "Value": line[name]} for name in dimensions] == alarm["Dimensions"]
+
+
+def test_an_answer_within_its_hold_rings_no_alarm(
+    service: Deployed, standin: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.make_tenant("acme", api_key=KEY)
+    cost, metrics = ended(service, capsys)
+    assert cost["overrun"] is False
+    assert metrics
+    assert counted(metrics) == []

@@ -1,11 +1,13 @@
 """docs/api.md, written from the same OpenAPI document that /docs shows: `python -m admin.api_docs`."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from admin import ROOT
 from afterthought.services.describe import openapi
-from afterthought.services.describe.shape import Marks, fields, form, named
+from afterthought.services.describe.operations import COMMON_HEADERS
+from afterthought.services.describe.shape import Marks, body_form, examples, fields, form, headers, named
 
 TARGET = ROOT / "docs" / "api.md"
 
@@ -68,13 +70,22 @@ def _operation(operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iter
         yield from _code(sample["lang"].lower(), sample["source"])
     yield from _table(
         ("Status", "Answer", ""),
-        ((status, _form(answer, schemas), answer["description"]) for status, answer in operation["responses"].items()),
+        (
+            (status, body_form(answer, schemas, _MARKS), answer["description"])
+            for status, answer in operation["responses"].items()
+        ),
     )
-
-
-def _form(answer: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    content = next(iter(answer.get("content", {}).values()), None)
-    return form(content["schema"], schemas, _MARKS) if content else ""
+    if sent := [(f"`{name}`", statuses, words) for name, statuses, words in headers(operation, COMMON_HEADERS)]:
+        yield from _table(("Header", "Of answers", ""), sent)
+    for title, example in examples(operation):
+        yield f"<details><summary>An answer {title}</summary>\n"
+        told = (
+            ("text", example.replace("\r\n", "\n"))
+            if isinstance(example, str)
+            else ("json", json.dumps(example, indent=2, ensure_ascii=False))
+        )
+        yield from _code(*told)
+        yield "</details>\n"
 
 
 def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:

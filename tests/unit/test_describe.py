@@ -1,6 +1,8 @@
 """The API's description says what the API does, no less and no more."""
 
 import ast
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -18,14 +20,19 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from admin.api_docs import TARGET, markdown
 from afterthought.catalogue import default_catalogue
 from afterthought.domain import body, errors, signature
+from afterthought.domain.attempt import Attempt
 from afterthought.domain.errors import RequestRefused
-from afterthought.domain.job import Attempt, Failure, accept
+from afterthought.domain.job import Failure, accept
+from afterthought.domain.rate_limit import Limits, RateState, Window, rate_limited
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.response import render
-from afterthought.services.describe import examples, openapi
+from afterthought.domain.usage import PARAMETERS, query_of
+from afterthought.services.describe import examples, openapi, specimen
 from afterthought.services.describe.answers import FAILURES
+from afterthought.services.describe.money import KINDS
 from afterthought.services.describe.refusals import REFUSALS, refusals_of
 from afterthought.services.models import Models
+from afterthought.services.usage import ReadUsage
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "shared" / "afterthought"
@@ -49,6 +56,16 @@ def complaints(name: str, instance: Any) -> list[str]:
     schemas = closed(openapi()["components"])
     schema = {"$ref": f"#/components/schemas/{name}", "components": schemas}
     return [f"{list(found.path)}: {found.message}" for found in OAS31Validator(schema).iter_errors(instance)]
+
+
+def shown(operation: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Any]]:
+    """The examples of JSON answers, each with its schema."""
+    for answer in operation["responses"].values():
+        content = answer.get("content", {}).get("application/json", {})
+        if "example" in content:
+            yield content["schema"], content["example"]
+        for each in content.get("examples", {}).values():
+            yield content["schema"], each["value"]
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -95,6 +112,13 @@ def test_the_example_request_is_taken() -> None:
         {**examples.REQUEST, "stream": True},
         {**examples.REQUEST, "metadata": {str(number): "" for number in range(17)}},
         {**examples.REQUEST, "afterthought": {"webhook": "https://example.com"}},
+        {**examples.REQUEST, "afterthought": {"max_cost_usd": 0.1}},
+        {**examples.REQUEST, "afterthought": {"max_cost_usd": 0}},
+        {**examples.REQUEST, "afterthought": {"max_cost_usd": "1e3"}},
+        {**examples.REQUEST, "afterthought": {"tags": ["a", "a"]}},
+        {**examples.REQUEST, "afterthought": {"tags": ["no space"]}},
+        {**examples.REQUEST, "afterthought": {"tags": list("abcdef")}},
+        {**examples.REQUEST, "afterthought": {"dry_run": "yes"}},
     ],
 )
 def test_the_schema_refuses_what_the_api_refuses(wrong: dict[str, Any]) -> None:
@@ -103,9 +127,72 @@ def test_the_schema_refuses_what_the_api_refuses(wrong: dict[str, Any]) -> None:
         body.read(json.dumps(wrong).encode())
 
 
-@pytest.mark.parametrize("shown", [examples.queued(), examples.completed()], ids=["queued", "completed"])
-def test_the_schema_names_every_field_of_a_response(shown: dict[str, Any]) -> None:
-    assert complaints("Response", shown) == []
+@pytest.mark.parametrize("ours", [{"max_cost_usd": 1}, {"max_cost_usd": "0.000000000001"}, {"dry_run": False}])
+def test_the_schema_takes_what_the_api_takes(ours: dict[str, Any]) -> None:
+    request = {**examples.REQUEST, "afterthought": ours}
+    assert complaints("CreateResponse", request) == []
+    body.read(json.dumps(request).encode())
+
+
+def test_the_schemas_name_every_field_of_the_examples() -> None:
+    found = [(schema, example) for _, _, operation in operations() for schema, example in shown(operation)]
+    assert len(found) > 8
+    for schema, example in found:
+        # A schema of two forms must fit as one of them.
+        names = [each["$ref"].rpartition("/")[2] for each in schema.get("oneOf", [schema])]
+        assert [] in [complaints(name, example) for name in names], (names, [complaints(n, example) for n in names])
+
+
+@pytest.mark.parametrize("grouping", ["day", "model,tag", "day,model,tag,status"])
+def test_the_schema_names_every_field_of_usage_however_it_is_grouped(grouping: str) -> None:
+    usage = ReadUsage(specimen.Books(), specimen.Accounts(), lambda: specimen.ACCEPTED)("acme", {"group_by": grouping})
+    assert usage["data"]
+    assert complaints("UsageReport", usage) == []
+
+
+def test_the_parameters_of_usage_are_those_that_it_takes() -> None:
+    described = {each["name"]: each for each in openapi()["paths"]["/v1/usage"]["get"]["parameters"]}
+    assert tuple(described) == PARAMETERS
+    for status in described["status"]["schema"]["enum"]:
+        assert query_of({"status": status}, NOW.date()).status == status
+    groups = described["group_by"]["schema"]["items"]["enum"]
+    assert query_of({"group_by": ",".join(groups)}, NOW.date()).group_by == tuple(groups)
+
+
+def test_the_table_that_is_shown_is_the_answer_that_is_shown() -> None:
+    content = openapi()["paths"]["/v1/usage"]["get"]["responses"]["200"]["content"]
+    rows = list(csv.DictReader(io.StringIO(content["text/csv"]["example"], newline=""), strict=True))
+    data = content["application/json"]["example"]["data"]
+    assert rows == [{name: "" if held is None else str(held) for name, held in row.items()} for row in data]
+    assert len(rows) > 2
+
+
+def test_the_rate_limits_headers_are_those_that_are_sent() -> None:
+    state = RateState(Limits(1, 1), Window(), 60)
+    answers = openapi()["paths"]["/v1/responses"]["post"]["responses"]
+    assert set(answers["200"]["headers"]) == {"x-request-id", *state.headers()}
+    sent = rate_limited(state, "o3", 1)
+    assert set(answers["429"]["headers"]) == {"x-request-id", "x-should-retry", *sent.headers}
+
+
+def test_every_kind_of_refusal_that_is_given_has_an_example() -> None:
+    answers = openapi()["paths"]["/v1/responses"]["post"]["responses"]
+    for status, codes in {
+        "400": ["unsupported_value"],
+        "402": ["max_cost_exceeded", "budget_exceeded"],
+        "429": ["rate_limit_exceeded"],
+    }.items():
+        given = answers[status]["content"]["application/json"]["examples"]
+        assert list(given) == codes
+        assert [each["value"]["error"]["code"] for each in given.values()] == codes
+
+
+def test_every_type_of_error_is_documented_and_no_other() -> None:
+    kinds = {kind.kind for kind in refusal_kinds().values() if hasattr(kind, "kind")}
+    full = Window(requests=1), Window(tokens=1)
+    kinds |= {rate_limited(RateState(Limits(1, 1), window, 1), "o3", 1).kind for window in full}
+    # A RateLimited always has a type of its own.
+    assert set(KINDS) == kinds
 
 
 def test_the_schema_names_every_field_of_a_failed_response_whose_question_is_gone() -> None:
@@ -158,9 +245,12 @@ def test_the_headers_of_a_webhook_are_those_that_are_sent() -> None:
         assert {each["name"] for each in item["post"]["parameters"]} == set(sent)
 
 
-def test_the_example_is_priced_by_a_row_of_the_catalogue() -> None:
-    model = default_catalogue().models["o3"]
-    assert model.price("standard", 15, NOW.date()) == examples.PRICE
+def refusal_kinds() -> dict[str, type[RequestRefused]]:
+    return {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, RequestRefused) and kind is not RequestRefused
+    }
 
 
 def codes_in(call: ast.Call, tree: ast.Module) -> set[str]:
@@ -184,20 +274,17 @@ def codes_in(call: ast.Call, tree: ast.Module) -> set[str]:
 
 
 def test_every_code_that_the_api_can_answer_is_documented_and_no_other() -> None:
-    kinds = {
-        name: kind
-        for name, kind in vars(errors).items()
-        if isinstance(kind, type) and issubclass(kind, RequestRefused) and kind is not RequestRefused
-    }
-    raised: set[tuple[int, str]] = set()
+    kinds = refusal_kinds()
+    # What no code of ours refuses: a defect.
+    answered: set[tuple[int, str, bool]] = {(500, "internal_error", True)}
     for path in (*PACKAGE.rglob("*.py"), ROOT / "functions" / "api" / "app.py"):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds:
                 kind = kinds[node.func.id]
-                raised |= {(kind.status, code) for code in codes_in(node, tree) or {str(kind.code)}}
-    assert {(row.status, row.code) for row in REFUSALS if row.status < 500} == raised
-    assert {row.retryable for row in REFUSALS if row.status < 500} == {kind.retryable for kind in kinds.values()}
+                codes = codes_in(node, tree) or {str(kind.code)}
+                answered |= {(kind.status, code, kind.retryable) for code in codes}
+    assert {(row.status, row.code, row.retryable) for row in REFUSALS} == answered
 
 
 def test_every_operation_with_a_key_documents_that_the_key_may_be_wrong() -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain import body, signature
-from afterthought.services.describe import docs_page, examples, openapi
+from afterthought.domain.usage import query_of
+from afterthought.services.describe import docs_page, examples, openapi, snippets, specimen
 from afterthought.services.describe.page import page
 from afterthought.services.models import Models
 
@@ -96,8 +97,12 @@ def answer(request: httpx2.Request) -> httpx2.Response:
     models = Models(default_catalogue(), ("openai",), lambda: datetime(2026, 11, 2, tzinfo=UTC))
     match request.method, request.url.path:
         case "POST", "/v1/responses":
-            body.read(request.content)
-            return httpx2.Response(200, json=examples.queued())
+            asked = body.read(request.content)
+            dry = asked.afterthought is not None and asked.afterthought.dry_run
+            return httpx2.Response(200, json=examples.dry_run() if dry else examples.queued())
+        case "GET", "/v1/usage":
+            assert query_of(dict(request.url.params), specimen.ACCEPTED.date()).group_by == ("tag", "status")
+            return httpx2.Response(200, json=examples.usage())
         case "GET", "/v1/models":
             return httpx2.Response(200, json=models.list())
         case "GET", "/v1/models/o3":
@@ -134,13 +139,16 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
 @pytest.mark.parametrize(
     ("source", "printed"),
     [
-        (examples.FIRST_PYTHON, "17 × 23 = 391.\n0.003334\n"),
-        (examples.CREATE_PYTHON, f"{examples.queued()['id']} queued\n"),
-        (examples.RETRIEVE_PYTHON, "completed 17 × 23 = 391."),
-        (examples.MODELS_PYTHON, "o3 ['low', 'medium', 'high']"),
-        (examples.MODEL_PYTHON, "'output': '8'"),
+        (snippets.FIRST_PYTHON, "17 × 23 = 391.\n0.003334\n"),
+        (snippets.CREATE_PYTHON, f"{examples.queued()['id']} queued\n"),
+        (snippets.RETRIEVE_PYTHON, "completed 17 × 23 = 391."),
+        (snippets.DRY_RUN_PYTHON, "up to 0.033192\n402 max_cost_exceeded This job can cost up to $0.033192"),
+        (snippets.USAGE_PYTHON, "checkout completed 1 0.003334\n"),
+        (snippets.USAGE_PYTHON, "2026-11-02 9.963474 left of 10\n"),
+        (snippets.MODELS_PYTHON, "o3 ['low', 'medium', 'high']"),
+        (snippets.MODEL_PYTHON, "'output': '8'"),
     ],
-    ids=["first", "create", "retrieve", "models", "model"],
+    ids=["first", "create", "retrieve", "dry run", "usage", "budgets", "models", "model"],
 )
 def test_an_example_in_python_runs_as_it_stands(
     source: str,
@@ -155,7 +163,7 @@ def test_an_example_in_python_runs_as_it_stands(
 def test_the_example_of_a_receiver_takes_ours_and_refuses_what_is_forged(
     run: Callable[[str], dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = run(examples.WEBHOOK_PYTHON)
+    names = run(snippets.WEBHOOK_PYTHON)
     sent = examples.event().encode()
     headers = signature.headers((SECRET,), message_id="msg_1", timestamp=int(time.time()), body=sent)
     assert names["receive"](sent, headers) == 200
@@ -165,6 +173,6 @@ def test_the_example_of_a_receiver_takes_ours_and_refuses_what_is_forged(
 
 
 def test_the_example_for_curl_sends_the_example_request() -> None:
-    sent = re.search(r"-d '(.*)'", examples.CREATE_CURL, re.DOTALL)
+    sent = re.search(r"-d '(.*)'", snippets.CREATE_CURL, re.DOTALL)
     assert sent is not None
     assert json.loads(sent[1]) == examples.REQUEST

@@ -51,6 +51,7 @@ class Models:
                 "snapshots": list(model.snapshots),
                 "context_window_input": model.context_window_input,
                 "max_output_tokens": model.max_output_tokens,
+                "typical_output_tokens": model.typical_output_tokens,
                 "efforts": list(model.efforts),
                 "default_effort": model.default_effort,
                 "input_modalities": list(model.input_modalities),

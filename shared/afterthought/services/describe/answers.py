@@ -1,13 +1,11 @@
 """The schemas of what the API answers: OpenAI's Response and Model, and what is ours under `afterthought`."""
 
-from collections.abc import Mapping
 from typing import get_args
 
-from pydantic import BaseModel
-
-from afterthought.domain.job import AttemptState, Status
-from afterthought.domain.pricing import Cost, Price
-from afterthought.services.describe.schema import Schema, array, components, fixed, nullable, of, one_of, record, ref
+from afterthought.domain.job import Status
+from afterthought.domain.pricing import Price
+from afterthought.services.describe.money import error_detail, money_schemas, open_schema
+from afterthought.services.describe.schema import Schema, array, fixed, nullable, of, one_of, record, ref
 
 FAILURES = {
     "outcome_unknown": "the model was called and it is not known what came of it; it is never called again blindly",
@@ -19,19 +17,8 @@ FAILURES = {
 }
 """What `afterthought.error_code` may be, besides a code of the provider's own."""
 
-_DOLLARS = "Dollars, a decimal string: exact, never rounded."
 _SECONDS = "Seconds since 1970, UTC, with milliseconds."
 _ASKED = "As asked for."
-
-_COST = {
-    "input_usd": "Input that neither came from the cache nor went into it.",
-    "cached_input_usd": "Input that came from the provider's cache.",
-    "cache_write_usd": "Input that went into the provider's cache.",
-    "output_usd": "Output, reasoning among it.",
-    "reasoning_usd": "How much of `output_usd` was reasoning. Not added again.",
-    "total_usd": "Input, cached input, cache write and output together.",
-    "price_id": "The price row that was in force when the call was made.",
-}
 
 _PRICE = {
     "above_input_tokens": "0 for the ordinary row; else the row prices the whole request once it has more input.",
@@ -44,7 +31,7 @@ _PRICE = {
 
 def answer_schemas() -> dict[str, Schema]:
     """Schemas by name. They may use the request's."""
-    price = _open(Price, _PRICE)
+    price = open_schema(Price, _PRICE)
     price["properties"].pop("model")
     price["required"].remove("model")
     price["description"] = "One row of the price list, in force today."
@@ -52,23 +39,16 @@ def answer_schemas() -> dict[str, Schema]:
         "Response": _response(),
         "Usage": _usage(),
         "AfterthoughtResult": _ours(),
-        "Cost": _open(Cost, _COST),
-        "Attempt": _attempt(),
+        **money_schemas(),
         "Timeline": _timeline(),
         "Model": _model(),
         "AfterthoughtModel": _model_ours(),
         "Price": price,
         "ModelList": record("All models.", object=fixed("list"), data=array(ref("Model"))),
         "Event": _event(),
-        "Error": _error(),
+        "Error": record("A refusal, in OpenAI's form.", error=error_detail()),
         "Health": record("The service runs.", status=fixed("ok")),
     }
-
-
-def _open(model: type[BaseModel], words: Mapping[str, str]) -> Schema:
-    """What a model of ours looks like in an answer: as `record`, it may have more one day."""
-    schema = components(model, "serialization", {model.__name__: words})[model.__name__]
-    return {key: held for key, held in schema.items() if key != "additionalProperties"}
 
 
 def _response() -> Schema:
@@ -110,7 +90,7 @@ def _response() -> Schema:
             summary=nullable(of("string")),
         ),
         safety_identifier=string,
-        service_tier=of("string", "The tier that is asked of the provider."),
+        service_tier=of("string", "The tier that was served; before that, the one that is asked for."),
         temperature=number,
         text=ref("Text"),
         tool_choice={"anyOf": [of("string"), ref("NamedTool")], "description": _ASKED},
@@ -148,25 +128,10 @@ def _ours() -> Schema:
         provider=nullable(of("string"), "Who was called."),
         stand_in=of("boolean", "True when no model answered but a local stand-in for one."),
         error_code=nullable(of("string"), f"Why it failed, in full. {codes}; or a code of the provider's own."),
-        cost=nullable(ref("Cost"), "The exact cost; null while it runs and where the provider gave no usage."),
-        attempts=array(ref("Attempt"), "Every paid call made for it, each written down before it was made."),
+        tags=array(of("string"), "As asked for, in order."),
+        cost=ref("Cost"),
+        attempts=array(ref("Attempt"), "Every paid call made for it, each written down, with its hold, before."),
         timeline=ref("Timeline"),
-    )
-
-
-def _attempt() -> Schema:
-    return record(
-        "One call of a model.",
-        number=of("integer", "From 1."),
-        state=one_of(
-            get_args(AttemptState),
-            "`submitting` and `submitted` are under way, `settled` has its cost, `refused` never ran, of `unknown` it "
-            "is not known what came.",
-        ),
-        provider=of("string"),
-        started_at=of("number", _SECONDS),
-        cost_usd=nullable(of("string"), _DOLLARS),
-        price_id=nullable(of("string"), "The price row of its cost."),
     )
 
 
@@ -207,6 +172,9 @@ def _model_ours() -> Schema:
         snapshots={**names, "description": "Its other names."},
         context_window_input=of("integer", "Tokens of input, at most."),
         max_output_tokens=of("integer", "Tokens of output, reasoning and answer together, at most."),
+        typical_output_tokens=of(
+            "integer", "Tokens that rate limits count for an answer without `max_output_tokens`, until it has come."
+        ),
         efforts={**names, "description": "What `reasoning.effort` may be; empty for a model that takes none at all."},
         default_effort=nullable(of("string")),
         input_modalities=array(one_of(("text", "image", "file"))),
@@ -225,17 +193,4 @@ def _event() -> Schema:
         created_at=of("integer", "When the response ended. Seconds since 1970, UTC."),
         type=of("string", "`response.` and the status."),
         data=record("", id=of("string", "The response's id.")),
-    )
-
-
-def _error() -> Schema:
-    return record(
-        "A refusal, in OpenAI's form.",
-        error=record(
-            "",
-            message=of("string", "What is wrong and what is allowed."),
-            type=one_of(("invalid_request_error", "server_error")),
-            param=nullable(of("string"), "The field at fault as a path, such as `input[0].content[1].type`."),
-            code=of("string", "See the errors' table."),
-        ),
     )

@@ -7,7 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from afterthought.services.describe.shape import Marks, fields, form, named
+from afterthought.services.describe.operations import COMMON_HEADERS
+from afterthought.services.describe.shape import Marks, body_form, examples, fields, form, headers, named
 
 _STYLE = Path(__file__).with_name("page.css")
 _INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<bold>[^*]+)\*\*|\[(?P<text>[^\]]+)\]\((?P<url>https://[^)\s]+)\)")
@@ -122,19 +123,27 @@ def _samples(operation: Mapping[str, Any]) -> str:
 
 
 def _answers(operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    rows, shown = [], []
-    for status, answer in operation["responses"].items():
-        content: Mapping[str, Any] = next(iter(answer.get("content", {}).values()), {})
-        what = form(content["schema"], schemas, _MARKS) if content else ""
-        rows.append(
-            f'<tr><td class="status">{escape(status)}</td><td class="form">{what}</td>'
-            f"<td>{_inline(answer['description'])}</td></tr>"
+    rows = [
+        f'<tr><td class="status">{escape(status)}</td><td class="form">{body_form(answer, schemas, _MARKS)}</td>'
+        f"<td>{_inline(answer['description'])}</td></tr>"
+        for status, answer in operation["responses"].items()
+    ]
+    sent = [
+        f'<tr><td class="header"><code>{escape(name)}</code></td><td class="status">{escape(statuses)}</td>'
+        f"<td>{_inline(words)}</td></tr>"
+        for name, statuses, words in headers(operation, COMMON_HEADERS)
+    ]
+    shown = [
+        f"<details><summary>An answer {escape(title)}</summary>{_code(_pretty(example))}</details>"
+        for title, example in examples(operation)
+    ]
+    return "".join(
+        (
+            f'<h4>Answers</h4><div class="scroll"><table>{"".join(rows)}</table></div>',
+            f'<h4>Headers of answers</h4><div class="scroll"><table>{"".join(sent)}</table></div>' if sent else "",
+            *shown,
         )
-        if "example" in content:
-            shown.append(
-                f"<details><summary>An answer {escape(status)}</summary>{_code(_pretty(content['example']))}</details>"
-            )
-    return f'<h4>Answers</h4><div class="scroll"><table>{"".join(rows)}</table></div>{"".join(shown)}'
+    )
 
 
 def _webhooks(hooks: Mapping[str, Mapping[str, Any]], schemas: Mapping[str, Any]) -> str:
@@ -194,7 +203,7 @@ def _code(text: str) -> str:
 
 
 def _pretty(example: Any) -> str:
-    return json.dumps(example, indent=2, ensure_ascii=False)
+    return example if isinstance(example, str) else json.dumps(example, indent=2, ensure_ascii=False)
 
 
 def _verb(verb: str) -> str:

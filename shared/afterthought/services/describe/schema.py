@@ -69,5 +69,10 @@ def _in_words(schema: Schema, words: Mapping[str, str]) -> Schema:
     return {**schema, "properties": described}
 
 
+def one_line(text: str) -> str:
+    """Paragraphs of one line each: CommonMark as it is meant to be read."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
+
+
 def _described(description: str) -> Schema:
     return {"description": description} if description else {}

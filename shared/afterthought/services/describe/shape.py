@@ -1,6 +1,6 @@
 """A schema in words, for people: what a field may be, and the fields of an object."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,38 @@ def form(schema: Mapping[str, Any], schemas: Schemas, marks: Marks) -> str:
         inner = form(schema["additionalProperties"], schemas, marks)
         return _limited(f"map of {inner}", schema)
     return _limited(schema.get("type", "any"), schema)
+
+
+def body_form(answer: Mapping[str, Any], schemas: Schemas, marks: Marks) -> str:
+    """What the body of an answer may be: the form of JSON, the media type of all else."""
+    return " | ".join(
+        form(held["schema"], schemas, marks) if media == "application/json" else marks.value(media)
+        for media, held in answer.get("content", {}).items()
+    )
+
+
+def examples(operation: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The answers that an operation shows, each under its title."""
+    for status, answer in operation["responses"].items():
+        content = answer.get("content", {})
+        for media, held in content.items():
+            if "example" in held:
+                yield f"{status}: {media}" if len(content) > 1 else status, held["example"]
+            for each in held.get("examples", {}).values():
+                yield f"{status}: {each['summary']}", each["value"]
+
+
+def headers(operation: Mapping[str, Any], but: Container[str]) -> Iterator[tuple[str, str, str]]:
+    """The headers of an operation's answers, each with the statuses of those that have it and what it says."""
+    statuses: dict[str, list[str]] = {}
+    words: dict[str, str] = {}
+    for status, answer in operation["responses"].items():
+        for name, held in answer.get("headers", {}).items():
+            if name not in but:
+                statuses.setdefault(name, []).append(status)
+                words[name] = held["description"]
+    for name, found in statuses.items():
+        yield name, ", ".join(found), words[name]
 
 
 def named(schema: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ def test_the_demo_follows_three_jobs_to_their_ends_and_says_who_answered() -> No
     assert "\x1b" not in done.stdout
     assert done.stdout.count("client.webhooks.unwrap() accepted its signature") == 3
     assert len(re.findall(r"SNS +response\.completed arrived", done.stdout)) == 3
-    assert len(re.findall(r"Cost +\$0\.\d+ \(", done.stdout)) == 3
+    assert len(re.findall(r"Cost +\$0\.\d+ of at most \$\d\.\d+, held before it ran \(", done.stdout)) == 3
     assert "7006562" in done.stdout
     assert "STAND-IN" in done.stdout
 

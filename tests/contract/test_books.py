@@ -1,7 +1,9 @@
 """The books that move with the jobs, on every backing: held, spent, caps, in one write with STATE or not at all."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -169,30 +171,54 @@ def test_a_month_of_a_busy_tenant_is_billed_as_one_kilobyte(moto: AwsBacking) ->
     assert item_bytes(item) <= UNIT
 
 
-def test_a_transaction_that_meets_others_is_tried_again_and_then_given_up(moto: AwsBacking) -> None:
+class Meeting:
+    """A client whose writes meet somebody else's so many times."""
+
+    def __init__(self, moto: AwsBacking, times: int) -> None:
+        errors = moto.clients.dynamodb.exceptions
+        self._left = times
+        self.calls = 0
+        self._cancelled = errors.TransactionCanceledException(
+            {"CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}]}, "TransactWriteItems"
+        )
+        self._conflict = errors.TransactionConflictException(
+            {"Error": {"Code": "TransactionConflictException", "Message": "…"}}, "PutItem"
+        )
+
+    def transact_write_items(self, **_: object) -> None:
+        self._meet(self._cancelled)
+
+    def put_item(self, **_: object) -> None:
+        self._meet(self._conflict)
+
+    def _meet(self, error: Exception) -> None:
+        self.calls += 1
+        self._left -= 1
+        if self._left >= 0:
+            raise error
+
+
+WRITES: list[Callable[[Transactions], None]] = [lambda to: to.write([]), lambda to: to.put({})]
+
+
+@pytest.mark.parametrize("write", WRITES, ids=["a transaction", "a write by itself"])
+def test_a_write_that_meets_a_transaction_is_tried_again_after_a_growing_while(
+    moto: AwsBacking, write: Callable[[Transactions], None]
+) -> None:
     waited: list[float] = []
-    client = moto.clients.dynamodb
-    refused = client.exceptions.TransactionCanceledException(
-        {"CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}]},
-        "TransactWriteItems",
-    )
-    calls = []
+    client: Any = Meeting(moto, 3)
+    write(Transactions(client, sleep=waited.append, chance=lambda: 1.0))
+    assert client.calls == 4
+    assert waited == sorted(set(waited))
 
-    class Busy:
-        def transact_write_items(self, **call: object) -> None:
-            calls.append(call)
-            if len(calls) < 4:
-                raise refused
 
-    Transactions(Busy(), sleep=waited.append, chance=lambda: 1.0).write([])  # type: ignore[arg-type]
-    assert len(calls) == 4
-    assert waited == sorted(waited)
-
-    class Always:
-        def transact_write_items(self, **_: object) -> None:
-            raise refused
-
-    waited.clear()
-    with pytest.raises(TablesBusy):
-        Transactions(Always(), sleep=waited.append, chance=lambda: 1.0).write([])  # type: ignore[arg-type]
+@pytest.mark.parametrize("write", WRITES, ids=["a transaction", "a write by itself"])
+def test_a_write_that_always_meets_others_is_given_up_in_time_for_an_answer(
+    moto: AwsBacking, write: Callable[[Transactions], None]
+) -> None:
+    waited: list[float] = []
+    client: Any = Meeting(moto, 1000)
+    with pytest.raises(TablesBusy) as busy:
+        write(Transactions(client, sleep=waited.append, chance=lambda: 1.0))
+    assert (busy.value.status, busy.value.retryable) == (503, True)
     assert sum(waited) < 10

@@ -2,10 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from afterthought.adapters import books
-from afterthought.adapters.dynamodb import lost_condition, to_item
+from afterthought.adapters.dynamodb import to_item
 from afterthought.adapters.job_table import JobTable, state_item
 from afterthought.adapters.transactions import ConditionsLost, Transactions
 from afterthought.domain.books import movement
@@ -56,10 +54,6 @@ class LedgerTable(JobTable):
                 writes = books.writes(self._account_table, after.tenant, moved, Caps())
                 self._transactions.write([{"Put": put}, *writes])
             else:
-                self._client.put_item(**put)  # type: ignore[arg-type]
+                self._transactions.put(put)
         except ConditionsLost as lost:
             raise JobChanged(after.id) from lost
-        except ClientError as error:
-            if lost_condition(error):
-                raise JobChanged(after.id) from error
-            raise

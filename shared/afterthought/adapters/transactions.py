@@ -2,12 +2,12 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from afterthought.adapters.dynamodb import Item
+from afterthought.adapters.dynamodb import Item, lost_condition
 from afterthought.domain import schedule
 from afterthought.domain.errors import AfterthoughtError, TablesBusy
 
@@ -43,10 +43,8 @@ class Transactions:
         self._chance = chance
 
     def write(self, writes: Sequence[Mapping[str, Any]]) -> None:
-        """At most 100 writes, each of another item."""
-        for tries in range(schedule.TRANSACTION_TRIES):
-            if tries:
-                self._sleep(schedule.conflict_seconds(tries, self._chance()))
+        """All of them or none: at most 100 writes, each of another item."""
+        for _ in self._tries():
             try:
                 # boto3 gives each call a ClientRequestToken, so that its own repeat after a lost answer writes nothing.
                 self._client.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
@@ -58,6 +56,26 @@ class Transactions:
                     raise
             else:
                 return
+
+    def put(self, put: Mapping[str, Any]) -> None:
+        """A write by itself, which an item refuses while a transaction is at it."""
+        for _ in self._tries():
+            try:
+                self._client.put_item(**put)
+            except ClientError as error:
+                if lost_condition(error):
+                    raise ConditionsLost({0: {}}) from error
+                if error.response.get("Error", {}).get("Code") != "TransactionConflictException":
+                    raise
+            else:
+                return
+
+    def _tries(self) -> Iterator[int]:
+        """A pause before each try but the first. Raises TablesBusy when there have been enough."""
+        for tries in range(schedule.TRANSACTION_TRIES):
+            if tries:
+                self._sleep(schedule.conflict_seconds(tries, self._chance()))
+            yield tries
         raise TablesBusy(
             "Too many jobs of this tenant are changing at once. Try again in a moment.", headers={"retry-after": "1"}
         )

@@ -163,7 +163,12 @@ def _usage() -> Wire:
     day = of("string", format="date")
     groups = {**array(one_of(GROUPS)), "minItems": 1, "uniqueItems": True}
     parameters = [
-        _parameter("query", "start", "The first day (UTC). Without it, the first of the month of `end`.", schema=day),
+        _parameter(
+            "query",
+            "start",
+            "The first day (UTC), such as `2026-11-01`. Without it, the first of the month of `end`.",
+            schema=day,
+        ),
         _parameter("query", "end", f"The last day, included. Without it, today. At most {MOST_DAYS} days.", schema=day),
         {
             **_parameter("query", "group_by", "Parted by commas. Without it, by all four.", schema=groups),

@@ -163,7 +163,7 @@ def _webhooks(hooks: Mapping[str, Mapping[str, Any]], schemas: Mapping[str, Any]
 
 def _errors(errors: Mapping[str, Any]) -> str:
     rows = "".join(
-        f'<tr><td class="status">{row["status"]}</td><td><code>{escape(row["code"])}</code></td>'
+        f'<tr><td class="status">{row["status"]}</td><td class="code"><code>{escape(row["code"])}</code></td>'
         f"<td>{_inline(row['when'])}</td><td>{'yes' if row['retryable'] else 'no'}</td></tr>"
         for row in errors["codes"]
     )

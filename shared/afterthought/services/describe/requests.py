@@ -65,8 +65,8 @@ def request_schemas() -> dict[str, Schema]:
     schemas = components(CreateResponse, "validation", WORDS)
     refused = ", ".join(f"`{name}`" for name in REFUSED_FOR_NOW)
     schemas["CreateResponse"]["description"] = (
-        "The parameters of OpenAI's Responses API that are supported. Any other is refused by name. Those that name an "
-        f"object at the model provider ({refused}, any `file_id`) are refused too: all tenants share one account. "
-        "Null is the same as absent."
+        "The parameters of OpenAI's Responses API that are supported. Any other is refused by name, with the reason "
+        f"where there is one ({refused}): above all what names an object at the provider, any `file_id` too, since "
+        "all tenants share one account there. Null is the same as absent."
     )
     return schemas

@@ -66,7 +66,7 @@ def form(schema: Mapping[str, Any], schemas: Schemas, marks: Marks) -> str:
     if isinstance(schema.get("additionalProperties"), Mapping):
         inner = form(schema["additionalProperties"], schemas, marks)
         return _limited(f"map of {inner}", schema)
-    return _limited(schema.get("type", "any"), schema)
+    return _limited(schema.get("format") or schema.get("type", "any"), schema)
 
 
 def body_form(answer: Mapping[str, Any], schemas: Schemas, marks: Marks) -> str:

@@ -91,7 +91,7 @@ def _cost() -> Schema:
         reasoning_usd={**usd, "description": "How much of `output_usd` was reasoning. Not added again."},
         tools_usd={**usd, "description": _BOUND["tools_usd"]},
         price_id=nullable(of("string"), "The price row that was in force when the call was made."),
-        price_date=nullable(_PRICE_DATE),
+        price_date=nullable(of("string", format="date"), _PRICE_DATE["description"]),
         estimated=of(
             "boolean",
             "Whether nobody said what was used, so that it costs what was held for it. When it becomes known after "
@@ -195,7 +195,7 @@ def _budget() -> Schema:
         held_usd=of("string", "What is held of it for jobs that have not ended."),
         spent_usd=of("string", "What the jobs have cost whose money was held of it."),
         left_usd=nullable(
-            of("string"), "What is left for new holds; below 0 when the cap was lowered; null without one."
+            of("string"), "What is left for new holds; below 0 when the cap was lowered or a job overran."
         ),
         renews_at=of("string", "When the next one begins.", format="date-time"),
     )

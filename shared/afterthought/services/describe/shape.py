@@ -39,8 +39,8 @@ def fields(schema: Mapping[str, Any], schemas: Schemas, marks: Marks) -> Iterato
     # What is sent to us is closed, what we answer is open. Of an answer's fields it is no news that they are there.
     asked = schema.get("additionalProperties") is False
     for name, held in schema.get("properties", {}).items():
-        # Of what may be left out, null is no news.
-        shown = held if name in required else _without_null(held)
+        # Of what the caller may leave out, null is no news.
+        shown = _without_null(held) if asked and name not in required else held
         yield Field(name, form(shown, schemas, marks), asked and name in required, held.get("description", ""))
         for inner in _nameless(held):
             for field in fields(inner, schemas, marks):

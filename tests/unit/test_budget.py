@@ -19,7 +19,7 @@ BOOK = MonthBook(
 
 
 def refusal(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> MoneyRefused | None:
-    over = budget.first_over(book, caps, hold_usd, on)
+    over = budget.tightest_over(book, caps, hold_usd, on)
     return None if over is None else budget.refusal(over, hold_usd, 17)
 
 
@@ -31,7 +31,7 @@ def test_what_fits_to_the_last_digit_is_not_refused() -> None:
     ("caps", "period"),
     [(Caps(Decimal(10)), "month"), (Caps(day_usd=Decimal(3)), "day"), (Caps(Decimal(10), Decimal(3)), "month")],
 )
-def test_what_does_not_fit_is_refused_by_the_first_budget_in_its_way(caps: Caps, period: str) -> None:
+def test_what_does_not_fit_is_refused_by_the_budget_in_its_way(caps: Caps, period: str) -> None:
     refused = refusal(BOOK, caps, Decimal("1.500000000001"), TODAY)
     assert refused is not None
     assert (refused.status, refused.code, refused.retryable) == (402, "budget_exceeded", False)
@@ -39,6 +39,16 @@ def test_what_does_not_fit_is_refused_by_the_first_budget_in_its_way(caps: Caps,
     assert refused.detail["budget"]["period"] == period
     assert refused.detail["budget"]["left_usd"] == "1.5"
     assert "$1.5 is left" in refused.message
+
+
+@pytest.mark.parametrize("caps", [Caps(Decimal(9), Decimal(2)), Caps(Decimal("8.6"), Decimal(3))])
+def test_of_two_budgets_in_its_way_the_tighter_one_is_named(caps: Caps) -> None:
+    """What fits the one that is named must fit the other too."""
+    refused = refusal(BOOK, caps, Decimal(5), TODAY)
+    assert refused is not None
+    assert refused.detail is not None
+    named = Decimal(refused.detail["budget"]["left_usd"])
+    assert all(named <= each.left_usd for each in budgets(BOOK, caps, TODAY) if each.left_usd is not None)
 
 
 def test_a_refusal_says_all_there_is_to_know() -> None:

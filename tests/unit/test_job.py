@@ -157,7 +157,7 @@ def test_a_failure_settles_a_call_that_was_made_at_its_hold() -> None:
         failed = job.failed("outcome_unknown", "…", now=LATER)
         assert failed.attempt is not None
         assert (failed.attempt.state, failed.attempt.estimated) == ("settled", True)
-        assert (failed.held_usd, failed.spent_usd) == (0, QUEUED.held_usd)
+        assert (failed.held_usd, failed.spent_usd) == (Decimal(0), QUEUED.held_usd)
         assert failed.failure == Failure(code="outcome_unknown", message="…")
 
 
@@ -166,7 +166,7 @@ def test_a_failure_gives_back_the_hold_of_a_call_that_was_never_made() -> None:
         failed = job.failed("deadline_exceeded", "…", now=LATER)
         assert failed.attempt is not None
         assert failed.attempt.state == "released"
-        assert (failed.held_usd, failed.spent_usd, failed.estimated) == (0, 0, False)
+        assert (failed.held_usd, failed.spent_usd, failed.estimated) == (Decimal(0), Decimal(0), False)
 
 
 def test_an_answer_without_a_cost_settles_at_its_hold() -> None:

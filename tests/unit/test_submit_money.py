@@ -1,6 +1,7 @@
 """What a submission may cost and how often it may come: refused before it is stored, held when it is accepted."""
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -70,7 +71,7 @@ def test_the_cap_that_a_refusal_names_fits_and_one_token_more_does_not(world: Wo
 
 
 def test_a_cap_that_the_input_alone_exceeds_says_so(world: World) -> None:
-    with pytest.raises(MoneyRefused, match="no max_output_tokens makes it fit") as refused:
+    with pytest.raises(MoneyRefused, match="with the least output there is") as refused:
         world.submit(ask(max_cost_usd="0.0001"))
     assert refused.value.detail is not None
     assert refused.value.detail["max_output_tokens"] is None
@@ -110,6 +111,24 @@ def test_a_repeat_is_answered_though_nothing_is_left(world: World) -> None:
     first = world.submit(ask(), key="k")
     again = world.submit(ask(), key="k")
     assert (again.repeated, again.job.id, again.rate) == (True, first.job.id, None)
+
+
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("used_up", ["month_cap_usd", "requests_per_minute"])
+def test_a_request_sent_twice_at_once_is_never_refused_for_what_it_took_itself(
+    world: World, place: int, used_up: str
+) -> None:
+    limit(world, **{used_up: bound(world) if used_up == "month_cap_usd" else 1})
+
+    def twin() -> None:
+        # Where this one has taken the minute's place and made no job yet, the other must wait: a 429 is tried again.
+        with suppress(RateLimited):
+            world.submit(ask(), key="k")
+
+    world.line.meanwhile[place] = twin
+    again = world.submit(ask(), key="k")
+    assert len(world.jobs.items) == 1
+    assert again.job.id in world.jobs.items
 
 
 def test_no_budget_is_looked_at_where_there_is_none(world: World) -> None:

@@ -77,13 +77,12 @@ def budgets(book: MonthBook, caps: Caps, on: date) -> Iterator[Budget]:
     yield Budget("day", on.isoformat(), caps.day_usd, day, _midnight(on + timedelta(days=1)))
 
 
-def first_over(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> Budget | None:
-    """The first of the budgets that a hold does not fit into; None when it fits them all."""
-    for budget in budgets(book, caps, on):
-        left = budget.left_usd
-        if left is not None and hold_usd > left:
-            return budget
-    return None
+def tightest_over(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> Budget | None:
+    """Of the budgets that a hold does not fit into, the one with the least left: what fits that one fits them all. None
+    when the hold fits them all."""
+    over = [(left, budget) for budget in budgets(book, caps, on) if (left := budget.left_usd) is not None]
+    left, budget = min(over, key=lambda each: each[0], default=(hold_usd, None))
+    return budget if hold_usd > left else None
 
 
 def refusal(over: Budget, hold_usd: Decimal, fitting_output_tokens: int | None) -> MoneyRefused:

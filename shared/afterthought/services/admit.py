@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain import admission, body, budget
+from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.bound import Bound, bound, estimated_tokens, fitting_output_tokens
 from afterthought.domain.budget import Caps, MonthBook
 from afterthought.domain.endpoint import check_url
@@ -50,7 +51,8 @@ class Admitted:
         help_ = (
             f"With max_output_tokens of {fitting} or less it fits."
             if fitting is not None
-            else f"Its input alone can cost ${format_usd(self.bound.input_usd)}: no max_output_tokens makes it fit."
+            else f"Its input alone can cost ${format_usd(self.bound.input_usd)}: with the least output there is, "
+            f"{MIN_OUTPUT_TOKENS} tokens, it does not fit."
         )
         return MoneyRefused(
             f"This job can cost up to ${format_usd(self.bound.total_usd)}, which is above its max_cost_usd of "
@@ -66,7 +68,7 @@ class Admitted:
 
     def over_budget(self, book: MonthBook, caps: Caps, on: date) -> MoneyRefused | None:
         """Why it does not fit its tenant's budgets, with the max_output_tokens that would; None when it fits."""
-        if (over := budget.first_over(book, caps, self.bound.total_usd, on)) is None:
+        if (over := budget.tightest_over(book, caps, self.bound.total_usd, on)) is None:
             return None
         left = over.left_usd or Decimal(0)
         fitting = self.fitting_output_tokens(left)

@@ -6,7 +6,14 @@ from datetime import datetime
 
 from afterthought.domain import admission, body, budget, identity, job
 from afterthought.domain.budget import Caps, OverBudget
-from afterthought.domain.errors import IdempotencyConflict, JobExists, QueueUnavailable
+from afterthought.domain.errors import (
+    IdempotencyConflict,
+    JobExists,
+    MoneyRefused,
+    QueueUnavailable,
+    RateLimited,
+    TablesBusy,
+)
 from afterthought.domain.job import Job
 from afterthought.domain.rate_limit import RateState
 from afterthought.domain.tenant import Tenant
@@ -44,12 +51,20 @@ class Submit:
     def __call__(self, tenant_name: str, admitted: Admitted, idempotency_key: str | None) -> Submitted:
         """The job that the request made, or had made before. Raises RequestRefused before anything is paid or held."""
         if idempotency_key is None:
-            job_id = identity.random_job_id(self.random_bytes(24))
-        else:
-            job_id = identity.keyed_job_id(tenant_name, idempotency_key)
-            # Looking first spares the repeat its writes; the condition on the write below is what decides.
+            return self._submit(identity.random_job_id(self.random_bytes(24)), tenant_name, admitted)
+        job_id = identity.keyed_job_id(tenant_name, idempotency_key)
+        # Looking first spares the repeat its writes; the condition on the write is what decides.
+        if (known := self.jobs.get(job_id)) is not None:
+            return _repeat(known, admitted.canonical)
+        try:
+            return self._submit(job_id, tenant_name, admitted)
+        except (MoneyRefused, RateLimited, TablesBusy):
+            # What is used up may be so by this very request, sent twice at once: its job runs, and is no refusal.
             if (known := self.jobs.get(job_id)) is not None:
                 return _repeat(known, admitted.canonical)
+            raise
+
+    def _submit(self, job_id: str, tenant_name: str, admitted: Admitted) -> Submitted:
         tenant = tenant_named(self.accounts, tenant_name)
         if (refusal := admitted.above_cap()) is not None:
             raise refusal

@@ -44,7 +44,7 @@ bench: .venv/.made .venv-ministack/.made ## What a job costs and how fast it is
 # ---- prove ---------------------------------------------------------------------------------------------------------
 
 test: .venv/.made .venv-ministack/.made ## Every test (ARGS= goes to pytest)
-	$(LOCALLY) $(BIN)/python -m pytest $(ARGS)
+	$(LOCALLY) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 check: .venv/.made ## Format, lint, types, the catalogue, the template
 	$(BIN)/ruff format --check .

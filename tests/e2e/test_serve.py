@@ -77,7 +77,7 @@ def done_as_printed(printed: str, settings: str) -> str:
     command = re.search(r"^Budgets +(make tenant .*ARGS=).*$", printed, re.MULTILINE)
     assert command is not None, printed
     # Run by `make test`, this make would speak as a part of that one.
-    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("ARGS", "MAKE", "MFLAGS"))}
     done = subprocess.run(
         ["make", "--assume-old=.venv/.made", *shlex.split(f'{command[1]}"{settings}"')[1:]],  # noqa: S607
         cwd=ROOT,

@@ -346,7 +346,7 @@ def test_make_tenant_can_mean_the_local_stack() -> None:
 def made_of(*arguments: str) -> str:
     """The command that make would run."""
     # Run by `make test`, this make would speak as a part of that one.
-    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("ARGS", "MAKE", "MFLAGS"))}
     shown = subprocess.run(
         ["make", "--dry-run", "--assume-old=.venv/.made", *arguments],  # noqa: S607 - make is where it is
         cwd=ROOT,

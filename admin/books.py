@@ -56,19 +56,24 @@ def reconcile(deployment: Deployment, options: argparse.Namespace) -> int:
         print()
     for tenant, page in found.moving:
         print(f"{tenant}: {page} kept moving while the jobs were read, so it was not compared. Run this again.")
+    for job_id in found.look.overruns:
+        print(f"{job_id} cost more than was held for it.")
     print(_conclusion(found, mend=options.mend))
-    pages = {(each.tenant, each.page) for each in found.differences}
-    return 0 if pages == set(found.mended) and not found.moving else 1
+    return 0 if not found.moving and len(found.mended) == len(_pages(found)) else 1
 
 
 def _conclusion(found: Reconciled, *, mend: bool) -> str:
-    read = f"{found.jobs} jobs and {found.pages} items of the books were compared"
-    if not found.differences:
-        return f"{read}: no difference."
-    pages = len({(each.tenant, each.page) for each in found.differences})
+    read = f"{found.look.jobs} jobs and {len(found.look.pages)} items of the books were compared"
+    pages = len(_pages(found))
+    if not pages:
+        return f"{read}: no difference{' in what stood still' if found.moving else ''}."
     if not mend:
         return f"{read}: {pages} differ. Nothing was changed; --mend writes what the jobs say."
     return f"{read}: {pages} differed, {len(found.mended)} of them now say what the jobs say."
+
+
+def _pages(found: Reconciled) -> set[tuple[str, str]]:
+    return {(each.tenant, each.page) for each in found.differences}
 
 
 def _difference(each: Difference) -> tuple[str, ...]:
@@ -81,6 +86,9 @@ def _cells(measured: dict[str, object]) -> tuple[str, ...]:
 
 def _month(text: str) -> date:
     try:
-        return date.fromisoformat(f"{text}-01")
+        first = date.fromisoformat(f"{text}-01")
     except ValueError:
-        raise TenantProblem(f"'{text[:40]}' is no month: YYYY-MM, such as 2026-11.") from None
+        first = date.min
+    if not 2000 <= first.year < 2100:
+        raise TenantProblem(f"'{text[:40]}' is no month: YYYY-MM, such as 2026-11.")
+    return first

@@ -9,20 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from admin import books
 from admin.deployment import Deployment, NoStack, connect
 from admin.screen import show_table
+from afterthought.adapters.bookkeeping import UnreadableJob
 from afterthought.domain.pricing import format_usd
 from afterthought.domain.rate_tier import RateTier
 from afterthought.domain.tenant import FIRST_TIER, Tenant
 from afterthought.services.tenants import NONE, Credentials, TenantProblem
-
-if TYPE_CHECKING:
-    pass
 
 _SHOWN_ONCE = "Shown this once and stored nowhere in this form: put it away now."
 
@@ -199,7 +196,7 @@ def main(arguments: Sequence[str] | None = None, reach: Callable[[str, str | Non
     options = parser().parse_args(arguments)
     try:
         return COMMANDS[options.command].run(reach(options.stack_name, options.region), options) or 0
-    except (TenantProblem, NoStack) as problem:
+    except (TenantProblem, NoStack, UnreadableJob) as problem:
         return _fail(str(problem))
     except NoCredentialsError:
         return _fail("There are no AWS credentials here. Log in (aws sso login, aws configure), or set AWS_PROFILE.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive
+from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive, UnreadableJob
 from afterthought.domain.budget import Caps
 from afterthought.domain.job import RECORD_KEPT, Job
 from afterthought.services.reconcile import Difference, Reconcile
@@ -21,15 +21,27 @@ ROW = f"USAGE {START:%Y-%m-%d}#o3#"
 
 
 @dataclass
-class Busy:
-    """An archive in whose table something happens each time it is read."""
+class Before:
+    """An archive in whose table something happens just before it is read."""
 
     archive: JobArchive
     meanwhile: Callable[[], object]
 
     def jobs(self, tenant: str | None) -> Iterator[Job]:
-        yield from self.archive.jobs(tenant)
         self.meanwhile()
+        yield from self.archive.jobs(tenant)
+
+
+@dataclass
+class LaggingOnce:
+    """An archive that does not show the newest job when it is read for the first time."""
+
+    archive: JobArchive
+    read: int = 0
+
+    def jobs(self, tenant: str | None) -> Iterator[Job]:
+        self.read += 1
+        yield from list(self.archive.jobs(tenant))[: -1 if self.read == 1 else None]
 
 
 @pytest.fixture
@@ -58,7 +70,7 @@ def test_books_that_moved_with_their_jobs_differ_in_nothing(moto: AwsBacking, re
     moto.jobs.save(a_job(0), a_settled_job(0).model_copy(update={"version": 2}))
     moto.jobs.create(a_job(9, tenant="globex"), Caps())
     found = reconcile(["acme", "globex"], mend=False)
-    assert (found.jobs, found.pages, found.differences, found.moving) == (6, 5, (), ())
+    assert (found.look.jobs, len(found.look.pages), found.differences, found.moving) == (6, 5, (), ())
 
 
 def test_each_difference_is_told_and_mended_to_the_last_digit(moto: AwsBacking, reconcile: Reconcile) -> None:
@@ -99,8 +111,54 @@ def test_a_job_made_while_the_jobs_are_read_is_no_difference(moto: AwsBacking, r
             moto.jobs.create(a_job(number), Caps())
 
     archive: Any = reconcile.archive
-    found = Reconcile(Busy(archive, one_more), reconcile.bookkeeping, reconcile.clock)(["acme"], mend=True)
-    assert (found.jobs, found.differences, found.moving, found.mended) == (3, (), (), ())
+    found = Reconcile(Before(archive, one_more), reconcile.bookkeeping, reconcile.clock)(["acme"], mend=True)
+    assert (found.look.jobs, found.differences, found.moving, found.mended) == (3, (), (), ())
+
+
+def test_a_difference_is_told_though_other_books_move_meanwhile(moto: AwsBacking, reconcile: Reconcile) -> None:
+    moto.jobs.create(a_job(), Caps())
+    moto.jobs.create(a_job(1, tenant="globex"), Caps())
+    spoil(moto, MONTH, used="5")
+    numbers = iter(range(2, 100))
+    archive: Any = reconcile.archive
+    busy = Before(archive, lambda: moto.jobs.create(a_job(next(numbers), tenant="globex"), Caps()))
+    found = Reconcile(busy, reconcile.bookkeeping, reconcile.clock)(["acme", "globex"], mend=True)
+    assert {(each.tenant, each.page) for each in found.differences} == {("acme", MONTH)}
+    assert found.mended == (("acme", MONTH),)
+    assert {tenant for tenant, _ in found.moving} == {"globex"}
+
+
+def test_a_job_that_is_seen_a_moment_after_its_books_is_no_difference(moto: AwsBacking, reconcile: Reconcile) -> None:
+    """To read two tables is no one moment: of a transaction the one write may be seen before the other."""
+    moto.jobs.create(a_job(), Caps())
+    before = moto.books.month("acme", START.date().replace(day=1))
+    archive: Any = reconcile.archive
+    found = Reconcile(LaggingOnce(archive), reconcile.bookkeeping, reconcile.clock)(["acme"], mend=True)
+    assert (found.differences, found.moving, found.mended) == ((), (), ())
+    assert moto.books.month("acme", START.date().replace(day=1)) == before
+
+
+def test_jobs_that_cost_more_than_was_held_are_told(moto: AwsBacking, reconcile: Reconcile) -> None:
+    job = a_settled_job()
+    dear = job.attempts[0].model_copy(update={"cost_usd": job.attempts[0].hold_usd + 1})
+    moto.jobs.create(job.model_copy(update={"attempts": (dear,)}), Caps())
+    moto.jobs.create(a_settled_job(1), Caps())
+    assert reconcile(["acme"], mend=False).look.overruns == (job.id,)
+
+
+def test_a_job_in_another_form_stops_it_and_shows_none_of_its_values(moto: AwsBacking, reconcile: Reconcile) -> None:
+    job = a_job()
+    moto.jobs.create(job, Caps())
+    moto.clients.dynamodb.update_item(
+        TableName=moto.names.job_table,
+        Key={"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "STATE"}},
+        UpdateExpression="SET from_the_future = :secret",
+        ExpressionAttributeValues={":secret": {"S": "sesame"}},
+    )
+    with pytest.raises(UnreadableJob, match="from_the_future") as unreadable:
+        reconcile(["acme"], mend=True)
+    assert job.id in str(unreadable.value)
+    assert "sesame" not in str(unreadable.value)
 
 
 def test_books_that_never_stand_still_are_neither_judged_nor_mended(moto: AwsBacking, reconcile: Reconcile) -> None:
@@ -108,7 +166,7 @@ def test_books_that_never_stand_still_are_neither_judged_nor_mended(moto: AwsBac
     spoil(moto, MONTH, used="5")
     numbers = iter(range(1, 100))
     archive: Any = reconcile.archive
-    busy = Busy(archive, lambda: moto.jobs.create(a_job(next(numbers)), Caps()))
+    busy = Before(archive, lambda: moto.jobs.create(a_job(next(numbers)), Caps()))
     found = Reconcile(busy, reconcile.bookkeeping, reconcile.clock)(["acme"], mend=True)
     assert set(found.moving) == {("acme", MONTH), ("acme", ROW)}
     assert (found.differences, found.mended) == ((), ())

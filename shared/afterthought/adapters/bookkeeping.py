@@ -5,12 +5,14 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from pydantic import ValidationError
 
 from afterthought.adapters import books as book_table
-from afterthought.adapters.dynamodb import Item, lost_condition, to_item
+from afterthought.adapters.dynamodb import Item, to_item
 from afterthought.adapters.job_table import job_of
+from afterthought.adapters.transactions import ConditionsLost, Transactions
 from afterthought.domain.books import Books, Page
+from afterthought.domain.errors import AfterthoughtError, TablesBusy
 from afterthought.domain.job import Job
 
 if TYPE_CHECKING:
@@ -21,9 +23,13 @@ _NO_AMOUNTS = frozenset({"pk", "sk", "moves"})
 _KINDS = ("BUDGET", "USAGE")
 
 
+class UnreadableJob(AfterthoughtError):
+    """A job in another form than this code's."""
+
+
 class JobArchive:
     """The port `Archive` on DynamoDB: a consistent scan of the whole table, contents included (they are read and
-    billed, not sent). Raises botocore's ClientError."""
+    billed, not sent). Raises UnreadableJob, and botocore's ClientError."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
@@ -38,7 +44,15 @@ class JobArchive:
             ConsistentRead=True,
         )
         for page in pages:
-            yield from (job_of(item) for item in page["Items"])
+            yield from (self._job(item) for item in page["Items"])
+
+    def _job(self, item: Item) -> Job:
+        try:
+            return job_of(item)
+        except ValidationError as error:
+            # To leave it out would make its money a difference. Nothing of its values may be shown.
+            fields = ", ".join(sorted({".".join(map(str, each["loc"])) for each in error.errors(include_input=False)}))
+            raise UnreadableJob(f"{item['pk']['S']} cannot be read by this version ({fields}): is it older?") from None
 
 
 class BookkeepingTable:
@@ -47,6 +61,7 @@ class BookkeepingTable:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
+        self._transactions = Transactions(client)
 
     def pages(self, tenant: str, since: date) -> Mapping[str, Page]:
         # A month sorts before its days, so this takes the budgets' months and the usage's days alike.
@@ -72,11 +87,9 @@ class BookkeepingTable:
                 "ExpressionAttributeValues": to_item({":seen": moves}),
             }
         try:
-            self._client.put_item(TableName=self._table, Item=item, **condition)
-        except ClientError as error:
-            if lost_condition(error):
-                return False
-            raise
+            self._transactions.put({"TableName": self._table, "Item": item, **condition})
+        except (ConditionsLost, TablesBusy):
+            return False
         return True
 
     def _items(self, pk: str, since: str) -> Iterator[Item]:

@@ -1,7 +1,8 @@
 """Make the books again from the jobs, and compare: each difference is shown, and written right only when that is asked.
 
-Jobs go on meanwhile. A page of the books that moved while the jobs were read proves nothing, so it is looked at again;
-and a page is only written over if it still stands as it was compared.
+Jobs go on meanwhile, and to read a table is no one moment: a page may be read before a job's step and the job after it,
+or, for a moment, the other way round. So only what differs in the same way in two looks, one after the other, is a
+difference; and a page is only written over if it still stands as it was compared.
 """
 
 from collections import defaultdict
@@ -14,7 +15,7 @@ from typing import NamedTuple, Protocol
 from afterthought.domain.books import Books, Page, Tally, booked
 from afterthought.domain.job import RECORD_KEPT, Job
 
-_ROUNDS = 5
+_LOOKS = 5
 NO_PAGE = Page({})
 
 
@@ -48,15 +49,40 @@ class Difference(NamedTuple):
     told: Decimal
 
 
-class Reconciled(NamedTuple):
-    """`moving` are the pages (tenant, name) that would not stand still long enough to be compared; `mended` those that
-    were written right."""
+class Seen(NamedTuple):
+    """A page of a tenant's books as it stands, and what the jobs say that it must be."""
+
+    page: Page
+    told: Mapping[str, Decimal]
+
+    @property
+    def wrong(self) -> bool:
+        return self.page.amounts != self.told
+
+
+Name = tuple[str, str]
+"""A tenant and the name of a page."""
+
+
+class Look(NamedTuple):
+    """One reading of the books and of the jobs. `overruns` are the jobs that cost more than was held for them."""
 
     jobs: int
-    pages: int
+    overruns: tuple[str, ...]
+    pages: Mapping[Name, Seen]
+
+    def wrong(self) -> dict[Name, Seen]:
+        return {name: seen for name, seen in self.pages.items() if seen.wrong}
+
+
+class Reconciled(NamedTuple):
+    """What the last look saw. `moving` are the pages that would not stand still long enough to be compared; `mended`
+    those that were written right."""
+
+    look: Look
     differences: tuple[Difference, ...]
-    moving: tuple[tuple[str, str], ...]
-    mended: tuple[tuple[str, str], ...]
+    moving: tuple[Name, ...]
+    mended: tuple[Name, ...]
 
 
 @dataclass(frozen=True)
@@ -66,50 +92,48 @@ class Reconcile:
     clock: Callable[[], datetime]
 
     def __call__(self, tenants: Iterable[str], *, mend: bool) -> Reconciled:
-        """Compares these tenants' books with their jobs, as far back as jobs are kept."""
-        names = tuple(tenants)
-        compared = self._compare(names, mend)
-        for _ in range(_ROUNDS - 1):
-            if not compared.moving:
+        """Compares these tenants' books with their jobs, as far back as jobs are kept. Reads the jobs once where all is
+        right, and up to five times where it is not, or moves."""
+        names = frozenset(tenants)
+        look = self._look(names)
+        wrong, certain = look.wrong(), dict[Name, Seen]()
+        for _ in range(_LOOKS - 1):
+            if wrong == certain:
                 break
-            compared = self._compare(names, mend)
-        return compared
+            look = self._look(names)
+            before, wrong = wrong, look.wrong()
+            certain = {name: seen for name, seen in wrong.items() if before.get(name) == seen}
+        differences = tuple(each for name, seen in sorted(certain.items()) for each in _differences(name, seen))
+        mended = tuple(name for name, seen in sorted(certain.items()) if mend and self._rewrite(name, seen))
+        return Reconciled(look, differences, tuple(sorted(wrong.keys() - certain.keys())), mended)
 
-    def _compare(self, names: tuple[str, ...], mend: bool) -> Reconciled:
+    def _rewrite(self, name: Name, seen: Seen) -> bool:
+        tenant, page = name
+        return self.bookkeeping.rewrite(tenant, page, seen.told, moves=seen.page.moves)
+
+    def _look(self, names: frozenset[str]) -> Look:
         since = self._since()
-        before = {name: self.bookkeeping.pages(name, since) for name in names}
-        tallies, jobs = self._tallies(names, since)
-        differences: list[Difference] = []
-        moving: list[tuple[str, str]] = []
-        mended: list[tuple[str, str]] = []
-        pages = 0
+        stands = {name: self.bookkeeping.pages(name, since) for name in names}
+        tallies: dict[str, Tally] = defaultdict(Tally)
+        count = 0
+        overruns: list[str] = []
+        for job in self.archive.jobs(next(iter(names)) if len(names) == 1 else None):
+            if job.tenant in names:
+                count += 1
+                tallies[job.tenant].add(_not_before(booked(job), since))
+                if job.overrun:
+                    overruns.append(job.id)
+        pages: dict[Name, Seen] = {}
         for name in names:
             told = self.bookkeeping.made(tallies[name].books())
-            stands = self.bookkeeping.pages(name, since)
-            for title in sorted(before[name].keys() | stands.keys() | told.keys()):
-                pages += 1
-                page, amounts = stands.get(title, NO_PAGE), told.get(title, {})
-                if page.moves != before[name].get(title, NO_PAGE).moves:
-                    moving.append((name, title))
-                elif wrong := tuple(_differences(name, title, page.amounts, amounts)):
-                    differences += wrong
-                    if mend and self.bookkeeping.rewrite(name, title, amounts, moves=page.moves):
-                        mended.append((name, title))
-        return Reconciled(jobs, pages, tuple(differences), tuple(moving), tuple(mended))
+            for page in stands[name].keys() | told.keys():
+                pages[name, page] = Seen(stands[name].get(page, NO_PAGE), told.get(page, {}))
+        return Look(count, tuple(overruns), pages)
 
     def _since(self) -> date:
         """The month in which jobs are being deleted by their age cannot be made again whole: the one after it can."""
         oldest = (self.clock() - RECORD_KEPT).date()
         return date(oldest.year + oldest.month // 12, oldest.month % 12 + 1, 1)
-
-    def _tallies(self, names: tuple[str, ...], since: date) -> tuple[Mapping[str, Tally], int]:
-        tallies: dict[str, Tally] = defaultdict(Tally)
-        count = 0
-        for job in self.archive.jobs(names[0] if len(names) == 1 else None):
-            if job.tenant in names:
-                count += 1
-                tallies[job.tenant].add(_not_before(booked(job), since))
-        return tallies, count
 
 
 def _not_before(part: Books, since: date) -> Books:
@@ -119,10 +143,9 @@ def _not_before(part: Books, since: date) -> Books:
     )
 
 
-def _differences(
-    tenant: str, page: str, stands: Mapping[str, Decimal], told: Mapping[str, Decimal]
-) -> Iterable[Difference]:
+def _differences(name: Name, seen: Seen) -> Iterable[Difference]:
+    stands, told = seen.page.amounts, seen.told
     for what in sorted(stands.keys() | told.keys()):
         here, there = stands.get(what, Decimal(0)), told.get(what, Decimal(0))
         if here != there:
-            yield Difference(tenant, page, what, here, there)
+            yield Difference(*name, what, here, there)

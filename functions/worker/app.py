@@ -56,7 +56,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
         log.append_keys(tenant=seen.tenant if seen else None)
         log.info("advanced", outcome=step.outcome, status=seen.status if seen else None, failure=failure)
         if not step.enqueued:
-            log.warning("the job's next message was not sent; the sweeper will send it")
+            log.warning("the job's next message was not sent; unless it has ended, the sweeper will send it")
         if step.ended is not None:
             telemetry.count_ended(step.ended)
             if failure == "internal_error":

@@ -51,7 +51,6 @@ class SimulatedBooks:
             after = MonthBook(
                 total=book.total.plus(change),
                 days={**book.days, day: book.days.get(day, Standing()).plus(change)},
-                moves=self.stands(tenant, month).moves + 1,
             )
             raised = change.used_usd > 0
             over_month = caps.month_usd is not None and after.total.used_usd > caps.month_usd

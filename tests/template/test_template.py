@@ -190,6 +190,15 @@ def test_a_role_grants_exactly_what_its_function_calls(resources: Json, role: st
     assert not resources[role]["Properties"].get("ManagedPolicyArns")
 
 
+@pytest.mark.parametrize("role", ["ApiRole", "WorkerRole", "SweeperRole"])
+def test_a_function_writes_the_books_and_neither_keys_nor_tenants(resources: Json, role: str) -> None:
+    wanted = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["BUDGET#*", "USAGE#*", "RATE#*"]}}
+    (policy,) = resources[role]["Properties"]["Policies"]
+    told = [each for each in policy["PolicyDocument"]["Statement"] if "AccountTable" in json.dumps(each["Resource"])]
+    writing = [each for each in told if "dynamodb:UpdateItem" in each["Action"]]
+    assert [each["Condition"] for each in writing] == [wanted]
+
+
 @pytest.mark.parametrize("role", GRANTS)
 def test_no_role_has_a_wildcard(resources: Json, role: str) -> None:
     for actions, targets in statements(resources[role]["Properties"]):

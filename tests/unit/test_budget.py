@@ -14,7 +14,6 @@ TODAY = date(2026, 11, 21)
 BOOK = MonthBook(
     total=Standing(Decimal("1.5"), Decimal(7)),
     days={TODAY: Standing(Decimal("0.5"), Decimal(1)), date(2026, 11, 20): Standing(Decimal(1), Decimal(6))},
-    moves=3,
 )
 
 

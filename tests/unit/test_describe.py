@@ -216,7 +216,7 @@ def test_the_schema_names_every_field_of_a_failed_response_whose_question_is_gon
             ),
         }
     )
-    assert complaints("Response", render(job, {}, None, stand_in=True)) == []
+    assert complaints("Response", render(job, {}, None, None, stand_in=True)) == []
 
 
 def test_a_field_that_the_schema_does_not_name_would_be_seen() -> None:

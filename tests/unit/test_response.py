@@ -60,7 +60,7 @@ def settled(status: str = "completed", **changes: Any) -> Job:
 
 
 def shown(job: Job, request: dict[str, Any] | None = None, answer: Answer | None = None) -> dict[str, Any]:
-    wire = render(job, REQUEST if request is None else request, answer, stand_in=False)
+    wire = render(job, REQUEST if request is None else request, answer, None, stand_in=False)
     Response.model_validate(wire, strict=True)
     return wire
 
@@ -184,14 +184,14 @@ def test_an_answer_is_not_shown_by_the_error_of_reading_it() -> None:
 def test_the_tier_that_was_served_is_shown_once_it_is_known() -> None:
     job = settled()
     attempt = job.attempts[-1].model_copy(update={"price_id": "any/model/flex/2026-10-12/above-272k"})
-    assert render(job, {}, None, stand_in=False)["service_tier"] == "default"
-    shown = render(job.model_copy(update={"attempts": (attempt,)}), {}, None, stand_in=False)
+    assert render(job, {}, None, None, stand_in=False)["service_tier"] == "default"
+    shown = render(job.model_copy(update={"attempts": (attempt,)}), {}, None, None, stand_in=False)
     assert shown["service_tier"] == "flex"
 
 
 def test_very_large_parameters_are_not_echoed_and_the_others_are() -> None:
     asked = {"instructions": "x" * 300_000, "metadata": {"a": "b"}}
-    shown = render(settled(), asked, None, stand_in=False)
+    shown = render(settled(), asked, None, None, stand_in=False)
     assert shown["instructions"] is None
     assert shown["metadata"] == {"a": "b"}
 
@@ -201,4 +201,4 @@ def test_every_error_code_of_the_wire_is_passed_on() -> None:
     assert len(codes) > 10
     for code in codes:
         failed = settled().model_copy(update={"failure": Failure(code=code, message="m")})
-        assert render(failed, {}, None, stand_in=False)["error"]["code"] == code
+        assert render(failed, {}, None, None, stand_in=False)["error"]["code"] == code

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -186,3 +187,14 @@ def test_a_job_outlives_its_content(world: World) -> None:
     answer = world.read("acme", job_id)
     assert (answer["status"], answer["output"]) == ("completed", [])
     Response.model_validate(answer, strict=True)
+
+
+def test_the_parts_of_a_cost_outlive_the_answer_and_add_up(world: World) -> None:
+    job_id = world.submit().job.id
+    world.run()
+    before = world.read("acme", job_id)["afterthought"]["cost"]
+    world.contents.items.clear()
+    after = world.read("acme", job_id)["afterthought"]["cost"]
+    assert after == before
+    parts = ("input_usd", "cached_input_usd", "cache_write_usd", "output_usd", "tools_usd")
+    assert sum(Decimal(after[part]) for part in parts) == Decimal(after["total_usd"])

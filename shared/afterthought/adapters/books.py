@@ -78,7 +78,7 @@ def month_book(item: Item, month: date) -> MonthBook:
         for name in values
         if name.startswith("d") and name.endswith("u")
     }
-    return MonthBook(total=_standing(values, "used", "held"), days=days, moves=int(values.get("moves", 0)))
+    return MonthBook(total=_standing(values, "used", "held"), days=days)
 
 
 def _day_names(day: int) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from afterthought.domain.errors import AfterthoughtError
 from afterthought.domain.model import Model
+from afterthought.domain.pricing import Price
 from afterthought.domain.provider import Provider
 from afterthought.domain.rate_tier import RateTier
 
@@ -45,6 +46,14 @@ class Catalogue(BaseModel):
     @cached_property
     def _by_name(self) -> Mapping[str, Model]:
         return {name: model for model in self.models.values() for name in (model.id, *model.snapshots)}
+
+    @cached_property
+    def _by_price_id(self) -> Mapping[str, Price]:
+        return {price.id: price for model in self.models.values() for price in model.prices}
+
+    def price_row(self, price_id: str) -> Price | None:
+        """The row that has this id, in force or not."""
+        return self._by_price_id.get(price_id)
 
     def find(self, name: str) -> Model | None:
         return self._by_name.get(name)

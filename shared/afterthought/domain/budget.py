@@ -24,12 +24,10 @@ def caps_of(tenant: Tenant) -> Caps:
 
 
 class MonthBook(NamedTuple):
-    """What one tenant's budget item says: the month and its days. `moves` counts the writes: when it has not changed,
-    nothing has."""
+    """What one tenant's budget item says: the month and its days."""
 
     total: Standing = Standing()
     days: Mapping[date, Standing] = MappingProxyType({})
-    moves: int = 0
 
 
 class OverBudget(AfterthoughtError):

@@ -9,7 +9,8 @@ class AfterthoughtError(Exception):
 
 
 class RequestRefused(AfterthoughtError):
-    """A request that gets a 4xx (or a 503): nothing was stored, queued or paid.
+    """A request that gets a 4xx (or a 503): there is no job, nothing is held, queued or paid. (Where several requests
+    raced for the last of a budget, the losers' content is stored, belongs to nothing and expires.)
 
     `status` is the HTTP status; `kind` the wire's `error.type`; `code` the wire's `error.code`; `param` names the field
     at fault as a path (`input[0].content[1].type`); `retryable` says whether the same request may succeed later, and
@@ -105,8 +106,8 @@ class RateLimited(RequestRefused):
 
 
 class TablesBusy(RequestRefused):
-    """503: too many transactions wanted the same items at once, and none of many tries went through. Nothing was
-    written; later will help."""
+    """503: too many transactions wanted the same items at once, and none of many tries went through. Nothing of
+    them was written; later will help."""
 
     status = 503
     kind = "server_error"

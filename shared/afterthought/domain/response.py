@@ -51,18 +51,17 @@ _WIRE_INCOMPLETE_REASONS = frozenset({"max_output_tokens", "content_filter"})
 
 
 class Answer(BaseModel):
-    """What the provider gave for an attempt, as it is stored: its output items, and the cost by part."""
+    """What the provider gave for an attempt, as it is stored: its output items."""
 
     # An answer must not come to the logs by way of an error's text.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     output: tuple[Wire, ...] = ()
-    cost: Cost | None = None
 
 
-def render(job: Job, request: Wire, answer: Answer | None, *, stand_in: bool) -> Wire:
+def render(job: Job, request: Wire, answer: Answer | None, bill: Cost | None, *, stand_in: bool) -> Wire:
     """The response as it stands now. `request` is the stored request in canonical form; where its instructions, tools
-    and text are very large, they are not echoed."""
+    and text are very large, they are not echoed. `bill` is the newest attempt's cost by part, where it is known."""
     attempt = job.attempt
     request = _echoed(request)
     reasoning = request.get("reasoning") or {}
@@ -97,7 +96,7 @@ def render(job: Job, request: Wire, answer: Answer | None, *, stand_in: bool) ->
         "truncation": request.get("truncation", "disabled"),
         "usage": _usage(attempt),
         "user": request.get("user"),
-        "afterthought": _ours(job, attempt, answer, stand_in=stand_in),
+        "afterthought": _ours(job, attempt, bill, stand_in=stand_in),
     }
 
 
@@ -150,7 +149,7 @@ def _usage(attempt: Attempt | None) -> Wire | None:
     }
 
 
-def _ours(job: Job, attempt: Attempt | None, answer: Answer | None, *, stand_in: bool) -> Wire:
+def _ours(job: Job, attempt: Attempt | None, bill: Cost | None, *, stand_in: bool) -> Wire:
     return {
         "requested_model": job.model,
         "served_model": attempt.served_model if attempt else None,
@@ -158,16 +157,16 @@ def _ours(job: Job, attempt: Attempt | None, answer: Answer | None, *, stand_in:
         "stand_in": stand_in,
         "error_code": job.failure.code if job.failure else None,
         "tags": list(job.tags),
-        "cost": _cost(job, attempt, answer),
+        "cost": _cost(job, attempt, bill),
         "attempts": [_attempt(entry) for entry in job.attempts],
         "timeline": _timeline(job, attempt),
     }
 
 
-def _cost(job: Job, attempt: Attempt | None, answer: Answer | None) -> Wire:
-    """What the job can cost, holds and has cost; the parts are those of the answer, by its price row. Dollars as
-    decimal strings; what is not known (yet) is null."""
-    parts = answer.cost.model_dump(mode="json", exclude={"total_usd", "price_id"}) if answer and answer.cost else {}
+def _cost(job: Job, attempt: Attempt | None, bill: Cost | None) -> Wire:
+    """What the job can cost, holds and has cost; the parts are those of the newest attempt, by its price row. Dollars
+    as decimal strings; what is not known (yet) is null."""
+    parts = {} if bill is None else bill.model_dump(mode="json", exclude={"total_usd", "price_id"})
     price_id = attempt.price_id if attempt else None
     return {
         "max_cost_usd": _usd(job.max_cost_usd),

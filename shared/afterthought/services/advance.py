@@ -16,6 +16,7 @@ from afterthought.domain import schedule
 from afterthought.domain.attempt import Attempt
 from afterthought.domain.errors import (
     GenerationGone,
+    IllegalStep,
     JobChanged,
     OutcomeUnknown,
     ProviderBusy,
@@ -35,6 +36,8 @@ from afterthought.services.settle import correct, settle
 _EARLY = timedelta(seconds=1)
 # A generation that ends near the deadline may be paid already: one failed look must not throw its answer away.
 _GRACE = timedelta(minutes=10)
+_ASKED_FOR_USAGE = timedelta(hours=24)
+"""How long after a job's end a provider that cannot be reached is asked what the job really used."""
 
 Outcome = Literal["dropped", "early", "lost", "moved", "corrected"]
 
@@ -44,7 +47,7 @@ class Step:
     """What came of one look: `dropped` (no such job, or it has ended), `early` (its time has not come), `lost`
     (another worker moved it first), `moved`, with the job as it was and as it is, or `corrected`, where what an ended
     job really used took the place of an estimate. `enqueued` is false when the job's next message could not be sent:
-    the sweeper then sends it."""
+    the sweeper then sends it, unless the job has ended."""
 
     outcome: Outcome
     before: Job | None = None
@@ -88,7 +91,9 @@ class Advance:
 
     def _step(self, job: Job) -> Job:
         attempt = job.open_attempt
-        if attempt is None or attempt.state == "held":
+        if attempt is None:
+            raise IllegalStep(f"{job.id}: it is {job.status} and no attempt is open")
+        if attempt.state == "held":
             return self._submit(job)
         if attempt.state == "submitting":
             # Its lease has run out (wake_at has passed): whoever made the call is dead, and what came of it unknown.
@@ -173,16 +178,27 @@ class Advance:
             return Step("dropped", before=job)
         try:
             generation = self.generations.retrieve(provider, response_id)
-        except ProviderError:
+        except (GenerationGone, ProviderRefused):
             return Step("dropped", before=job)
-        known = _ours(generation, job, attempt) and generation.status in TERMINAL
-        corrected = correct(job, generation, model=self.catalogue.find(job.model)) if known else None
+        except ProviderError:
+            return self._late_again(job)
+        if not _ours(generation, job, attempt):
+            return Step("dropped", before=job)
+        if generation.status not in TERMINAL:
+            return self._late_again(job)
+        corrected = correct(job, generation, model=self.catalogue.find(job.model))
         if corrected is None:
             return Step("dropped", before=job)
         try:
             return Step("corrected", before=job, after=self._save(job, corrected))
         except JobChanged:
-            return Step("lost", before=job)
+            # It was announced just then.
+            return self._late_again(job)
+
+    def _late_again(self, job: Job) -> Step:
+        ended = job.finished_at or job.created_at
+        asks = self.clock() < ended + _ASKED_FOR_USAGE
+        return Step("early", before=job, enqueued=not asks or self._send(job, schedule.LATE_ANSWER_SECONDS))
 
     def _look_again(self, job: Job, attempt: Attempt, error: ProviderError | None) -> Job:
         seconds = schedule.check_seconds(job.effort, attempt.checks + 1)
@@ -211,13 +227,12 @@ class Advance:
         """Sends the message for the job's next look. An ended job is looked at again only if its cost is an estimate
         that the provider may still correct."""
         if not job.terminal:
-            delay = max(0, math.ceil((job.wake_at - self.clock()).total_seconds()))
-        elif _correctable(job) is not None:
-            delay = schedule.LATE_ANSWER_SECONDS
-        else:
-            return True
+            return self._send(job, max(0, math.ceil((job.wake_at - self.clock()).total_seconds())))
+        return _correctable(job) is None or self._send(job, schedule.LATE_ANSWER_SECONDS)
+
+    def _send(self, job: Job, delay_seconds: int) -> bool:
         try:
-            self.queue.send(job.id, tenant=job.tenant, delay_seconds=delay)
+            self.queue.send(job.id, tenant=job.tenant, delay_seconds=delay_seconds)
         except QueueUnavailable:
             return False
         return True

@@ -22,8 +22,8 @@ def settle(
 ) -> Job:
     """The job as it has ended. `failure` overrides the provider's own reason: the job then counts as failed."""
     attempt = job.opened
-    bill = bill_of(job, attempt, generation, model)
-    put_answer(contents, job, attempt.number, Answer(output=generation.output, cost=bill))
+    bill = _bill(job, attempt, generation, model)
+    put_answer(contents, job, attempt.number, Answer(output=generation.output))
     if failure is None and generation.status == "failed":
         failure = Failure(
             code=generation.error_code or "server_error", message=generation.error_message or "The model failed."
@@ -43,7 +43,7 @@ def settle(
 def correct(job: Job, generation: Generation, *, model: Model | None) -> Job | None:
     """An ended job with the cost of what was really used in place of its estimate; None while that is not known."""
     attempt = job.attempt
-    bill = bill_of(job, attempt, generation, model) if attempt is not None else None
+    bill = _bill(job, attempt, generation, model) if attempt is not None else None
     if bill is None or generation.usage is None:
         return None
     return job.corrected(
@@ -51,7 +51,7 @@ def correct(job: Job, generation: Generation, *, model: Model | None) -> Job | N
     )
 
 
-def bill_of(job: Job, attempt: Attempt, generation: Generation, model: Model | None) -> Cost | None:
+def _bill(job: Job, attempt: Attempt, generation: Generation, model: Model | None) -> Cost | None:
     """The cost by the row in force when the call was made, of the tier that was served. None when the provider did not
     say what was used."""
     usage = generation.usage

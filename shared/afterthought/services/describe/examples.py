@@ -34,13 +34,12 @@ _OUTPUT = (
 
 def queued() -> Wire:
     """The answer to POST /v1/responses."""
-    return render(specimen.queued(), REQUEST, None, stand_in=False)
+    return render(specimen.queued(), REQUEST, None, None, stand_in=False)
 
 
 def completed() -> Wire:
     """The answer to GET /v1/responses/{id} once the model has thought."""
-    answer = Answer(output=_OUTPUT, cost=specimen.bill())
-    return render(specimen.completed(), REQUEST, answer, stand_in=False)
+    return render(specimen.completed(), REQUEST, Answer(output=_OUTPUT), specimen.bill(), stand_in=False)
 
 
 def dry_run() -> Wire:

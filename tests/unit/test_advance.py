@@ -316,3 +316,19 @@ def test_a_refusal_that_cannot_be_booked_is_no_call_that_nobody_knows_of(world: 
     job = world.job(job_id)
     assert job.status == "failed"
     assert job.spent_usd == job.held_usd == Decimal(0)
+
+
+def test_a_correction_that_meets_the_announcement_is_made_all_the_same(world: World) -> None:
+    world.provider.plan.endings.append("late usage")
+    world.down.notifier = True
+    job_id = world.submit().job.id
+    world.run_until(lambda: world.job(job_id).terminal, timedelta(hours=1))
+    assert world.job(job_id).estimated
+    world.down.worker = world.down.sweeper = True
+    world.run_for(hours=1)
+    # The calls of the step: the job, the look, the save.
+    world.line.meanwhile[len(world.line.calls) + 2] = lambda: world.jobs.announced(job_id)
+    step = world.step(job_id)
+    assert step.outcome == "corrected"
+    assert not world.job(job_id).estimated
+    assert world.job(job_id).due_at is None

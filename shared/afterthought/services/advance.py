@@ -36,8 +36,7 @@ from afterthought.services.settle import correct, settle
 _EARLY = timedelta(seconds=1)
 # A generation that ends near the deadline may be paid already: one failed look must not throw its answer away.
 _GRACE = timedelta(minutes=10)
-_ASKED_FOR_USAGE = timedelta(hours=24)
-"""How long after a job's end a provider that cannot be reached is asked what the job really used."""
+_TRIES = 3
 
 Outcome = Literal["dropped", "early", "lost", "moved", "corrected"]
 
@@ -172,33 +171,30 @@ class Advance:
         )
 
     def _late(self, job: Job, attempt: Attempt, response_id: str) -> Step:
-        """The job has ended and its cost is an estimate: the provider may know by now what was used."""
+        """The job has ended and its cost is an estimate: the provider may know by now what was used. It is asked once:
+        a look that sends the next one, with no write to win between them, would double with each message that comes
+        twice."""
         provider = self.catalogue.providers.get(attempt.provider or "")
         if provider is None:
             return Step("dropped", before=job)
         try:
             generation = self.generations.retrieve(provider, response_id)
-        except (GenerationGone, ProviderRefused):
-            return Step("dropped", before=job)
         except ProviderError:
-            return self._late_again(job)
-        if not _ours(generation, job, attempt):
             return Step("dropped", before=job)
-        if generation.status not in TERMINAL:
-            return self._late_again(job)
-        corrected = correct(job, generation, model=self.catalogue.find(job.model))
-        if corrected is None:
-            return Step("dropped", before=job)
-        try:
-            return Step("corrected", before=job, after=self._save(job, corrected))
-        except JobChanged:
-            # It was announced just then.
-            return self._late_again(job)
-
-    def _late_again(self, job: Job) -> Step:
-        ended = job.finished_at or job.created_at
-        asks = self.clock() < ended + _ASKED_FOR_USAGE
-        return Step("early", before=job, enqueued=not asks or self._send(job, schedule.LATE_ANSWER_SECONDS))
+        known = _ours(generation, job, attempt) and generation.status in TERMINAL
+        stands: Job | None = job
+        for _ in range(_TRIES):
+            if not known or stands is None or _correctable(stands) is None:
+                break
+            corrected = correct(stands, generation, model=self.catalogue.find(job.model))
+            if corrected is None:
+                break
+            try:
+                return Step("corrected", before=stands, after=self._save(stands, corrected))
+            except JobChanged:
+                # It was announced, or swept, just then: what it cost is the same.
+                stands = self.jobs.get(job.id)
+        return Step("dropped", before=job)
 
     def _look_again(self, job: Job, attempt: Attempt, error: ProviderError | None) -> Job:
         seconds = schedule.check_seconds(job.effort, attempt.checks + 1)

@@ -356,7 +356,7 @@ def paid_for_nothing(history: Sequence[Job]) -> Iterator[str]:
 
 TestNoBudgetIsPassed = Spending.TestCase
 TestNoBudgetIsPassed.settings = settings(
-    max_examples=300, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=200, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

@@ -86,7 +86,13 @@ def layer_libraries(python: Path) -> Path:
     for source in partial.rglob("*.py"):
         source.unlink()
     # A rename is all or nothing: what is there under its final name is whole.
-    partial.rename(target)
+    try:
+        partial.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        # Another process was first, with the same.
+        shutil.rmtree(partial)
     return target
 
 
@@ -143,5 +149,13 @@ def write_zip(target: Path, files: Iterable[tuple[Path, Path]]) -> None:
 def forget_old(newest: Path) -> None:
     """Keep the last few of a kind: somebody else may be deploying one of them just now."""
     kind = newest.name.partition("-")[0]
-    for path in sorted(newest.parent.glob(f"{kind}-*.zip"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+    for path in sorted(newest.parent.glob(f"{kind}-*.zip"), key=_made_at)[:-KEPT]:
         path.unlink(missing_ok=True)
+
+
+def _made_at(path: Path) -> float:
+    """0 for what another process has just removed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -74,8 +74,10 @@ deploy: build ## Put the build into your AWS account (STAGE=dev|prod)
 # LOCAL=1 means the stack of a running `make serve`.
 TENANTS = $(if $(LOCAL),$(LOCALLY) $(BIN)/python -m local.admin,$(BIN)/python -m admin.tenant)
 
+# A dollar sign in ARGS is the person's: neither make nor the shell may take it for a variable, or $100 would become 00.
+tenant: export TENANT_ARGS = $(value ARGS)
 tenant: .venv/.made ## NAME=, ACTION=create|set|usage|reconcile|key|rotate|revoke|list, ARGS="--month-budget 100", KEY=, STAGE=, REGION=; LOCAL=1
-	@$(TENANTS) $(ACTION) $(if $(filter list,$(ACTION)),,$(NAME)) $(if $(filter revoke,$(ACTION)),$(KEY)) $(ARGS) \
+	@$(TENANTS) $(ACTION) $(if $(filter list,$(ACTION)),,$(NAME)) $(if $(filter revoke,$(ACTION)),$(KEY)) $$TENANT_ARGS \
 	  $(if $(LOCAL),,--stack-name $(STACK) $(if $(REGION),--region $(REGION)))
 
 # ---- environments --------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ def usage(deployment: Deployment, options: argparse.Namespace) -> None:
         raise TenantProblem(f"There is no tenant '{options.name}'.")
     today = now().date()
     first = _month(options.month) if options.month else today.replace(day=1)
+    if first > today:
+        raise TenantProblem(f"{first:%Y-%m} has not begun.")
     following = (first + timedelta(days=31)).replace(day=1)
     query = UsageQuery(first, following - timedelta(days=1), ("model", "status"))
     told = summed(deployment.books.usage(tenant.name, query.start, query.end), query)
@@ -35,13 +37,17 @@ def usage(deployment: Deployment, options: argparse.Namespace) -> None:
     )
     print()
     book = deployment.books.month(tenant.name, first)
-    # Of a month that is over, the day that counts is its last.
-    on = min(today, query.end)
+    if following <= today:
+        # What its cap was is not known: the cap of today says nothing of it.
+        standing = book.total
+        shown = (format_usd(standing.held_usd), format_usd(standing.spent_usd))
+        show_table([("BUDGET", "HELD", "SPENT"), (f"month {first:%Y-%m}", *shown)])
+        return
     lines = [("BUDGET", "CAP", "HELD", "SPENT", "LEFT")]
-    for each in budgets(book, caps_of(tenant), on):
-        shown = each.wire()
-        cap, left = (shown[name] if shown[name] is not None else "none" for name in ("cap_usd", "left_usd"))
-        lines.append((f"{each.period} {each.name}", cap, shown["held_usd"], shown["spent_usd"], left))
+    for each in budgets(book, caps_of(tenant), today):
+        wire = each.wire()
+        cap, left = (wire[name] if wire[name] is not None else "none" for name in ("cap_usd", "left_usd"))
+        lines.append((f"{each.period} {each.name}", cap, wire["held_usd"], wire["spent_usd"], left))
     show_table(lines)
 
 

@@ -92,6 +92,16 @@ def test_each_difference_is_told_and_mended_to_the_last_digit(moto: AwsBacking, 
     assert reconcile(["acme"], mend=False).differences == ()
 
 
+def test_a_page_that_somebody_wrote_by_hand_is_written_right(moto: AwsBacking, reconcile: Reconcile) -> None:
+    moto.jobs.create(a_job(), Caps())
+    moto.clients.dynamodb.put_item(
+        TableName=moto.names.account_table,
+        Item={"pk": {"S": "BUDGET#acme"}, "sk": {"S": f"{START:%Y-%m}"}, "used": {"S": "a lot"}, "held": {"N": "3"}},
+    )
+    assert reconcile(["acme"], mend=True).mended == (("acme", MONTH),)
+    assert moto.books.month("acme", START.date().replace(day=1)).total.held_usd == a_job().held_usd
+
+
 def test_a_page_that_is_gone_is_made_again(moto: AwsBacking, reconcile: Reconcile) -> None:
     moto.jobs.create(a_job(), Caps())
     for kind, sk in (("BUDGET", f"{START:%Y-%m}"), ("USAGE", f"{START:%Y-%m-%d}#o3#")):

@@ -144,7 +144,7 @@ def test_of_two_hundred_at_once_exactly_those_get_in_that_fit(whole: Whole, race
         if status == 402:
             assert body["error"]["code"] == "budget_exceeded"
             # As it stood when this one was refused: it had room for no other.
-            assert Decimal(body["error"]["afterthought"]["budget"]["left_usd"]) < bound
+            assert Decimal(body["error"]["afterthought"]["budgets"][0]["left_usd"]) < bound
     assert dollars(full) == {"cap_usd": cap, "held_usd": cap, "spent_usd": 0, "left_usd": 0}
 
     assert 0 < spent < cap

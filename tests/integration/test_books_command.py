@@ -49,11 +49,19 @@ def test_usage_shows_the_months_models_and_the_budgets(stack: Stack) -> None:
     assert ["month", f"{datetime.now(UTC):%Y-%m}", "100", "0.800512", "0.633198", "98.56629"] in rows
 
 
-def test_usage_of_a_month_without_any_is_nothing(stack: Stack) -> None:
+def test_usage_of_a_month_that_is_over_shows_no_cap_of_today(stack: Stack) -> None:
     write(stack)
     code, printed, _ = stack.run("usage", "acme", "--month", "2026-01")
     assert code == 0
-    assert ["month", "2026-01", "100", "0", "0", "100"] in [line.split() for line in printed.splitlines()]
+    assert [line.split() for line in printed.splitlines()][-2:] == [
+        ["BUDGET", "HELD", "SPENT"],
+        ["month", "2026-01", "0", "0"],
+    ]
+
+
+def test_usage_of_a_month_that_has_not_begun_is_refused(stack: Stack) -> None:
+    write(stack)
+    assert stack.run("usage", "acme", "--month", "2099-01") == (1, "", "2099-01 has not begun.\n")
 
 
 def test_usage_says_what_is_wrong(stack: Stack) -> None:

@@ -331,24 +331,31 @@ def test_a_person_is_told_what_is_missing(arguments: tuple[str, ...], code: int,
     ],
 )
 def test_make_tenant_passes_on_what_it_is_given(given: tuple[str, ...], passed: str) -> None:
-    assert made_of("tenant", *given).endswith(f"python -m admin.tenant {passed}")
+    assert made_of("tenant", *given) == passed
     tenant.parser().parse_args(passed.split())
 
 
 def test_make_tenant_can_mean_the_local_stack() -> None:
     """A profile of the person's shell must not stop it, nor lead it to AWS."""
+    run = made_of("tenant", "LOCAL=1", "NAME=acme", "ACTION=list", how="--dry-run")
+    assert run.startswith("env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE .venv/bin/python -m local.admin list")
     passed = made_of("tenant", "LOCAL=1", "NAME=acme", "ACTION=set", "ARGS=--month-budget 5")
-    assert passed == (
-        "env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE .venv/bin/python -m local.admin set acme --month-budget 5"
+    assert passed == "set acme --month-budget 5"
+
+
+def test_a_dollar_sign_reaches_the_command_as_it_was_typed() -> None:
+    """Neither make nor the shell may take it for a variable: $100 would be 00, a budget of nothing."""
+    assert made_of("tenant", "NAME=acme", "ACTION=set", "ARGS=--month-budget $100") == (
+        "set acme --month-budget $100 --stack-name afterthought-dev"
     )
 
 
-def made_of(*arguments: str) -> str:
-    """The command that make would run."""
+def made_of(*arguments: str, how: str = "TENANTS=echo") -> str:
+    """What make hands to the command; or, by a dry run, what it would run."""
     # Run by `make test`, this make would speak as a part of that one.
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("ARGS", "MAKE", "MFLAGS"))}
     shown = subprocess.run(
-        ["make", "--dry-run", "--assume-old=.venv/.made", *arguments],  # noqa: S607 - make is where it is
+        ["make", "--silent", "--assume-old=.venv/.made", how, *arguments],  # noqa: S607 - make is where it is
         cwd=ROOT,
         env=alone,
         capture_output=True,

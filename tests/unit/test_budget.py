@@ -18,8 +18,8 @@ BOOK = MonthBook(
 
 
 def refusal(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> MoneyRefused | None:
-    over = budget.tightest_over(book, caps, hold_usd, on)
-    return None if over is None else budget.refusal(over, hold_usd, 17)
+    full = budget.over(book, caps, hold_usd, on)
+    return budget.refusal(full, hold_usd, 17) if full else None
 
 
 def test_what_fits_to_the_last_digit_is_not_refused() -> None:
@@ -27,27 +27,23 @@ def test_what_fits_to_the_last_digit_is_not_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("caps", "period"),
-    [(Caps(Decimal(10)), "month"), (Caps(day_usd=Decimal(3)), "day"), (Caps(Decimal(10), Decimal(3)), "month")],
+    ("caps", "periods"),
+    [
+        (Caps(Decimal(10)), ["month"]),
+        (Caps(day_usd=Decimal(3)), ["day"]),
+        (Caps(Decimal(10), Decimal(3)), ["month", "day"]),
+        (Caps(Decimal(100), Decimal(3)), ["day"]),
+    ],
 )
-def test_what_does_not_fit_is_refused_by_the_budget_in_its_way(caps: Caps, period: str) -> None:
+def test_what_does_not_fit_is_refused_with_every_budget_in_its_way(caps: Caps, periods: list[str]) -> None:
+    """Who is told of the day alone would wait until tomorrow, and meet the month."""
     refused = refusal(BOOK, caps, Decimal("1.500000000001"), TODAY)
     assert refused is not None
     assert (refused.status, refused.code, refused.retryable) == (402, "budget_exceeded", False)
     assert refused.detail is not None
-    assert refused.detail["budget"]["period"] == period
-    assert refused.detail["budget"]["left_usd"] == "1.5"
-    assert "$1.5 is left" in refused.message
-
-
-@pytest.mark.parametrize("caps", [Caps(Decimal(9), Decimal(2)), Caps(Decimal("8.6"), Decimal(3))])
-def test_of_two_budgets_in_its_way_the_tighter_one_is_named(caps: Caps) -> None:
-    """What fits the one that is named must fit the other too."""
-    refused = refusal(BOOK, caps, Decimal(5), TODAY)
-    assert refused is not None
-    assert refused.detail is not None
-    named = Decimal(refused.detail["budget"]["left_usd"])
-    assert all(named <= each.left_usd for each in budgets(BOOK, caps, TODAY) if each.left_usd is not None)
+    assert [each["period"] for each in refused.detail["budgets"]] == periods
+    assert {each["left_usd"] for each in refused.detail["budgets"]} == {"1.5"}
+    assert refused.message.count("$1.5 is left") == len(periods)
 
 
 def test_a_refusal_says_all_there_is_to_know() -> None:
@@ -55,18 +51,30 @@ def test_a_refusal_says_all_there_is_to_know() -> None:
     assert refused is not None
     assert refused.detail == {
         "bound_usd": "0.75",
-        "budget": {
-            "period": "day",
-            "name": "2026-11-21",
-            "cap_usd": "2",
-            "held_usd": "0.5",
-            "spent_usd": "1",
-            "left_usd": "0.5",
-            "renews_at": "2026-11-22T00:00:00Z",
-        },
+        "budgets": [
+            {
+                "period": "day",
+                "name": "2026-11-21",
+                "cap_usd": "2",
+                "held_usd": "0.5",
+                "spent_usd": "1",
+                "left_usd": "0.5",
+                "renews_at": "2026-11-22T00:00:00Z",
+            }
+        ],
         "max_output_tokens": 17,
     }
-    assert refused.message.endswith("It renews at 2026-11-22T00:00:00Z. With max_output_tokens of 17 or less it fits.")
+    assert refused.message == (
+        "This job can cost up to $0.75. $0.5 is left of the day's budget of $2 (2026-11-21): $1 is spent and $0.5 held "
+        "for jobs that have not ended, of which what they do not cost comes back. It renews at 2026-11-22T00:00:00Z. "
+        "With max_output_tokens of 17 or less it fits."
+    )
+
+
+def test_a_budget_that_is_passed_has_nothing_left() -> None:
+    refused = refusal(BOOK, Caps(month_usd=Decimal(8)), Decimal(1), TODAY)
+    assert refused is not None
+    assert "Nothing is left of the month's budget of $8" in refused.message
 
 
 def test_no_cap_refuses_nothing() -> None:

@@ -197,7 +197,7 @@ def test_a_dearer_tier_than_was_asked_for_is_booked_in_full_and_closes_the_budge
     with pytest.raises(MoneyRefused) as refused:
         submitted(world, max_output_tokens=16)
     assert refused.value.detail is not None
-    assert Decimal(refused.value.detail["budget"]["left_usd"]) == job.held_usd - Decimal("0.084")
+    assert Decimal(refused.value.detail["budgets"][0]["left_usd"]) == job.held_usd - Decimal("0.084")
 
 
 # ---- the hold

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from afterthought.domain import body
 from afterthought.domain.errors import InvalidRequest
 from afterthought.domain.request import Afterthought, CreateResponse
+from afterthought.domain.terms import TAG_FORM
 
 
 def read(item: Any) -> dict[str, Any]:
@@ -173,13 +174,13 @@ def test_tags_are_taken_at_their_most_and_kept_in_order() -> None:
     [
         ([str(number) for number in range(6)], "tags", "at most 5 are allowed, 6 were given"),
         (["b", "a", "b"], "tags", "'b' is there twice"),
-        (["a", "-b"], "tags[1]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
-        (["a,b"], "tags[0]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
-        (["a#b"], "tags[0]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
-        (["a\n"], "tags[0]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
-        (["\u00e9"], "tags[0]", "[A-Za-z0-9][A-Za-z0-9_.:/-]*"),
-        ([""], "tags[0]", "at least 1 character"),
-        (["a" * 65], "tags[0]", "at most 64 characters"),
+        (["a", "-b"], "tags[1]", TAG_FORM),
+        (["a,b"], "tags[0]", TAG_FORM),
+        (["a#b"], "tags[0]", TAG_FORM),
+        (["a\n"], "tags[0]", TAG_FORM),
+        (["\u00e9"], "tags[0]", TAG_FORM),
+        ([""], "tags[0]", TAG_FORM),
+        (["a" * 65], "tags[0]", TAG_FORM),
         ([1], "tags[0]", "string"),
         ("a", "tags", "list"),
         ({"a": "b"}, "tags", "list"),

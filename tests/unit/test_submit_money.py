@@ -85,7 +85,7 @@ def test_a_full_budget_refuses_before_anything_is_stored(world: World) -> None:
         world.submit(ask())
     assert called(world) == ["accounts.tenant", "rates.take", "books.month"]
     assert refused.value.detail is not None
-    assert refused.value.detail["budget"]["left_usd"] == "0"
+    assert refused.value.detail["budgets"][0]["left_usd"] == "0"
 
 
 def test_a_budgets_refusal_names_the_output_that_would_still_fit(world: World) -> None:

@@ -168,7 +168,7 @@ def test_what_is_set_to_none_is_gone(office: Office) -> None:
     assert office.tenants.set("initech", dict.fromkeys(settings, "none")) == office.held("initech") == before
 
 
-@pytest.mark.parametrize("text", ["0", "0.000000000001", "999999999.999999999999", "007"])
+@pytest.mark.parametrize("text", ["0", "0.000000000001", "999999999.999999999999"])
 def test_a_budget_is_kept_to_its_last_digit(office: Office, text: str) -> None:
     office.create("initech")
     assert office.tenants.set("initech", {"day_budget": text}).day_cap_usd == Decimal(text)
@@ -177,7 +177,26 @@ def test_a_budget_is_kept_to_its_last_digit(office: Office, text: str) -> None:
 @pytest.mark.parametrize("setting", ["month_budget", "day_budget"])
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "+1", "1e3", "1,5", "1_000", "$5", " 5", ".5", "5.", "NaN", "9" * 10, "0." + "1" * 13, "٣", "5\n"],
+    [
+        "",
+        "-1",
+        "+1",
+        "1e3",
+        "1,5",
+        "1_000",
+        "$5",
+        " 5",
+        ".5",
+        "5.",
+        "00",
+        "007",
+        "00.5",
+        "NaN",
+        "9" * 10,
+        "0." + "1" * 13,
+        "٣",
+        "5\n",
+    ],
 )
 def test_what_is_no_amount_sets_no_budget(office: Office, setting: str, text: str) -> None:
     office.create("initech")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _NO_AMOUNTS = frozenset({"pk", "sk", "moves"})
+# An item that somebody made by hand.
+_NEVER_MOVED = -1
 # A page's name is its item's key without the tenant: "BUDGET 2026-11", "USAGE 2026-11-21#o3#team:search".
 _KINDS = ("BUDGET", "USAGE")
 
@@ -66,7 +68,7 @@ class BookkeepingTable:
     def pages(self, tenant: str, since: date) -> Mapping[str, Page]:
         # A month sorts before its days, so this takes the budgets' months and the usage's days alike.
         return {
-            f"{kind} {item['sk']['S']}": Page(_amounts(item), int(item["moves"]["N"]))
+            f"{kind} {item['sk']['S']}": Page(_amounts(item), int(item.get("moves", {}).get("N", _NEVER_MOVED)))
             for kind in _KINDS
             for item in self._items(f"{kind}#{tenant}", f"{since:%Y-%m}")
         }
@@ -79,9 +81,10 @@ class BookkeepingTable:
 
     def rewrite(self, tenant: str, name: str, amounts: Mapping[str, Decimal], *, moves: int) -> bool:
         kind, _, sk = name.partition(" ")
-        item = to_item({"pk": f"{kind}#{tenant}", "sk": sk, **amounts, "moves": moves + 1})
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if moves:
+        item = to_item({"pk": f"{kind}#{tenant}", "sk": sk, **amounts, "moves": max(0, moves) + 1})
+        absent = "moves" if moves == _NEVER_MOVED else "pk"
+        condition: dict[str, Any] = {"ConditionExpression": f"attribute_not_exists({absent})"}
+        if moves > 0:
             condition = {
                 "ConditionExpression": "moves = :seen",
                 "ExpressionAttributeValues": to_item({":seen": moves}),
@@ -104,5 +107,6 @@ class BookkeepingTable:
 
 
 def _amounts(item: Item) -> dict[str, Decimal]:
-    amounts = {name: Decimal(value["N"]) for name, value in item.items() if name not in _NO_AMOUNTS}
+    # What is no number was not written by this service: it is no amount, and goes when the page is written right.
+    amounts = {name: Decimal(value["N"]) for name, value in item.items() if name not in _NO_AMOUNTS and "N" in value}
     return {name: amount for name, amount in amounts.items() if amount}

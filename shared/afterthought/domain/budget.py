@@ -1,6 +1,6 @@
 """What a tenant may spend in a month and in a day (UTC), and what stands against it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -75,27 +75,39 @@ def budgets(book: MonthBook, caps: Caps, on: date) -> Iterator[Budget]:
     yield Budget("day", on.isoformat(), caps.day_usd, day, _midnight(on + timedelta(days=1)))
 
 
-def tightest_over(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> Budget | None:
-    """Of the budgets that a hold does not fit into, the one with the least left: what fits that one fits them all. None
-    when the hold fits them all."""
-    over = [(left, budget) for budget in budgets(book, caps, on) if (left := budget.left_usd) is not None]
-    left, budget = min(over, key=lambda each: each[0], default=(hold_usd, None))
-    return budget if hold_usd > left else None
+def over(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> tuple[Budget, ...]:
+    """The budgets that a hold does not fit into."""
+    return tuple(
+        budget for budget in budgets(book, caps, on) if budget.left_usd is not None and hold_usd > budget.left_usd
+    )
 
 
-def refusal(over: Budget, hold_usd: Decimal, fitting_output_tokens: int | None) -> MoneyRefused:
-    """What is said of a hold that does not fit into that budget, and of the `max_output_tokens` with which it would."""
-    shown = over.wire()
-    way_out = (
-        f" With max_output_tokens of {fitting_output_tokens} or less it fits."
-        if fitting_output_tokens is not None
+def refusal(full: Sequence[Budget], hold_usd: Decimal, fitting_output_tokens: int | None) -> MoneyRefused:
+    """What is said of a hold that does not fit into these budgets, and of the `max_output_tokens` with which it would
+    fit them all."""
+    way_out = f" With max_output_tokens of {fitting_output_tokens} or less it fits." if fitting_output_tokens else ""
+    return MoneyRefused(
+        f"This job can cost up to ${format_usd(hold_usd)}. {' '.join(map(_said, full))}{way_out}",
+        detail={
+            "bound_usd": format_usd(hold_usd),
+            "budgets": [budget.wire() for budget in full],
+            "max_output_tokens": fitting_output_tokens,
+        },
+    )
+
+
+def _said(budget: Budget) -> str:
+    shown = budget.wire()
+    left = budget.left_usd or Decimal(0)
+    rest = f"${shown['left_usd']} is left" if left > 0 else "Nothing is left"
+    held = (
+        f" and ${shown['held_usd']} held for jobs that have not ended, of which what they do not cost comes back"
+        if budget.standing.held_usd
         else ""
     )
-    return MoneyRefused(
-        f"This job can cost up to ${format_usd(hold_usd)}, and ${shown['left_usd']} is left of the {over.period}'s "
-        f"budget of ${shown['cap_usd']} ({over.name}): ${shown['spent_usd']} is spent and ${shown['held_usd']} held "
-        f"for jobs that have not ended. It renews at {shown['renews_at']}.{way_out}",
-        detail={"bound_usd": format_usd(hold_usd), "budget": shown, "max_output_tokens": fitting_output_tokens},
+    return (
+        f"{rest} of the {budget.period}'s budget of ${shown['cap_usd']} ({budget.name}): ${shown['spent_usd']} is "
+        f"spent{held}. It renews at {shown['renews_at']}."
     )
 
 

@@ -10,7 +10,6 @@ from pydantic import (
     FailFast,
     Field,
     PlainSerializer,
-    StringConstraints,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
@@ -59,7 +58,19 @@ def _tags(tags: list[str]) -> list[str]:
     return sorted(tags)
 
 
-TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")]
+_TAG = "[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}"
+TAG_FORM = "1 to 64 characters of A-Z, a-z, 0-9 and _ . : / -, the first a letter or a digit"
+
+
+def _tag(tag: str) -> str:
+    if not re.fullmatch(_TAG, tag):
+        raise PydanticCustomError("tag", f"must be {TAG_FORM}")
+    return tag
+
+
+TagName = Annotated[
+    str, AfterValidator(_tag), WithJsonSchema({"type": "string", "pattern": f"^{_TAG}$", "maxLength": 64})
+]
 Tags = TypeAliasType(
     "Tags",
     Annotated[

@@ -68,11 +68,11 @@ class Admitted:
 
     def over_budget(self, book: MonthBook, caps: Caps, on: date) -> MoneyRefused | None:
         """Why it does not fit its tenant's budgets, with the max_output_tokens that would; None when it fits."""
-        if (over := budget.tightest_over(book, caps, self.bound.total_usd, on)) is None:
+        full = budget.over(book, caps, self.bound.total_usd, on)
+        if not full:
             return None
-        left = over.left_usd or Decimal(0)
-        fitting = self.fitting_output_tokens(left)
-        return budget.refusal(over, self.bound.total_usd, fitting)
+        least = min(each.left_usd or Decimal(0) for each in full)
+        return budget.refusal(full, self.bound.total_usd, self.fitting_output_tokens(least))
 
     def fitting_output_tokens(self, cap_usd: Decimal) -> int | None:
         """The most max_output_tokens with which the bound is at most so many dollars; None where none would do."""

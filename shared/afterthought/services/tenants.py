@@ -20,7 +20,7 @@ _HINT_CHARACTERS = 10
 _SECRETS_KEPT = 2
 
 # With more digits, a budget less a job's bound might not fit the 38 of a DynamoDB number.
-_USD = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
+_USD = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,12})?")
 _COUNT = re.compile(r"[1-9][0-9]{0,11}")
 NONE = "none"
 """What a person writes to take a budget or a limit away."""

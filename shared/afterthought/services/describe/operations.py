@@ -26,17 +26,19 @@ hold goes back and the cost comes on. What is above `afterthought.max_cost_usd`,
 402. Without `max_output_tokens` the bound is that of the model's longest answer: set it, and more jobs fit.
 
 **A dry run** (`afterthought.dry_run`) answers with the bound by part, the price row, the budgets, and every refusal
-that the request would meet. Nothing is stored, held or counted for it.
+that the request would meet if it were new: it knows nothing of `Idempotency-Key`. Nothing is stored, held or counted.
 
 **Rate limits** are requests and tokens of a minute of the clock, by tenant and model. Tokens are estimated (the input's
 length, and `max_output_tokens` or what is typical of the model) and put right when the job ends within its minute. What
-is left is in the `x-ratelimit-…` headers; a repeat and a dry run take nothing of it, and come without them.
+is left is in the `x-ratelimit-…` headers; a repeat and a dry run take nothing of it, and come without them. What a
+budget refuses has taken its place in the minute all the same.
 """
 
 _USAGE = """\
 What your jobs used and cost from `start` to `end`, added up by `group_by`, and how your budgets stand now. The sums are
-exact: they agree with the sum of the jobs to the last digit. Money and tokens count on the day (UTC) on which a job's
-money was held, which is the day it was accepted, however much later it ends.
+exact: they agree with the sum of the jobs to the last digit. (While jobs move, rows and budgets are read a moment
+apart.) Money and tokens count on the day (UTC) on which a job's money was held, which is the day it was accepted,
+however much later it ends.
 
 **A job with several tags counts under each of them** when the rows are grouped by tag, so the rows may add up to more
 than `total`, in which each job counts once.

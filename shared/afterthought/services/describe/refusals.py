@@ -69,8 +69,8 @@ REFUSALS = (
         402,
         "budget_exceeded",
         "The job could cost more than is left of the tenant's budget of the month or the day. Figures: `bound_usd`, "
-        "the `budget` (what is held, spent and left of it, and when it renews), and the `max_output_tokens` with which "
-        "it would fit (null: none would do).",
+        "`budgets` (those it does not fit: what is held, spent and left, and when each renews), and the "
+        "`max_output_tokens` with which it would fit (null: none would do).",
         _CREATE,
     ),
     Row(403, "tier_not_supported", "The tenant's rate tier admits no requests. Figures: `tier`.", _CREATE),

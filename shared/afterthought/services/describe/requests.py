@@ -2,7 +2,7 @@
 
 from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.request import MAX_METADATA_PAIRS, MAX_TOOLS, REFUSED_FOR_NOW, CreateResponse
-from afterthought.domain.terms import MAX_TAGS
+from afterthought.domain.terms import MAX_TAGS, TAG_FORM
 from afterthought.services.describe.schema import Schema, components
 
 _FUNCTION = "Only for models with function calling."
@@ -39,11 +39,11 @@ WORDS = {
         "afterthought": "What is this service's own.",
     },
     "Afterthought": {
-        "max_cost_usd": "The most that the job may cost, all its attempts together, in dollars. A string, since a JSON "
-        "number with a point is not exact. A job whose bound is above it is refused, and told the `max_output_tokens` "
-        "that would fit.",
+        "max_cost_usd": "The most that the job may cost, all its attempts together, in dollars: at most 9 digits "
+        "before the point and 12 after. A string, since a JSON number with a point is not exact; shown without "
+        "needless zeros. A job whose bound is above it is refused, and told the `max_output_tokens` that would fit.",
         "tags": f"Up to {MAX_TAGS} different names of your own that its usage is counted under, such as a team or a "
-        "product. For your user's data there is `metadata`.",
+        f"product: each {TAG_FORM}. They are shown in order. For your user's data there is `metadata`.",
         "dry_run": "Answers what the request can cost and what would refuse it, and does no more. What is wrong in "
         "itself is refused as ever.",
         "webhook_url": "Where the completion event goes: an `https://` URL with a public host name, without "

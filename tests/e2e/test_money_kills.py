@@ -124,7 +124,7 @@ def scene(whole: Whole, accepted: Path) -> Iterator[Scene]:
 def misbehave(stand_in: StandIn) -> None:
     """A little of all that a provider does."""
     stand_in.script("rate_limited", skip=10, times=10, retry_after=1)
-    stand_in.script("close_after", skip=20, times=3)
+    stand_in.script("close_after", skip=2, times=3)
     stand_in.script("no_usage", skip=15, times=10)
     stand_in.script("run_failed", skip=30, times=5)
     stand_in.script("run_incomplete", skip=40, times=5)

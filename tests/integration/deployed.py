@@ -27,7 +27,15 @@ Json = dict[str, Any]
 
 EVENTS = Path(__file__).parents[2] / "events"
 FUNCTIONS = ("Api", "Worker", "Notifier", "Webhooks", "Sweeper")
-QUEUES = ("JobDeadLetterQueue", "WebhookDeadLetterQueue", "StreamDeadLetterQueue", "JobQueue", "WebhookQueue")
+QUEUES = (
+    "JobDeadLetterQueue",
+    "DirectDeadLetterQueue",
+    "WebhookDeadLetterQueue",
+    "StreamDeadLetterQueue",
+    "JobQueue",
+    "DirectQueue",
+    "WebhookQueue",
+)
 PROVIDER_KEY = "sk-provider-canary-7d1f"
 
 

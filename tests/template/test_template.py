@@ -18,7 +18,7 @@ from afterthought.domain.schedule import MOST_DELIVERIES
 Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = ("Api", "Worker", "Notifier", "Webhooks", "Sweeper")
+FUNCTIONS = ("Api", "Worker", "Direct", "ProviderEvents", "Notifier", "Webhooks", "Sweeper")
 
 CONSUMES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -30,13 +30,29 @@ GRANTS: dict[str, dict[str, set[str]]] = {
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
         "JobQueue": {"sqs:SendMessage"},
+        "DirectQueue": {"sqs:SendMessage"},
     },
     "WorkerRole": {
         "WorkerLogGroup": LOGS,
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
-        "AccountTable": {"dynamodb:UpdateItem"},
+        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
         "JobQueue": CONSUMES | {"sqs:SendMessage"},
+        "DirectQueue": {"sqs:SendMessage"},
+        "ProviderSecret|ProviderSecretArn": {"secretsmanager:GetSecretValue"},
+    },
+    "DirectRole": {
+        "DirectLogGroup": LOGS,
+        "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
+        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem"},
+        "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
+        "DirectQueue": CONSUMES | {"sqs:SendMessage"},
+        "JobQueue": {"sqs:SendMessage"},
+        "ProviderSecret|ProviderSecretArn": {"secretsmanager:GetSecretValue"},
+    },
+    "ProviderEventsRole": {
+        "ProviderEventsLogGroup": LOGS,
+        "JobQueue": {"sqs:SendMessage"},
         "ProviderSecret|ProviderSecretArn": {"secretsmanager:GetSecretValue"},
     },
     "NotifierRole": {
@@ -65,18 +81,38 @@ GRANTS: dict[str, dict[str, set[str]]] = {
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "AccountTable": {"dynamodb:UpdateItem"},
         "JobQueue": {"sqs:SendMessage"},
+        "DirectQueue": {"sqs:SendMessage"},
         "CompletionTopic": {"sns:Publish"},
     },
     "EveryMinuteRole": {"SweeperFunction": {"lambda:InvokeFunction"}},
 }
 
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+CALLS_MODELS = {
+    "JOB_TABLE",
+    "ACCOUNT_TABLE",
+    "PAYLOAD_BUCKET",
+    "JOB_QUEUE_URL",
+    "DIRECT_QUEUE_URL",
+    "PROVIDER_SECRET_ARN",
+    "PROVIDERS",
+}
 ENVIRONMENT = {
-    "Api": {"ACCOUNT_TABLE", "PAYLOAD_BUCKET", "JOB_QUEUE_URL", "PROVIDERS", "WEBHOOK_ALLOWED_ORIGINS"},
-    "Worker": {"ACCOUNT_TABLE", "PAYLOAD_BUCKET", "JOB_QUEUE_URL", "PROVIDER_SECRET_ARN", "PROVIDERS"},
-    "Notifier": {"COMPLETION_TOPIC_ARN"},
-    "Webhooks": {"ACCOUNT_TABLE", "PAYLOAD_BUCKET", "WEBHOOK_QUEUE_URL", "WEBHOOK_ALLOWED_ORIGINS"},
-    "Sweeper": {"ACCOUNT_TABLE", "JOB_QUEUE_URL", "COMPLETION_TOPIC_ARN"},
+    "Api": {
+        "JOB_TABLE",
+        "ACCOUNT_TABLE",
+        "PAYLOAD_BUCKET",
+        "JOB_QUEUE_URL",
+        "DIRECT_QUEUE_URL",
+        "PROVIDERS",
+        "WEBHOOK_ALLOWED_ORIGINS",
+    },
+    "Worker": CALLS_MODELS,
+    "Direct": CALLS_MODELS,
+    "ProviderEvents": {"JOB_QUEUE_URL", "PROVIDER_SECRET_ARN"},
+    "Notifier": {"JOB_TABLE", "COMPLETION_TOPIC_ARN"},
+    "Webhooks": {"JOB_TABLE", "ACCOUNT_TABLE", "PAYLOAD_BUCKET", "WEBHOOK_QUEUE_URL", "WEBHOOK_ALLOWED_ORIGINS"},
+    "Sweeper": {"JOB_TABLE", "ACCOUNT_TABLE", "JOB_QUEUE_URL", "DIRECT_QUEUE_URL", "COMPLETION_TOPIC_ARN"},
 }
 
 
@@ -162,6 +198,15 @@ def test_a_function_logs_into_a_group_of_its_own(resources: Json, name: str) -> 
     assert resources[f"{name}Function"]["Properties"]["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_keeps_its_own_lines_and_not_those_of_lambda(resources: Json, name: str) -> None:
+    """START, END and REPORT of each call would be most of what the logs cost. (Levels are for JSON lines only.)"""
+    logging = resources[f"{name}Function"]["Properties"]["LoggingConfig"]
+    assert logging["LogFormat"] == "JSON"
+    assert logging["SystemLogLevel"] == "WARN"
+    assert logging["ApplicationLogLevel"] == {"Ref": "LogLevel"}
+
+
 def test_every_log_group_forgets(resources: Json) -> None:
     groups = of_type(resources, "AWS::Logs::LogGroup")
     assert len(groups) == len(FUNCTIONS) + 1
@@ -171,7 +216,7 @@ def test_every_log_group_forgets(resources: Json) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_gets_only_the_settings_it_uses(resources: Json, name: str) -> None:
     variables = set(resources[f"{name}Function"]["Properties"]["Environment"]["Variables"])
-    assert variables == ENVIRONMENT[name] | POWERTOOLS | {"JOB_TABLE"}
+    assert variables == ENVIRONMENT[name] | POWERTOOLS
 
 
 def test_no_role_is_made_behind_our_back(resources: Json) -> None:
@@ -190,13 +235,38 @@ def test_a_role_grants_exactly_what_its_function_calls(resources: Json, role: st
     assert not resources[role]["Properties"].get("ManagedPolicyArns")
 
 
-@pytest.mark.parametrize("role", ["ApiRole", "WorkerRole", "SweeperRole"])
+BOOKS = {"BUDGET#*", "USAGE#*", "RATE#*"}
+PROVIDERS = {"PROVIDER#*", "PACE#*"}
+ACCOUNT_KEYS: dict[str, dict[str, set[str]]] = {
+    "ApiRole": {"dynamodb:Query": BOOKS, "dynamodb:UpdateItem": BOOKS},
+    "WorkerRole": {
+        "dynamodb:GetItem": {"TENANT#*"} | PROVIDERS,
+        "dynamodb:UpdateItem": BOOKS | PROVIDERS,
+        "dynamodb:PutItem": PROVIDERS,
+        "dynamodb:DeleteItem": PROVIDERS,
+    },
+    "SweeperRole": {"dynamodb:UpdateItem": BOOKS},
+}
+ACCOUNT_KEYS["DirectRole"] = ACCOUNT_KEYS["WorkerRole"]
+
+
+@pytest.mark.parametrize("role", ACCOUNT_KEYS)
 def test_a_function_writes_the_books_and_neither_keys_nor_tenants(resources: Json, role: str) -> None:
-    wanted = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["BUDGET#*", "USAGE#*", "RATE#*"]}}
     (policy,) = resources[role]["Properties"]["Policies"]
-    told = [each for each in policy["PolicyDocument"]["Statement"] if "AccountTable" in json.dumps(each["Resource"])]
-    writing = [each for each in told if "dynamodb:UpdateItem" in each["Action"]]
-    assert [each["Condition"] for each in writing] == [wanted]
+    bound: dict[str, set[str]] = {}
+    for told in policy["PolicyDocument"]["Statement"]:
+        if "AccountTable" not in json.dumps(told["Resource"]):
+            continue
+        actions = [told["Action"]] if isinstance(told["Action"], str) else told["Action"]
+        if "Condition" not in told:
+            # Who calls is found by the key that came along: only the api reads any item.
+            assert (role, actions) == ("ApiRole", ["dynamodb:GetItem"])
+            continue
+        ((operator, condition),) = told["Condition"].items()
+        assert operator == "ForAllValues:StringLike"
+        for action in actions:
+            bound.setdefault(action, set()).update(condition["dynamodb:LeadingKeys"])
+    assert bound == ACCOUNT_KEYS[role]
 
 
 @pytest.mark.parametrize("role", GRANTS)
@@ -215,8 +285,9 @@ def test_a_role_is_assumed_by_one_service_alone(resources: Json, role: str) -> N
 
 
 def test_a_secret_comes_by_its_arn_and_never_by_value(stack: Json) -> None:
-    worker = stack["Resources"]["WorkerFunction"]["Properties"]["Environment"]["Variables"]
-    assert referred(worker["PROVIDER_SECRET_ARN"]) == "ProviderSecret|ProviderSecretArn"
+    for name in ("Worker", "Direct", "ProviderEvents"):
+        variables = stack["Resources"][f"{name}Function"]["Properties"]["Environment"]["Variables"]
+        assert referred(variables["PROVIDER_SECRET_ARN"]) == "ProviderSecret|ProviderSecretArn"
     assert stack["Resources"]["ProviderSecret"]["Properties"]["SecretString"] == "{}"
     assert "{{resolve:" not in json.dumps(stack)
 
@@ -261,7 +332,7 @@ def mappings(resources: Json, source: str) -> dict[str, Json]:
 def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_run(resources: Json) -> None:
     """AWS's rule: throttled batches are tried again while they are hidden."""
     found = mappings(resources, "AWS::SQS::Queue")
-    assert set(found) == {"WorkerFunction", "WebhooksFunction"}
+    assert set(found) == {"WorkerFunction", "DirectFunction", "WebhooksFunction"}
     for function, mapping in found.items():
         queue = resources[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
         assert queue["VisibilityTimeout"] >= 6 * resources[function]["Properties"]["Timeout"]
@@ -278,22 +349,28 @@ def test_a_flood_of_messages_cannot_take_every_function_of_the_account(resources
         assert 2 <= mapping["ScalingConfig"]["MaximumConcurrency"] <= 50
 
 
-def test_the_worker_may_call_itself_and_nothing_else_may(resources: Json) -> None:
+def test_what_sends_to_its_own_queue_may_call_itself_and_nothing_else_may(resources: Json) -> None:
     allowed = {
         name
         for name, each in of_type(resources, "AWS::Lambda::Function").items()
         if each.get("RecursiveLoop") == "Allow"
     }
-    assert allowed == {"WorkerFunction"}
+    assert allowed == {"WorkerFunction", "DirectFunction"}
 
 
 def test_a_worker_is_dead_before_its_lease_is_over(resources: Json) -> None:
     assert timedelta(seconds=resources["WorkerFunction"]["Properties"]["Timeout"]) < SUBMIT_LEASE
 
 
-def test_the_api_answers_before_the_gateway_gives_up(resources: Json) -> None:
-    assert resources["ApiFunction"]["Properties"]["Timeout"] < 30
-    assert resources["ApiIntegration"]["Properties"]["TimeoutInMillis"] == 30_000
+def test_an_awaited_call_has_all_the_time_that_lambda_gives(resources: Json) -> None:
+    assert resources["DirectFunction"]["Properties"]["Timeout"] == 900
+
+
+@pytest.mark.parametrize("name", ["Api", "ProviderEvents"])
+def test_what_serves_http_answers_before_the_gateway_gives_up(resources: Json, name: str) -> None:
+    assert resources[f"{name}Function"]["Properties"]["Timeout"] < 30
+    assert resources[f"{name}Integration"]["Properties"]["TimeoutInMillis"] == 30_000
+    assert resources[f"{name}Integration"]["Properties"]["PayloadFormatVersion"] == "2.0"
 
 
 def test_a_webhook_is_sent_as_often_as_its_schedule_says(resources: Json) -> None:
@@ -396,10 +473,42 @@ def test_the_http_api_is_throttled_and_its_log_holds_no_header(resources: Json) 
     assert not [value for value in logged.values() if re.search(r"header|authorizer|query|body", value, re.IGNORECASE)]
 
 
-def test_the_gateway_alone_may_call_the_api_function(resources: Json) -> None:
-    (permission,) = of_type(resources, "AWS::Lambda::Permission").values()
+@pytest.mark.parametrize(
+    ("name", "route", "called"),
+    [
+        ("Api", "$default", "$default"),
+        ("ProviderEvents", "POST /v1/provider_events/{provider}", "POST/v1/provider_events/*"),
+    ],
+)
+def test_a_route_leads_to_its_function_which_the_gateway_alone_may_call(
+    resources: Json, name: str, route: str, called: str
+) -> None:
+    found = resources[f"{name}Route"]["Properties"]
+    assert found["RouteKey"] == route
+    assert found["Target"] == {"Fn::Sub": f"integrations/${{{name}Integration}}"}
+    assert f"${{{name}Function.Arn}}" in resources[f"{name}Integration"]["Properties"]["IntegrationUri"]["Fn::Sub"]
+    permission = resources[f"{name}Permission"]["Properties"]
+    assert permission["FunctionName"] == {"Ref": f"{name}Function"}
     assert permission["Principal"] == "apigateway.amazonaws.com"
-    assert permission["SourceArn"]["Fn::Sub"].endswith(":${HttpApi}/*/$default")
+    assert permission["SourceArn"]["Fn::Sub"].endswith(f":${{HttpApi}}/*/{called}")
+
+
+def test_there_are_no_other_doors(resources: Json) -> None:
+    for kind in ("AWS::ApiGatewayV2::Route", "AWS::Lambda::Permission"):
+        assert len(of_type(resources, kind)) == 2
+
+
+@pytest.mark.parametrize("metric", ["CostOverruns", "ProviderPaused"])
+def test_what_costs_or_stops_money_is_heard_from_whoever_calls_models(resources: Json, metric: str) -> None:
+    alarms = [alarm for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values() if alarm["MetricName"] == metric]
+    services = [
+        resources[f"{name}Function"]["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        for name in ("Worker", "Direct")
+    ]
+    assert [alarm["Dimensions"] for alarm in alarms] == [[{"Name": "service", "Value": each}] for each in services]
+    for alarm in alarms:
+        assert (alarm["Namespace"], alarm["Statistic"]) == ("Afterthought", "Sum")
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
 
 
 def test_the_sweeper_runs_every_minute_and_its_silence_is_heard(resources: Json) -> None:
@@ -409,6 +518,12 @@ def test_the_sweeper_runs_every_minute_and_its_silence_is_heard(resources: Json)
     silence = resources["SweeperAlarm"]["Properties"]
     assert silence["TreatMissingData"] == "breaching"
     assert silence["MetricName"] == "Invocations"
+
+
+def test_the_url_of_the_events_is_the_route_with_the_first_providers_name(stack: Json) -> None:
+    url, names = stack["Outputs"]["ProviderEventsUrl"]["Value"]["Fn::Sub"]
+    assert url == "${HttpApi.ApiEndpoint}/v1/provider_events/${Provider}"
+    assert names == {"Provider": {"Fn::Select": [0, {"Fn::Split": [",", {"Ref": "Providers"}]}]}}
 
 
 def test_the_base_url_is_what_an_sdk_is_given(stack: Json) -> None:

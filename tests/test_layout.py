@@ -37,6 +37,9 @@ OUTSIDE = {
 }
 """What reaches outside the process: only adapters and functions may know of it."""
 
+CALL_MODELS = {"worker", "direct"}
+"""The functions that load the openai SDK."""
+
 MOST_LINES = 300
 
 
@@ -68,7 +71,7 @@ def importers_of(module: str) -> set[str]:
 
 
 def test_there_is_code_to_look_at() -> None:
-    assert {path.parent.name for path in FUNCTIONS} == {"api", "worker", "notifier", "webhooks", "sweeper"}
+    assert {path.parent.name for path in FUNCTIONS} == {"api", "worker", "direct", "notifier", "webhooks", "sweeper"}
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(MAY_IMPORT)
 
 
@@ -110,8 +113,8 @@ def test_one_file_imports_openai() -> None:
     assert importers_of("openai") == {"shared/afterthought/adapters/openai.py"}
 
 
-def test_only_the_worker_imports_that_file() -> None:
-    assert importers_of("afterthought.adapters.openai") == {"functions/worker/app.py"}
+def test_only_those_that_call_models_import_that_file() -> None:
+    assert importers_of("afterthought.adapters.openai") == {f"functions/{name}/app.py" for name in CALL_MODELS}
 
 
 def test_one_file_reads_the_environment() -> None:
@@ -147,8 +150,8 @@ def test_a_file_can_be_read_in_one_sitting() -> None:
 @pytest.mark.parametrize("name", [path.parent.name for path in FUNCTIONS])
 def test_a_function_loads_as_lambda_loads_it(name: str) -> None:
     """As the top-level module `app`, from the layer alone. With an empty environment: a module that read a setting or
-    opened a client at import would have no value and no region, and fail. Only the worker may load the openai SDK:
-    half a second and 50 MB at a cold start."""
+    opened a client at import would have no value and no region, and fail. Only two may load the openai SDK: half a
+    second and 50 MB at a cold start."""
     show = "import sys, app; print(callable(app.handler), 'openai' in sys.modules, 'functions' in sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-W", "error", "-c", show],
@@ -163,4 +166,4 @@ def test_a_function_loads_as_lambda_loads_it(name: str) -> None:
         timeout=60,
     )
     assert loaded.returncode == 0, loaded.stderr
-    assert loaded.stdout.split() == ["True", str(name == "worker"), "False"]
+    assert loaded.stdout.split() == ["True", str(name in CALL_MODELS), "False"]

@@ -5,72 +5,119 @@ responses are read here, since what a provider answers is checked before it is b
 https://platform.openai.com/docs/guides/error-codes.
 """
 
+import asyncio
 import email.utils
 import math
+import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
-from openai import OpenAI
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 
+from afterthought.adapters import generation
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
-from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderBusy, ProviderRefused
-from afterthought.domain.job import Status
-from afterthought.domain.pricing import Usage
+from afterthought.domain.errors import (
+    NO_MONEY_CODES,
+    GenerationGone,
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRefused,
+)
 from afterthought.domain.provider import Provider
+from afterthought.domain.record import TERMINAL
 from afterthought.services.ports import Generation
+
+if TYPE_CHECKING:
+    import ssl
 
 TIMEOUT = httpx2.Timeout(connect=5.0, write=8.0, read=15.0, pool=5.0)
 """Background calls answer at once. The limits hold for each operation, 28 s together: far below the submit lease, so
 that a worker outlives its call."""
 
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-_NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _NO_MONEY_WAIT_SECONDS = 300.0
-_MOST_CODE_CHARACTERS = 64
-_MOST_MESSAGE_CHARACTERS = 500
+_MODEL_NOT_FOUND = "model_not_found"
+_NOT_FOUND_TYPES = frozenset({"NotFoundError", "not_found_error"})
+"""How vLLM and Ollama say that they do not have the model: by the type alone, with the status or nothing for a code."""
+
+# While a model thinks, nothing passes on the line, and a NAT gateway drops a connection that was idle for 350 s.
+_KEEP_ALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
+        if hasattr(socket, name)
+    ),
+]
 
 
 class OpenAIResponses:
-    """The port `Generations`."""
+    """The ports `Generations` and `Awaited`."""
 
     def __init__(self, secrets: ProviderSecrets, timeout: httpx2.Timeout = TIMEOUT) -> None:
         self._secrets = secrets
         self._timeout = timeout
         self._clients: dict[tuple[str, Connection], OpenAI] = {}
 
+    def announces(self, provider: Provider) -> bool:
+        """Whether the provider's events are on: its entry in the secret has what they are signed with. False as well
+        while the secret cannot be read: that costs looks, the other answer could cost the only one."""
+        try:
+            connection = self._secrets.connection(provider.name)
+        except ProviderBusy:
+            return False
+        return bool(getattr(connection, "webhook_secrets", ()))
+
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
+        connection = self._secrets.connection(provider.name)
+        try:
+            raw = self._client(provider, connection).responses.with_raw_response.create(**_named(provider, request))
+        except openai.APIError as error:
+            raise self._rotated(provider, connection, error) or _failure(error, connection) from error
+        return generation.read(raw.content, provider, _known(connection))
+
+    async def create_awaited(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
+        """On a connection of its own: one that was kept could be closed by the server just as the call goes out, and
+        nobody would know whether it ran."""
+        connection = await asyncio.to_thread(self._secrets.connection, provider.name)
+        try:
+            async with (
+                asyncio.timeout(provider.direct_seconds),
+                _awaiting(provider, connection, self._timeout) as client,
+            ):
+                raw = await client.responses.with_raw_response.create(**_named(provider, request))
+        except TimeoutError as error:
+            told = f"The provider gave no answer within {provider.direct_seconds} s; the call may have run."
+            raise OutcomeUnknown(told, code="no_answer") from error
+        except openai.APIError as error:
+            rotated = await asyncio.to_thread(self._rotated, provider, connection, error)
+            raise rotated or _failure(error, connection) from error
+        came = generation.read(raw.content, provider, _known(connection))
+        if came.status not in TERMINAL:
+            raise OutcomeUnknown("The provider answered before the response had ended.", code="not_ended")
+        return came
+
+    def retrieve(self, provider: Provider, response_id: str) -> Generation:
+        connection = self._secrets.connection(provider.name)
+        client = self._client(provider, connection)
+        content = _look(lambda: client.responses.with_raw_response.retrieve(response_id).content, connection)
+        return generation.read(content, provider, _known(connection))
+
+    def cancel(self, provider: Provider, response_id: str) -> Generation:
         connection = self._secrets.connection(provider.name)
         client = self._client(provider, connection)
         try:
-            raw = client.responses.with_raw_response.create(**request)
-        except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, _NOT_SENT):
-                raise ProviderBusy("The provider could not be reached.", code="unreachable") from error
-            raise OutcomeUnknown("The provider was called and no answer came.", code="no_answer") from error
-        except openai.AuthenticationError as error:
-            # A key that was replaced in the secret a moment ago must not cost the jobs that still met the old one.
-            if self._secrets.connection(provider.name, fresh=True) != connection:
-                raise ProviderBusy("The provider's key has just changed.", retry_after_seconds=1.0) from error
-            _raise_refusal(error)
-        except openai.APIStatusError as error:
-            _raise_refusal(error)
-        return _generation(raw.content)
-
-    def retrieve(self, provider: Provider, response_id: str) -> Generation:
-        client = self._client(provider, self._secrets.connection(provider.name))
-        return _look(lambda: client.responses.with_raw_response.retrieve(response_id).content)
-
-    def cancel(self, provider: Provider, response_id: str) -> Generation:
-        client = self._client(provider, self._secrets.connection(provider.name))
-        try:
-            return _look(lambda: client.responses.with_raw_response.cancel(response_id).content)
+            content = _look(lambda: client.responses.with_raw_response.cancel(response_id).content, connection)
         except ProviderRefused:
             # What has ended already cannot be cancelled: it stands as it ended.
             return self.retrieve(provider, response_id)
+        return generation.read(content, provider, _known(connection))
 
     def _client(self, provider: Provider, connection: Connection) -> OpenAI:
         key = (provider.name, connection)
@@ -83,46 +130,90 @@ class OpenAIResponses:
             )
         return self._clients[key]
 
+    def _rotated(self, provider: Provider, connection: Connection, error: openai.APIError) -> ProviderBusy | None:
+        """A key that was replaced in the secret a moment ago must not cost the jobs that still met the old one."""
+        if not isinstance(error, openai.AuthenticationError):
+            return None
+        if self._secrets.connection(provider.name, fresh=True) == connection:
+            return None
+        return ProviderBusy("The provider's key has just changed.", retry_after_seconds=1.0)
 
-def _look(ask: Callable[[], bytes]) -> Generation:
+
+def _awaiting(provider: Provider, connection: Connection, timeout: httpx2.Timeout) -> AsyncOpenAI:
+    """A client for one call, which waits for its answer as long as the provider may take."""
+    patient = httpx2.Timeout(timeout, read=float(provider.direct_seconds))
+    transport = httpx2.AsyncHTTPTransport(verify=_ssl_context(), socket_options=_KEEP_ALIVE)
+    return AsyncOpenAI(
+        api_key=connection.api_key.get_secret_value(),
+        base_url=connection.base_url or provider.base_url,
+        max_retries=0,
+        timeout=patient,
+        http_client=DefaultAsyncHttpxClient(transport=transport, timeout=patient),
+    )
+
+
+@cache
+def _ssl_context() -> "ssl.SSLContext":
+    """Read once a process: the certificates take some 25 ms, which a hundred calls at once would each wait for."""
+    return httpx2.create_ssl_context()
+
+
+def _named(provider: Provider, request: Mapping[str, Any]) -> dict[str, Any]:
+    return {**request, "model": provider.calls(str(request["model"]))}
+
+
+def _look(ask: Callable[[], bytes], connection: Connection) -> bytes:
     try:
-        content = ask()
+        return ask()
     except openai.APIConnectionError as error:
         raise ProviderBusy("The provider could not be reached.", code="unreachable") from error
     except openai.NotFoundError as error:
         raise GenerationGone("The provider no longer knows this response.", code=_code(error)) from error
-    except openai.APIStatusError as error:
-        _raise_refusal(error)
-    return _generation(content)
+    except openai.APIError as error:
+        raise _failure(error, connection) from error
 
 
-def _raise_refusal(error: openai.APIStatusError) -> NoReturn:
+def _failure(error: openai.APIError, connection: Connection) -> ProviderError:
+    """What the SDK's error means to us."""
+    if not isinstance(error, openai.APIStatusError):
+        if isinstance(error.__cause__, _NOT_SENT):
+            return ProviderBusy("The provider could not be reached.", code="unreachable")
+        return OutcomeUnknown("The provider was called and no answer came.", code="no_answer")
     status, code = error.status_code, _code(error)
     retry_after = _retry_after(error.response.headers)
-    if code in _NO_MONEY:
+    if code in NO_MONEY_CODES:
         wait = max(retry_after or 0.0, _NO_MONEY_WAIT_SECONDS)
-        raise ProviderBusy("The provider account has no money left.", code=code, retry_after_seconds=wait) from error
+        return ProviderBusy("The provider account has no money left.", code=code, retry_after_seconds=wait)
     if status in (429, 503):
-        raise ProviderBusy(f"The provider is busy ({status}).", code=code, retry_after_seconds=retry_after) from error
+        return ProviderBusy(f"The provider is busy ({status}).", code=code, retry_after_seconds=retry_after)
     if status in (401, 403):
         # The provider's own text can hold a piece of the key.
-        raise ProviderRefused(f"The provider refused the service's credentials ({status}).", code=code) from error
+        return ProviderRefused(f"The provider refused the service's credentials ({status}).", code=code)
     if 400 <= status < 500 and status != 408:
-        raise ProviderRefused(_message(error), code=code) from error
-    raise OutcomeUnknown(f"The provider failed ({status}); the call may have run.", code=code) from error
+        return ProviderRefused(_message(error, connection), code=code)
+    return OutcomeUnknown(f"The provider failed ({status}); the call may have run.", code=code)
 
 
 def _code(error: openai.APIStatusError) -> str | None:
     """The provider's `error.code`, which the SDK has made a string of, whatever a gateway put there."""
-    return _clip(error.code or None, _MOST_CODE_CHARACTERS)
+    if error.status_code == 404 and isinstance(error.type, str) and error.type in _NOT_FOUND_TYPES:
+        return _MODEL_NOT_FOUND
+    # Some repeat the HTTP status there, which says nothing.
+    return None if error.code == str(error.status_code) else generation.code(error.code)
 
 
-def _message(error: openai.APIStatusError) -> str:
+def _message(error: openai.APIStatusError, connection: Connection) -> str:
     body = error.body if isinstance(error.body, dict) else {}
     told = body.get("message")
     if not isinstance(told, str) or not told:
         return f"The provider refused the request ({error.status_code})."
-    return told[:_MOST_MESSAGE_CHARACTERS]
+    return generation.message(told, _known(connection))
+
+
+def _known(connection: Connection) -> tuple[str, ...]:
+    """What of the connection its provider could repeat."""
+    host = urlsplit(connection.base_url or "").netloc
+    return (connection.api_key.get_secret_value(), host)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -137,83 +228,3 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
             return None
         seconds = at.timestamp() - time.time()
     return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-class _Details(BaseModel):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class _Usage(BaseModel):
-    input_tokens: int
-    input_tokens_details: _Details | None = None
-    output_tokens: int
-    output_tokens_details: _Details | None = None
-
-
-class _Error(BaseModel):
-    code: str | None = None
-    message: str | None = None
-
-
-class _Incomplete(BaseModel):
-    reason: Annotated[str, Field(max_length=256)] | None = None
-
-
-class _Response(BaseModel):
-    """What is read of a provider's response; all else in it is left alone."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    id: str = Field(min_length=1, max_length=256)
-    status: Status
-    metadata: dict[str, str] | None = None
-    model: Annotated[str, Field(max_length=256)] | None = None
-    service_tier: str | None = None
-    output: tuple[dict[str, Any], ...] = ()
-    usage: _Usage | None = None
-    error: _Error | None = None
-    incomplete_details: _Incomplete | None = None
-
-
-def _generation(content: bytes) -> Generation:
-    try:
-        wire = _Response.model_validate_json(content)
-    except ValidationError:
-        # The chain is cut: it would show the answer's text.
-        raise OutcomeUnknown("The provider's answer could not be read.", code="bad_answer") from None
-    return Generation(
-        response_id=wire.id,
-        status=wire.status,
-        metadata=wire.metadata or {},
-        model=wire.model,
-        service_tier=wire.service_tier,
-        usage=_usage(wire.usage),
-        output=wire.output,
-        # Both come to stand in the job's STATE, which must stay small.
-        error_code=_clip(wire.error.code, _MOST_CODE_CHARACTERS) if wire.error else None,
-        error_message=_clip(wire.error.message, _MOST_MESSAGE_CHARACTERS) if wire.error else None,
-        incomplete_reason=wire.incomplete_details.reason if wire.incomplete_details else None,
-    )
-
-
-def _clip(text: str | None, most: int) -> str | None:
-    return None if text is None else text[:most]
-
-
-def _usage(wire: _Usage | None) -> Usage | None:
-    if wire is None:
-        return None
-    read, written = wire.input_tokens_details or _Details(), wire.output_tokens_details or _Details()
-    try:
-        return Usage(
-            input_tokens=wire.input_tokens,
-            cached_input_tokens=read.cached_tokens or 0,
-            cache_write_tokens=read.cache_write_tokens or 0,
-            output_tokens=wire.output_tokens,
-            reasoning_tokens=written.reasoning_tokens or 0,
-        )
-    except ValidationError:
-        # Counts that contradict each other are no usage to bill by.
-        return None

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Mode = Literal["background", "direct"]
 
+MOST_DIRECT_SECONDS = 840
+"""The longest that a call may be awaited: a function of Lambda lives 900 s, and what the call came to must be written
+down in the rest."""
+
 
 class Provider(BaseModel):
     """An endpoint that speaks the Responses API.
@@ -15,9 +19,12 @@ class Provider(BaseModel):
     `mode` says how it is called: `background` (submit, leave, come back) or `direct` (the call is awaited); `modes` has
     the models that differ. `models` lists what it serves, or is "*" for all. `shutdown` has the first day on which it
     no longer serves a model: retirement belongs to a provider and a model together, another may go on serving it.
+    `names` has what it calls a model where that is not the catalogue's id. `direct_seconds` is the longest that a
+    direct call takes: one that has not ended by then is given up, and counts as a call that may have run.
     `stand_in` is true for an endpoint that only plays the model.
 
-    Raises ValueError (pydantic's ValidationError) when it dates or modes a model that it does not list.
+    Raises ValueError (pydantic's ValidationError) when it dates, modes or names a model that it does not list, or calls
+    two by one name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,14 +35,18 @@ class Provider(BaseModel):
     modes: Mapping[str, Mode] = Field(default_factory=dict)
     models: tuple[str, ...] | Literal["*"]
     shutdown: Mapping[str, date] = Field(default_factory=dict)
+    names: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    direct_seconds: Annotated[int, Field(ge=1, le=MOST_DIRECT_SECONDS)] = 600
     stand_in: bool = False
 
     @model_validator(mode="after")
     def _speaks_of_its_own_models(self) -> Self:
-        for field, named in (("shutdown", self.shutdown), ("modes", self.modes)):
+        for field, named in (("shutdown", self.shutdown), ("modes", self.modes), ("names", self.names)):
             for model_id in named:
                 if not self.lists(model_id):
                     raise ValueError(f"{field}: {model_id} is not among its models")
+        if len(set(self.names.values())) < len(self.names):
+            raise ValueError("names: two models have the same")
         return self
 
     def lists(self, model_id: str) -> bool:
@@ -57,3 +68,12 @@ class Provider(BaseModel):
 
     def mode_for(self, model_id: str) -> Mode:
         return self.modes.get(model_id, self.mode)
+
+    def calls(self, model_id: str) -> str:
+        """The name that the provider has for the model, or for one of its snapshots: the catalogue's, where it says no
+        other."""
+        return self.names.get(model_id, model_id)
+
+    def means(self, name: str) -> str:
+        """The model that the provider calls so: the other way of `calls`."""
+        return next((model_id for model_id, other in self.names.items() if other == name), name)

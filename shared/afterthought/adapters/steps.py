@@ -1,0 +1,45 @@
+"""What is told of a job's step: a line in the log, and the figures that alarms go by."""
+
+from typing import Protocol
+
+from aws_lambda_powertools import Logger
+
+from afterthought.adapters import telemetry
+from afterthought.domain.job import Job
+
+
+class Taken(Protocol):
+    """A step that was taken, as the services give it."""
+
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def before(self) -> Job | None: ...
+
+    @property
+    def after(self) -> Job | None: ...
+
+    @property
+    def ended(self) -> Job | None: ...
+
+    @property
+    def enqueued(self) -> bool: ...
+
+
+def tell(log: Logger, step: Taken, job_id: str) -> None:
+    """The job and its tenant stand on each line by themselves: where many jobs are under way in one process, keys
+    that the logger keeps would be those of another."""
+    seen = step.after or step.before
+    failure = seen.failure.code if seen and seen.failure else None
+    whose = {"job_id": job_id, "tenant": seen.tenant if seen else None}
+    log.info("advanced", outcome=step.outcome, status=seen.status if seen else None, failure=failure, **whose)
+    if not step.enqueued:
+        log.warning("the job's next message was not sent; unless it has ended, the sweeper will send it", **whose)
+    if step.ended is not None:
+        telemetry.count_ended(step.ended)
+        if failure == "internal_error":
+            log.error("the job ended by a defect of ours", **whose)
+    if step.after is not None and step.after.overrun and not (step.before and step.before.overrun):
+        telemetry.count("CostOverruns")
+        log.error("an answer cost more than was held for it", **whose)

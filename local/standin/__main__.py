@@ -14,7 +14,7 @@ DEFAULT_PORT = 8089
 def describe() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.standin", description=__doc__)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one; what it took is printed")
-    parser.add_argument("--models", help="names to serve, separated by commas; without it any of OpenAI's families")
+    parser.add_argument("--models", help="names to serve, separated by commas; without it any of the usual families")
     parser.add_argument("--speed", type=float, default=1.0, help="divides the seconds that it thinks")
     parser.add_argument("--api-key", help="the one key to take; without it any key will do")
     parser.add_argument("--webhook-url", help="where to announce the end of each background run")

@@ -15,14 +15,14 @@ from local.standin.webhooks import Agenda, Sender, event
 from local.standin.wire import Json, WireError, model_not_found, parse_object
 
 HOST = "127.0.0.1"
-FAMILIES = ("gpt-", "o1", "o3", "o4")
+FAMILIES = ("gpt-", "o1", "o3", "o4", "qwen")
 OWNER = "stand-in"
 
 
 class StandIn:
     """A stand-in provider. As a context manager it is up between `with` and the end of the block.
 
-    `models` are the names it serves, None for any of OpenAI's families; `speed` divides every second of thinking;
+    `models` are the names it serves, None for any of the usual families; `speed` divides every second of thinking;
     `api_key` None takes any key; with `webhook_url` and `webhook_secret` it announces the end of each background run.
     """
 

@@ -12,6 +12,7 @@ from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
 from afterthought.domain.model import Model, NoPrice
 from afterthought.domain.pricing import ServiceTier
+from afterthought.domain.provider import Provider
 
 TODAY = date(2026, 11, 21)
 
@@ -30,6 +31,9 @@ def model(catalogue: Catalogue, name: str) -> Model:
 # What ships
 
 
+OPEN_WEIGHTS = ("gpt-oss-120b", "gpt-oss-20b", "qwen3-32b")
+
+
 def test_every_model_of_the_families_is_there(catalogue: Catalogue) -> None:
     assert set(catalogue.models) == {
         *("o1-preview", "o1-mini", "o1", "o1-pro", "o3-mini", "o3", "o3-pro", "o4-mini"),
@@ -38,6 +42,7 @@ def test_every_model_of_the_families_is_there(catalogue: Catalogue) -> None:
         *("gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano", "gpt-5.5"),
         *("gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna"),
         *("gpt-6-astra", "gpt-6-sol", "gpt-6-luna", "gpt-6.1-sol"),
+        *OPEN_WEIGHTS,
     }
 
 
@@ -53,6 +58,8 @@ def test_every_model_of_the_families_is_there(catalogue: Catalogue) -> None:
         (["gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna"], "none low medium high xhigh max", "medium"),
         (["gpt-6-sol", "gpt-6-luna"], "none low medium high xhigh max", "medium"),
         (["gpt-6-astra", "gpt-6.1-sol"], "low medium high xhigh max", "medium"),
+        (["gpt-oss-120b", "gpt-oss-20b"], "low medium high", "medium"),
+        (["qwen3-32b"], "", None),
     ],
 )
 def test_a_model_takes_the_efforts_of_its_generation(
@@ -89,7 +96,7 @@ def test_limits_and_abilities_are_those_published(catalogue: Catalogue) -> None:
 def test_a_usual_answer_is_longer_the_more_a_model_thinks(catalogue: Catalogue) -> None:
     """What the catalogue's README says of them: an assumption, which rate limits alone go by."""
     for each in catalogue.models.values():
-        small = each.id.endswith(("-mini", "-nano", "-luna"))
+        small = each.id.endswith(("-mini", "-nano", "-luna", "-20b", "-32b"))
         pro = each.id.endswith("-pro")
         expected = 500 if not each.reasoning else 16_000 if pro else 3_000 if small else 5_000
         assert each.typical_output_tokens == expected, each.id
@@ -97,7 +104,8 @@ def test_a_usual_answer_is_longer_the_more_a_model_thinks(catalogue: Catalogue) 
 
 def test_every_model_has_a_standard_price_today(catalogue: Catalogue) -> None:
     for each in catalogue.models.values():
-        assert each.price("standard", 1, TODAY).output > 0, each.id
+        # What a machine of one's own costs is for its owner to say.
+        assert (each.price("standard", 1, TODAY).output == 0) == (each.id in OPEN_WEIGHTS), each.id
 
 
 def test_row_ids_are_unique_and_name_their_row(catalogue: Catalogue) -> None:
@@ -179,7 +187,7 @@ def test_every_price_that_ships_is_a_string_in_its_file() -> None:
 
 
 def test_openai_lists_every_model_by_name_so_that_a_users_own_is_not_taken_for_theirs(catalogue: Catalogue) -> None:
-    assert set(catalogue.providers["openai"].models) == set(catalogue.models)
+    assert set(catalogue.providers["openai"].models) == set(catalogue.models) - set(OPEN_WEIGHTS)
 
 
 def test_the_stand_in_serves_every_model_retired_ones_too(catalogue: Catalogue) -> None:
@@ -229,7 +237,7 @@ def test_an_unknown_model_is_served_by_nobody_and_is_not_called_retired(catalogu
 
 
 def test_a_misspelt_provider_is_named(catalogue: Catalogue) -> None:
-    with pytest.raises(CatalogueError, match="opnai is unknown; known are openai, standin"):
+    with pytest.raises(CatalogueError, match="opnai is unknown; known are ollama, openai, standin, vllm"):
         catalogue.provider_for("o3", ["opnai"], TODAY)
 
 
@@ -257,6 +265,43 @@ def test_a_successor_that_is_gone_too_leads_on_to_one_that_lives(catalogue: Cata
     assert in_summer.id == "o3-mini"
     assert catalogue.live_successor_of("gpt-6-luna", ["openai"], TODAY) is None
     assert catalogue.live_successor_of("o1", [], TODAY) is None
+
+
+@pytest.mark.parametrize("name", ["vllm", "ollama"])
+def test_a_server_of_ones_own_is_awaited_and_calls_its_models_by_its_own_names(catalogue: Catalogue, name: str) -> None:
+    server = catalogue.providers[name]
+    assert server.models == OPEN_WEIGHTS
+    assert not server.stand_in
+    for model_id in OPEN_WEIGHTS:
+        assert server.mode_for(model_id) == "direct"
+        assert server.calls(model_id) != model_id
+        assert server.means(server.calls(model_id)) == model_id
+
+
+def test_what_a_provider_has_no_other_name_for_it_calls_as_the_catalogue_does(catalogue: Catalogue) -> None:
+    openai = catalogue.providers["openai"]
+    assert openai.calls("o3-2025-04-16") == openai.means("o3-2025-04-16") == "o3-2025-04-16"
+
+
+def test_a_provider_cannot_call_two_models_by_one_name() -> None:
+    ours = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": ["a", "b"]}
+    with pytest.raises(ValueError, match="names: two models have the same"):
+        Provider.model_validate({**ours, "names": {"a": "x", "b": "x"}})
+
+
+def test_the_stand_in_plays_servers_without_background_mode_for_their_models_alone(catalogue: Catalogue) -> None:
+    standin = catalogue.providers["standin"]
+    direct = {model_id for model_id in catalogue.models if standin.mode_for(model_id) == "direct"}
+    assert direct == set(OPEN_WEIGHTS)
+
+
+def test_no_direct_call_takes_longer_than_a_function_lives(catalogue: Catalogue) -> None:
+    ours = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": "*"}
+    assert Provider.model_validate(ours).direct_seconds == 600
+    for seconds in (0, -1, 841, 900, None):
+        with pytest.raises(ValueError, match="direct_seconds"):
+            Provider.model_validate({**ours, "direct_seconds": seconds})
+    assert all(each.direct_seconds <= 840 for each in catalogue.providers.values())
 
 
 # Made by hand

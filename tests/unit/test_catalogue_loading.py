@@ -43,6 +43,8 @@ name = "ours"
 base_url = "https://llm.example.com/v1"
 mode = "direct"
 modes = { ours = "background" }
+names = { ours = "vendor/ours" }
+direct_seconds = 30
 models = ["ours"]
 shutdown = { ours = 2027-01-01 }
 """
@@ -196,6 +198,10 @@ def test_a_broken_model_is_named_with_its_file_and_row(tmp_path: Path, edit: Edi
         (swap('models = ["ours"]', 'models = "ours"'), "provider ours: models"),
         (swap("shutdown = { ours", "shutdown = { theirs"), "provider ours: shutdown: theirs is not among its models"),
         (swap("modes = { ours", "modes = { theirs"), "provider ours: modes: theirs is not among its models"),
+        (swap("names = { ours", "names = { theirs"), "provider ours: names: theirs is not among its models"),
+        (swap('"vendor/ours"', '""'), "provider ours: names.ours: "),
+        (swap("direct_seconds = 30", "direct_seconds = 841"), "provider ours: direct_seconds: "),
+        (swap("direct_seconds = 30", "direct_seconds = 0"), "provider ours: direct_seconds: "),
         (swap('mode = "direct"', 'mode = "slow"'), "provider ours: mode: .*'direct'"),
         (swap("2027-01-01", '"some day"'), "provider ours: shutdown.ours: "),
         (swap("https://llm", "llm"), "provider ours: base_url: "),

@@ -165,7 +165,12 @@ def _check_successors(models: _Placed[Model]) -> None:
 
 def _check_providers(providers: _Placed[Provider], models: _Placed[Model]) -> None:
     for place, provider in providers.values():
-        named = [*provider.shutdown, *provider.modes, *(provider.models if provider.models != "*" else ())]
+        named = [
+            *provider.shutdown,
+            *provider.modes,
+            *provider.names,
+            *(provider.models if provider.models != "*" else ()),
+        ]
         for model_id in named:
             if model_id not in models:
                 raise CatalogueError(f"{place}: {model_id} is not a model of the catalogue")

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from afterthought.domain import body
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.request import Afterthought, CreateResponse
-from afterthought.domain.terms import TAG_FORM
+from afterthought.domain.request import CreateResponse
+from afterthought.domain.terms import TAG_FORM, Afterthought
 
 
 def read(item: Any) -> dict[str, Any]:
@@ -157,10 +157,55 @@ def test_a_dry_run_is_asked_for_by_a_boolean_alone(given: object) -> None:
     assert refusal_of_ours(dry_run=given).param == "afterthought.dry_run"
 
 
+@pytest.mark.parametrize("seconds", [60, 61, 86_400])
+def test_a_deadline_is_a_minute_to_a_day(seconds: int) -> None:
+    assert ours(deadline_seconds=seconds).deadline_seconds == seconds
+
+
+@pytest.mark.parametrize("given", [0, -60, 59, 86_401, 10**30])
+def test_a_deadline_out_of_range_is_refused_with_the_range(given: int) -> None:
+    refused = refusal_of_ours(deadline_seconds=given)
+    assert (refused.param, refused.code) == ("afterthought.deadline_seconds", "invalid_value")
+    assert "must be 60 to 86400 seconds, a whole number" in refused.message
+
+
+@pytest.mark.parametrize("given", ["60", 60.0, 60.5, True, [60], {}])
+def test_a_deadline_that_is_no_whole_number_is_refused(given: object) -> None:
+    refused = refusal_of_ours(deadline_seconds=given)
+    assert (refused.param, refused.code) == ("afterthought.deadline_seconds", "invalid_type")
+    assert "integer" in refused.message
+
+
+CHOICES = {
+    "model_policy": ("exact", "successor"),
+    "on_unknown": ("fail", "retry"),
+    "on_starved": ("keep", "retry"),
+}
+
+
+@pytest.mark.parametrize("field", CHOICES)
+def test_a_choice_is_one_of_its_values_and_a_wrong_one_is_told_them(field: str) -> None:
+    for value in CHOICES[field]:
+        assert getattr(ours(**{field: value}), field) == value
+    for wrong in ("Retry", "", "none", True, 1, ["retry"], {"retry": True}):
+        refused = refusal_of_ours(**{field: wrong})
+        assert refused.param == f"afterthought.{field}"
+        assert all(value in refused.message for value in CHOICES[field])
+
+
+def test_what_becomes_of_a_job_is_stored_with_its_request() -> None:
+    asked = {"deadline_seconds": 600, "model_policy": "successor", "on_starved": "retry", "on_unknown": "retry"}
+    request = body.read(json.dumps({"model": "o3", "input": "x", "afterthought": asked}).encode())
+    kept = json.loads(body.canonical(request))
+    assert kept["afterthought"] == asked
+    assert CreateResponse.model_validate(kept) == request
+
+
 def test_what_is_not_asked_for_is_not_there() -> None:
     absent = Afterthought()
     assert (absent.max_cost_usd, absent.tags, bool(absent.dry_run)) == (None, None, False)
-    assert ours(max_cost_usd=None, tags=None, dry_run=None, webhook_url=None) == absent
+    assert (absent.deadline_seconds, absent.model_policy, absent.on_unknown, absent.on_starved) == (None,) * 4
+    assert ours(**dict.fromkeys(Afterthought.model_fields)) == absent
     assert ours(dry_run=True).dry_run is True
 
 

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
+from afterthought.domain.effort import in_place_of
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.model import Model
+from afterthought.domain.model import Effort, Model
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, WIRE_NAMES
 from afterthought.domain.request import (
     CreateResponse,
@@ -17,6 +18,7 @@ from afterthought.domain.request import (
     Message,
     NamedTool,
     OutputText,
+    ReasoningOptions,
 )
 
 MIN_OUTPUT_TOKENS = 16
@@ -42,10 +44,42 @@ def check(request: CreateResponse, model: Model, *, on: date) -> None:
     _check_length(request, model)
 
 
-def effort(request: CreateResponse, model: Model) -> str | None:
+def effort(request: CreateResponse, model: Model) -> Effort | None:
     """The effort the model will think with: the caller's, else the model's own default."""
-    asked = request.reasoning.effort if request.reasoning else None
-    return asked or model.default_effort
+    return asked_effort(request) or model.default_effort
+
+
+def asked_effort(request: CreateResponse) -> Effort | None:
+    return request.reasoning.effort if request.reasoning else None
+
+
+def changed(
+    request: CreateResponse, *, model: str, effort: str | None, max_output_tokens: int | None
+) -> CreateResponse:
+    """The request with these in place of its own: what an attempt calls that does not call what was asked for."""
+    reasoning = request.reasoning or ReasoningOptions()
+    reasoning = reasoning.model_copy(update={"effort": effort})
+    return request.model_copy(
+        update={
+            "model": model,
+            # Without effort and summary it says nothing, and a model that does not reason refuses it.
+            "reasoning": None if reasoning == ReasoningOptions() else reasoning,
+            "max_output_tokens": max_output_tokens,
+        }
+    )
+
+
+def for_successor(request: CreateResponse, requested: Model, successor: Model) -> CreateResponse:
+    """The request as the successor of the model that was asked for is called with it. It still has to be checked."""
+    cap = request.max_output_tokens
+    if cap is not None and cap <= requested.max_output_tokens:
+        cap = min(cap, successor.max_output_tokens)
+    return changed(
+        request,
+        model=successor.id,
+        effort=in_place_of(asked_effort(request), requested, successor),
+        max_output_tokens=cap,
+    )
 
 
 def service_tier(request: CreateResponse) -> str:

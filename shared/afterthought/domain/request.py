@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from afterthought.domain.model import Effort
-from afterthought.domain.terms import Dollars, Tags
+from afterthought.domain.terms import Afterthought
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_-]+$")]
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -229,17 +229,6 @@ class Text(_Part):
 class ReasoningOptions(_Part):
     effort: Effort | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
-
-
-class Afterthought(_Part):
-    """What is ours. `webhook_url` receives the completion event; `max_cost_usd` is the most that the job may cost, all
-    its attempts together; `tags` are what its usage is counted under."""
-
-    webhook_url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
-    max_cost_usd: Dollars | None = None
-    tags: Tags | None = None
-    # A dry run is never stored, so nothing that is stored says whether it is one.
-    dry_run: bool | None = Field(default=None, exclude=True)
 
 
 Extra = Literal["reasoning.encrypted_content"]

@@ -1,15 +1,18 @@
-"""The terms on which a job is taken, in the one form that each has: its cap in dollars, and its tags."""
+"""The terms on which a job is taken: what stands under `afterthought` in a request, in the one form that each has."""
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     FailFast,
     Field,
     PlainSerializer,
+    StringConstraints,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
@@ -18,6 +21,8 @@ from typing_extensions import TypeAliasType
 from afterthought.domain.pricing import format_usd
 
 MAX_TAGS = 5
+MIN_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS = 60, 86_400
+"""The longest is also what a job has when nobody says: a day."""
 _DOLLARS = "[0-9]{1,9}([.][0-9]{1,12})?"
 
 
@@ -80,3 +85,38 @@ Tags = TypeAliasType(
         AfterValidator(_tags),
     ],
 )
+
+
+def _deadline(seconds: int) -> int:
+    if not MIN_DEADLINE_SECONDS <= seconds <= MAX_DEADLINE_SECONDS:
+        raise PydanticCustomError(
+            "deadline", f"must be {MIN_DEADLINE_SECONDS} to {MAX_DEADLINE_SECONDS} seconds, a whole number"
+        )
+    return seconds
+
+
+DeadlineSeconds = Annotated[
+    int,
+    AfterValidator(_deadline),
+    WithJsonSchema({"type": "integer", "minimum": MIN_DEADLINE_SECONDS, "maximum": MAX_DEADLINE_SECONDS}),
+]
+
+
+class Afterthought(BaseModel):
+    """What is ours. `webhook_url` receives the completion event; `max_cost_usd` is the most that the job may cost, all
+    its attempts together; `tags` are what its usage is counted under; `deadline_seconds` count from its acceptance.
+
+    The last three say what becomes of it where it cannot go the usual way. Absent is the first of their values.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    webhook_url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
+    max_cost_usd: Dollars | None = None
+    tags: Tags | None = None
+    # A dry run is never stored, so nothing that is stored says whether it is one.
+    dry_run: bool | None = Field(default=None, exclude=True)
+    deadline_seconds: DeadlineSeconds | None = None
+    model_policy: Literal["exact", "successor"] | None = None
+    on_unknown: Literal["fail", "retry"] | None = None
+    on_starved: Literal["keep", "retry"] | None = None

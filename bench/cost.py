@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from afterthought.adapters.job_table import DUE_SHARDS
-from afterthought.domain.job import CONTENT_KEPT, RECORD_KEPT
+from afterthought.domain.job import CONTENT_KEPT
+from afterthought.domain.record import RECORD_KEPT
 from afterthought.domain.schedule import check_seconds
 from bench import ROOT
 from bench.job import Jobs

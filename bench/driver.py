@@ -19,8 +19,8 @@ from moto.dynamodb.models.dynamo_type import DDBType, DynamoType
 from afterthought.adapters import clock
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.domain.job import TERMINAL
 from afterthought.domain.pricing import exact_sum
+from afterthought.domain.record import TERMINAL
 from afterthought.services.tenants import Tenants
 from bench.child import Context, check
 from bench.events import queue_event, request_event, stream_event

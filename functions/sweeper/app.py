@@ -22,7 +22,10 @@ def service() -> Sweep:
     jobs = LedgerTable(aws.dynamodb(), settings.required("JOB_TABLE"), settings.required("ACCOUNT_TABLE"))
     return Sweep(
         jobs=jobs,
-        queue=SqsJobQueue(aws.sqs(), settings.required("JOB_QUEUE_URL")),
+        queue=SqsJobQueue(
+            aws.sqs(),
+            {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
+        ),
         announce=Announce(jobs, SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN"))),
         clock=clock.now,
     )
@@ -39,6 +42,7 @@ def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
     counts = {
         "woken": len(swept.woken),
         "announced": len(swept.announced),
+        "put_off": len(swept.put_off),
         "given_up": len(swept.given_up),
         "troubled": len(swept.troubled),
     }

@@ -13,9 +13,9 @@ from afterthought.adapters.batch import HandOutAgain, each_message
 from afterthought.adapters.delivery_records import DeliveryRecords
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
+from afterthought.adapters.message_queue import MessageQueue
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.receiver import WebhookReceiver
-from afterthought.adapters.webhook_queue import WebhookQueue
 from afterthought.domain.schedule import delivery_seconds
 from afterthought.services.deliver import Deliver
 
@@ -35,8 +35,8 @@ def service() -> Deliver:
 
 
 @cache
-def queue() -> WebhookQueue:
-    return WebhookQueue(aws.sqs(), settings.required("WEBHOOK_QUEUE_URL"))
+def queue() -> MessageQueue:
+    return MessageQueue(aws.sqs(), settings.required("WEBHOOK_QUEUE_URL"))
 
 
 def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:

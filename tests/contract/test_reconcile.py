@@ -10,7 +10,8 @@ import pytest
 
 from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive, UnreadableJob
 from afterthought.domain.budget import Caps
-from afterthought.domain.job import RECORD_KEPT, Job
+from afterthought.domain.job import Job
+from afterthought.domain.record import RECORD_KEPT
 from afterthought.services.reconcile import Difference, Reconcile
 from tests.contract.backing import AwsBacking
 from tests.simulator.clock import START

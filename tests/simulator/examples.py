@@ -6,9 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from afterthought.domain.attempt import Attempt
-from afterthought.domain.job import RECORD_KEPT, Failure, Job, accept
+from afterthought.domain.attempt import Attempt, Plan
+from afterthought.domain.job import Job, accept
 from afterthought.domain.pricing import Usage
+from afterthought.domain.record import RECORD_KEPT, Failure
 from tests.simulator.clock import START
 
 JOB_ID = "resp_" + "0a" * 24
@@ -25,7 +26,7 @@ def a_job(number: int = 0, **changes: Any) -> Job:
         service_tier="default",
         body_hash="ab" * 32,
         webhook=True,
-        hold_usd=Decimal("0.800512"),
+        plan=Plan("o3", "high", None, Decimal("0.800512")),
         rate_tokens=4106,
         now=START,
     )

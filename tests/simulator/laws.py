@@ -8,12 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from afterthought.catalogue import default_catalogue
+from afterthought.domain.attempt import OPEN, Attempt
 from afterthought.domain.books import Standing
 from afterthought.domain.job import Job
-from afterthought.domain.pricing import Usage
-from tests.simulator.provider import Run, usage_of
+from tests.simulator.provider import REFUSED_RUNS, Run, usage_of
 from tests.simulator.receiver import Received
 from tests.simulator.world import World
 
@@ -30,7 +31,7 @@ def broken(world: World) -> list[str]:
         + [
             f"{job.id}: {what}"
             for job in world.jobs.items.values()
-            for law in (_ended, _announced, _paid_once, _exact, _never_unwritten, _told)
+            for law in (_ended, _announced, _paid_once, _explained, _exact, _never_unwritten, _told)
             for what in law(world, job)
         ]
         + [*_budgets(world), *_usage(world)]
@@ -62,9 +63,9 @@ def _announced(world: World, job: Job) -> Iterator[str]:
 
 
 def _paid_once(world: World, job: Job) -> Iterator[str]:
-    runs = world.provider.generations(job.id)
-    if len(runs) > 1:
-        yield f"{len(runs)} generations"
+    """What the provider refused only after it took it ran nothing: it may be tried again, by the same entry."""
+    runs = [run for run in world.provider.generations(job.id) if run.ending not in REFUSED_RUNS]
+    owners: list[int] = []
     for run in runs:
         entries = {e.number: e.state for version in world.jobs.history[job.id] for e in version.attempts if _is(e, run)}
         if not run.ledgered:
@@ -73,18 +74,48 @@ def _paid_once(world: World, job: Job) -> Iterator[str]:
             yield f"a generation belongs to {len(entries)} ledger entries"
         if set(entries.values()) & {"held", "refused", "released"}:
             yield "a generation belongs to an entry that says nothing ran"
+        owners += entries
+    if len(set(owners)) < len(owners):
+        yield f"an entry has more than one generation: {owners}"
 
 
-def _is(entry: object, run: Run) -> bool:
-    return getattr(entry, "token", None) == run.token
+def _explained(world: World, job: Job) -> Iterator[str]:
+    """A second attempt only where the owner asked for it, and for the reason it gives."""
+    for before, after in pairwise(job.attempts):
+        if after.because is None:
+            yield f"attempt {after.number} has no reason"
+        if after.because == "outcome_unknown" and not _was_lost(world, job, before):
+            yield f"attempt {after.number} repeats a call whose outcome was known"
+        if after.because == "reasoning_starved" and (before.usage is None or before.state != "settled"):
+            yield f"attempt {after.number} follows a call that did not starve"
+        if after.because in ("model_retired", "model_not_found") and before.state not in ("refused", "released"):
+            yield f"attempt {after.number} takes the place of a call that may have run"
+    if sum(each.because == "outcome_unknown" for each in job.attempts) > 1:
+        yield "an unknown outcome was repeated twice"
+
+
+def _is(entry: Attempt, run: Run) -> bool:
+    return entry.token == run.token
+
+
+def _was_lost(world: World, job: Job, entry: Attempt) -> bool:
+    """Whether nobody knew what came of it when the next one was begun."""
+    stood = [e for v in world.jobs.history[job.id] if len(v.attempts) > entry.number for e in v.attempts]
+    first = next(e for e in stood if e.number == entry.number)
+    return first.state == "settled" and first.estimated and first.response_id is None
 
 
 def _exact(world: World, job: Job) -> Iterator[str]:
-    entry = job.attempt
-    if entry is None or entry.state != "settled" or (entry.estimated and entry.response_id is None):
-        if job.status in ("completed", "incomplete"):
-            yield "an answer without a settled attempt"
-        return
+    if job.status in ("completed", "incomplete") and (job.attempt is None or job.attempt.state != "settled"):
+        yield "an answer without a settled attempt"
+    for entry in job.attempts:
+        if entry.state == "settled" and not (entry.estimated and entry.response_id is None):
+            yield from _exactly(world, job, entry)
+        elif entry.state in ("released", "refused") and entry.cost_usd:
+            yield f"attempt {entry.number} ran nothing and cost {entry.cost_usd}"
+
+
+def _exactly(world: World, job: Job, entry: Attempt) -> Iterator[str]:
     run = world.provider.runs.get(entry.response_id or "")
     if run is None or run.token != entry.token or run.job_id != job.id:
         yield "settled by what is not its own generation"
@@ -92,16 +123,19 @@ def _exact(world: World, job: Job) -> Iterator[str]:
         if entry.cost_usd != entry.hold_usd:
             yield f"nobody said what it used, {entry.hold_usd} was held and {entry.cost_usd} is booked"
     else:
+        cost_usd = dollars(job, entry)
         if entry.usage != usage_of(run):
             yield "another generation's usage"
-        if entry.cost_usd != dollars(job, entry.usage):
-            yield f"it cost {dollars(job, entry.usage)} and {entry.cost_usd} is booked"
+        if entry.cost_usd != cost_usd:
+            yield f"it cost {cost_usd} and {entry.cost_usd} is booked"
 
 
-def dollars(job: Job, usage: Usage) -> Decimal:
+def dollars(job: Job, entry: Attempt) -> Decimal:
     """The cost, worked out again from the catalogue's plainest row."""
-    model = default_catalogue().find(job.model)
+    model = default_catalogue().find(entry.model or job.model)
+    usage = entry.usage
     assert model is not None
+    assert usage is not None
     (row,) = model.rows("standard", job.created_at.date())
     read, write = row.cached_input or row.input, row.cache_write or row.input
     plain = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
@@ -156,7 +190,7 @@ def _budgets(world: World) -> Iterator[str]:
     for job in world.jobs.items.values():
         for entry in job.attempts:
             held, spent = told[job.tenant, entry.held_at.date()]
-            is_open = entry.state in ("held", "submitting", "submitted")
+            is_open = entry.state in OPEN
             now_held, now_spent = (entry.hold_usd, 0) if is_open else (0, entry.cost_usd or 0)
             told[job.tenant, entry.held_at.date()] = (held + now_held, spent + now_spent)
     stands = {
@@ -183,7 +217,7 @@ def _usage(world: World) -> Iterator[str]:
                 counts[name.partition("_")[2]] += amount
         told: dict[str, Decimal | int] = {
             "jobs": len(jobs),
-            "held_usd": sum(entry.hold_usd for entry in entries if entry.state in ("held", "submitting", "submitted")),
+            "held_usd": sum(entry.hold_usd for entry in entries if entry.state in OPEN),
             "spent_usd": sum(entry.cost_usd or 0 for entry in entries),
             "output_tokens": sum(entry.usage.output_tokens for entry in entries if entry.usage),
         }

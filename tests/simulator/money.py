@@ -9,10 +9,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from afterthought.domain.job import TERMINAL, Job
+from afterthought.domain.job import Job
+from afterthought.domain.record import TERMINAL
 from tests.simulator.books import SimulatedBooks
 
-OPEN = frozenset({"held", "submitting", "submitted"})
+OPEN = frozenset({"held", "submitting", "submitted", "unknown"})
 SETTLED = "settled"
 
 Period = tuple[str, str]
@@ -45,14 +46,15 @@ def of_jobs(jobs: Iterable[Job]) -> Money:
     for job in jobs:
         status = job.status if job.status in TERMINAL else "open"
         tags = ",".join(sorted(job.tags))
-        usage[job.tenant, f"{job.created_at:%Y-%m-%d}", job.model, tags][f"{status}_jobs"] += 1
+        called = (job.attempts[-1].model if job.attempts else None) or job.model
+        usage[job.tenant, f"{job.created_at:%Y-%m-%d}", called, tags][f"{status}_jobs"] += 1
         for entry in job.attempts:
             held = Fraction(entry.hold_usd) if entry.state in OPEN else Fraction(0)
             spent = Fraction(entry.cost_usd or 0) if entry.state == SETTLED else Fraction(0)
             for period in (f"{entry.held_at:%Y-%m}", f"{entry.held_at:%Y-%m-%d}"):
                 before = budgets[job.tenant, period]
                 budgets[job.tenant, period] = Budget(before.held + held, before.spent + spent)
-            row = usage[job.tenant, f"{entry.held_at:%Y-%m-%d}", job.model, tags]
+            row = usage[job.tenant, f"{entry.held_at:%Y-%m-%d}", entry.model or job.model, tags]
             row[f"{status}_held_usd"] += held
             row[f"{status}_spent_usd"] += spent
             if entry.usage is not None:

@@ -6,18 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
-from afterthought.domain.job import TERMINAL, Status
 from afterthought.domain.pricing import Usage
 from afterthought.domain.provider import Provider
+from afterthought.domain.record import TERMINAL, Status
 from afterthought.services.ports import Generation
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 
 THINKING_SECONDS = {"none": 2, "minimal": 4, "low": 8, "medium": 40, "high": 180, "xhigh": 900, "max": 3600}
 
-Answer = Literal["takes", "busy", "refuses", "lost before", "lost after"]
+Answer = Literal["takes", "busy", "refuses", "lost before", "lost after", "no money", "model gone"]
 """What a create comes to: taken; refused for now or for good; or the connection breaks, before or after the generation
-began."""
+began; refused because the account has no money, or because there is no such model any more."""
 
 Ending = Literal[
     "completed",
@@ -30,10 +30,16 @@ Ending = Literal[
     "gone",
     "foreign",
     "never",
+    "starved",
+    "rate limited",
+    "out of money",
 ]
 """How a generation ends. `late usage`: what it used is told ten minutes after its end, a cancelled one's too; `dearer`:
 it used more than any request bounds; `gone`: its id is known no more; `foreign`: another's answer comes back under its
-id."""
+id; `starved`: it thought until its tokens were used up, and said nothing; `rate limited` and `out of money`: taken, and
+refused only then, with nothing run."""
+
+REFUSED_RUNS: dict[Ending, str] = {"rate limited": "rate_limit_exceeded", "out of money": "insufficient_quota"}
 
 LATE_USAGE = timedelta(minutes=10)
 
@@ -89,7 +95,8 @@ def _look_failure(done: bool) -> Exception:
 @dataclass
 class SimulatedProvider:
     """The port `Generations`. `in_ledger` is asked with the job and the token at the moment a generation begins.
-    `looks` is what asking for a generation comes to, as long as it is set."""
+    `looks` is what asking for a generation comes to, as long as it is set. With `events` it says of each generation in
+    the background that it has ended: `announcements` are those still to be made, by when."""
 
     line: Line
     clock: Clock
@@ -98,9 +105,15 @@ class SimulatedProvider:
     looks: ProviderError | None = None
     runs: dict[str, Run] = field(default_factory=dict)
     creates: int = 0
+    events: bool = False
+    announcements: list[tuple[datetime, str]] = field(default_factory=list)
+
+    def announces(self, provider: Provider) -> bool:
+        return self.events
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
-        return self.line.call("provider.create", lambda: self._create(dict(request)), failure=_create_failure)
+        direct = provider.mode_for(str(request["model"])) == "direct"
+        return self.line.call("provider.create", lambda: self._create(dict(request), direct), failure=_create_failure)
 
     def retrieve(self, provider: Provider, response_id: str) -> Generation:
         return self.line.call("provider.retrieve", lambda: self._look(response_id), failure=_look_failure)
@@ -110,6 +123,7 @@ class SimulatedProvider:
             run = self.runs.get(response_id)
             if self.looks is None and run is not None and self._status(run) not in TERMINAL:
                 run.cancelled, run.ends_at = True, self.clock()
+                self._announce(run)
             return self._look(response_id)
 
         return self.line.call("provider.cancel", stop, failure=_look_failure)
@@ -117,16 +131,24 @@ class SimulatedProvider:
     def generations(self, job_id: str) -> list[Run]:
         return [run for run in self.runs.values() if run.job_id == job_id]
 
-    def _create(self, request: dict[str, Any]) -> Generation:
+    def _create(self, request: dict[str, Any], direct: bool) -> Generation:
         self.creates += 1
         answer = self.plan.answers.pop(0) if self.plan.answers else self.plan.answer
         if answer == "busy":
             raise ProviderBusy("too many requests", retry_after_seconds=self.plan.retry_after_seconds)
         if answer == "refuses":
             raise ProviderRefused("the request is not allowed", code="invalid_prompt")
+        if answer == "no money":
+            raise ProviderBusy("no money is left", code="insufficient_quota")
+        if answer == "model gone":
+            raise ProviderRefused("the model does not exist", code="model_not_found")
         if answer == "lost before":
             raise OutcomeUnknown("no answer came", code="no_answer")
         run = self._begin(request)
+        if direct:
+            self.clock.pass_by((run.ends_at - self.clock()).total_seconds())
+        elif run.ending != "never":
+            self._announce(run)
         if answer == "lost after":
             raise OutcomeUnknown("no answer came", code="no_answer")
         return self._generation(run)
@@ -147,6 +169,10 @@ class SimulatedProvider:
         self.runs[run.response_id] = run
         return run
 
+    def _announce(self, run: Run) -> None:
+        if self.events:
+            self.announcements.append((run.ends_at, run.response_id))
+
     def _look(self, response_id: str) -> Generation:
         if self.looks is not None:
             raise self.looks
@@ -162,6 +188,10 @@ class SimulatedProvider:
             return "in_progress"
         if run.ending in ("completed", "incomplete", "failed", "cancelled"):
             return run.ending
+        if run.ending in REFUSED_RUNS:
+            return "failed"
+        if run.ending == "starved":
+            return "incomplete"
         return "completed"
 
     def _generation(self, run: Run) -> Generation:
@@ -170,7 +200,7 @@ class SimulatedProvider:
         metadata = dict(run.request["metadata"])
         if run.ending == "foreign" and ended:
             metadata["afterthought_token"] = "of-somebody-else"
-        answered = ended and not run.cancelled and run.ending != "failed"
+        answered = ended and status not in ("cancelled", "failed") and run.ending != "starved"
         return Generation(
             response_id=run.response_id,
             status=status,
@@ -179,7 +209,7 @@ class SimulatedProvider:
             service_tier=run.served_tier,
             usage=usage_of(run) if ended and self._tells_usage(run) else None,
             output=_output(run) if answered else (),
-            error_code="server_error" if status == "failed" else None,
+            error_code=REFUSED_RUNS.get(run.ending, "server_error") if status == "failed" else None,
             error_message="the model failed" if status == "failed" else None,
             incomplete_reason="max_output_tokens" if status == "incomplete" else None,
         )
@@ -187,7 +217,7 @@ class SimulatedProvider:
     def _tells_usage(self, run: Run) -> bool:
         if run.ending == "late usage":
             return self.clock() >= run.ends_at + LATE_USAGE
-        return not run.cancelled and run.ending not in ("failed", "without usage")
+        return not run.cancelled and run.ending not in ("failed", "without usage", *REFUSED_RUNS)
 
 
 def usage_of(run: Run) -> Usage:

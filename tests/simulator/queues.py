@@ -1,11 +1,14 @@
 """A queue as SQS is: at least once, roughly in order, with a delay, a visibility and a dead-letter queue."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
 from afterthought.domain.errors import QueueUnavailable
+from afterthought.domain.job import Job
+from afterthought.domain.provider import Mode
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 
@@ -87,12 +90,13 @@ class SimulatedJobQueue:
     """The port `JobQueue`."""
 
     line: Line
-    queue: Queue
+    queues: Mapping[Mode, Queue]
 
-    def send(self, job_id: str, *, tenant: str, delay_seconds: int = 0) -> None:
+    def send(self, job: Job, *, delay_seconds: int = 0) -> None:
         def put() -> None:
             if not 0 <= delay_seconds <= MOST_DELAY_SECONDS:
                 raise QueueUnavailable(f"a delay of {delay_seconds} s is none that SQS takes")
-            self.queue.put(json.dumps({"job_id": job_id}), group=tenant, delay_seconds=delay_seconds)
+            body = json.dumps({"job_id": job.id})
+            self.queues[job.mode].put(body, group=job.tenant, delay_seconds=delay_seconds)
 
         self.line.call("queue.send", put, failure=_unavailable)

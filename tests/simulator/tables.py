@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from afterthought.domain.books import movement
-from afterthought.domain.budget import Caps
+from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
 from tests.simulator.books import SimulatedBooks
@@ -64,12 +64,12 @@ class SimulatedJobs:
     def get(self, job_id: str) -> Job | None:
         return self.line.call("jobs.get", lambda: self.items.get(job_id))
 
-    def save(self, before: Job, after: Job) -> None:
+    def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         def put() -> None:
             stands = self.items.get(after.id)
             if stands is None or stands.version != before.version:
                 raise JobChanged(after.id)
-            self.books.move(after.tenant, movement(before, after), Caps())
+            self.books.move(after.tenant, movement(before, after), caps)
             self._write(after)
 
         self.line.call("jobs.save", put, meets_itself=lambda: JobChanged(after.id))

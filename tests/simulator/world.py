@@ -3,30 +3,41 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from afterthought.catalogue import default_catalogue
+from afterthought.domain.errors import ProviderError
 from afterthought.domain.job import Job
-from afterthought.domain.schedule import delivery_seconds
+from afterthought.domain.schedule import delivery_seconds, event_seconds
 from afterthought.services.admit import Admit
 from afterthought.services.advance import Advance, Step
 from afterthought.services.announce import Announce
+from afterthought.services.breaker import Breaker
+from afterthought.services.cancel import Cancel
+from afterthought.services.conclude import Conclude
 from afterthought.services.deliver import Deliver
 from afterthought.services.dry_run import DryRun
 from afterthought.services.limit import Limit
+from afterthought.services.pace import Pace
 from afterthought.services.read import Read
+from afterthought.services.receive_event import ReceiveEvent
 from afterthought.services.submit import Submit, Submitted
+from afterthought.services.substitute import Substitute
 from afterthought.services.sweep import Sweep
 from afterthought.services.tenants import Tenants
+from afterthought.services.wake import Wake
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
 from tests.simulator.books import SimulatedBooks
+from tests.simulator.breakers import SimulatedBreakers
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import Clock
+from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
 from tests.simulator.line import Fault, Line, ProcessDied
+from tests.simulator.paces import SimulatedPaces
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.provider import SimulatedProvider
 from tests.simulator.queues import Luck, Queue, SimulatedJobQueue
@@ -40,10 +51,12 @@ from tests.simulator.tables import (
 )
 from tests.simulator.topic import SimulatedTopic
 
-PROVIDERS = ("standin",)
+PROVIDERS = ("vllm", "standin")
+"""The first is called directly, and serves models of its own only."""
 TENANTS = ("acme", "globex")
 WEBHOOK_URL = "https://hooks.example.com/done"
 SWEEP_EVERY = timedelta(minutes=1)
+ANNOUNCED_AGAIN_AFTER = timedelta(seconds=30)
 RETRY_RECORD_AFTER = timedelta(seconds=1)
 MOST_CALLS = 50_000
 
@@ -58,11 +71,16 @@ def question(effort: str = "low", *, webhook: bool = True, **more: Any) -> dict[
     return {**body, "afterthought": {"webhook_url": WEBHOOK_URL}} if webhook else body
 
 
+Announced = Literal["lost", "doubled"]
+
+
 @dataclass
 class Down:
     """Which parts are not running: their messages and records wait."""
 
     worker: bool = False
+    direct: bool = False
+    provider_events: bool = False
     notifier: bool = False
     webhooks: bool = False
     sweeper: bool = False
@@ -70,8 +88,11 @@ class Down:
 
 @dataclass
 class World:
-    """`faults` go by the number of the call on the line, and begin to count once the tenants are made. `accepted` are
-    the ids of the jobs whose caller got a 2xx; `errors` is what a function ended a record with."""
+    """With `events` the provider announces what has ended: `announced` says by its number what becomes of an
+    announcement, else it comes once and in time. `faults` go by the number of the call on the line, and begin to count
+    once the tenants are made. `accepted` are the ids of the jobs whose caller got a 2xx; `errors` is what a function
+    ended a record with.
+    """
 
     seed: int = 0
     faults: Mapping[int, Fault] = field(default_factory=dict)
@@ -80,12 +101,15 @@ class World:
     errors: list[Exception] = field(default_factory=list)
     lost_records: list[StreamRecord] = field(default_factory=list)
     down: Down = field(default_factory=Down)
+    events: bool = False
+    announced: dict[int, "Announced"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clock = Clock()
         self.random = Random(self.seed)
         self.line = Line(self.clock)
         self.job_messages = self._queue("JobQueue")
+        self.direct_messages = self._queue("DirectQueue")
         self.webhook_messages = self._queue("WebhookQueue")
         self.books = SimulatedBooks(self.line)
         self.jobs = SimulatedJobs(self.line, self.books)
@@ -94,13 +118,16 @@ class World:
         self.accounts = SimulatedAccounts(self.line)
         self.deliveries = SimulatedDeliveries(self.line)
         self.cipher = SimulatedCipher(self.line)
-        self.queue = SimulatedJobQueue(self.line, self.job_messages)
+        self.queue = SimulatedJobQueue(self.line, {"background": self.job_messages, "direct": self.direct_messages})
+        self.paces = SimulatedPaces(self.line)
+        self.breakers = SimulatedBreakers(self.line)
         self.topic = SimulatedTopic(self.line, self.webhook_messages, stack.webhook_filter())
-        self.provider = SimulatedProvider(self.line, self.clock, self._in_ledger)
+        self.provider = SimulatedProvider(self.line, self.clock, self._in_ledger, events=self.events)
         self.receiver = SimulatedReceiver(self.line, self.clock)
         self._wire()
         self._last_sweep = self.clock()
         self._record_again_at = self.clock()
+        self._announcements = 0
         tenants = Tenants(self.accounts, self.cipher, self.clock, self.random.randbytes)
         # What is no test of the limits must not meet them.
         self.secrets = {name: str(tenants.create(name, tier="tier5").webhook_secret) for name in TENANTS}
@@ -123,6 +150,7 @@ class World:
             random_bytes=self.random.randbytes,
         )
         self.read = Read(self.jobs, self.contents, catalogue)
+        breaker = Breaker(self.breakers, self.clock, self.random.random)
         self.advance = Advance(
             jobs=self.jobs,
             contents=self.contents,
@@ -131,9 +159,28 @@ class World:
             catalogue=catalogue,
             providers=PROVIDERS,
             limit=limit,
+            pace=Pace(self.paces, self.clock, self.random.random),
+            breaker=breaker,
+            conclude=Conclude(
+                jobs=self.jobs,
+                contents=self.contents,
+                accounts=self.accounts,
+                generations=self.provider,
+                catalogue=catalogue,
+                substitute=Substitute(catalogue, PROVIDERS, self.clock),
+                breaker=breaker,
+                clock=self.clock,
+                chance=self.random.random,
+            ),
             clock=self.clock,
             new_token=lambda: self.random.randbytes(16).hex(),
         )
+        self.direct = replace(self.advance, mode="direct")
+        self.wake = Wake(self.jobs, self.provider, catalogue, PROVIDERS, self.advance)
+        self.receive_event = ReceiveEvent(
+            SimulatedWebhookSecrets(), SimulatedEventQueue(self.line, self.job_messages), self.clock
+        )
+        self.cancel_service = Cancel(self.jobs, self.queue, self.clock)
         self.announce = Announce(self.jobs, self.topic)
         self.sweep = Sweep(self.jobs, self.queue, self.announce, self.clock)
         self.deliver = Deliver(
@@ -152,6 +199,11 @@ class World:
             submitted = self.submit_service(tenant, self.admit(json.dumps(body or question()).encode()), key)
         self.accepted.append(submitted.job.id)
         return submitted
+
+    def cancel(self, job_id: str, *, tenant: str = "acme") -> Job:
+        """The owner's wish, as the api takes it in."""
+        with self._process("api"):
+            return self.cancel_service(tenant, job_id).job
 
     def step(self, job_id: str) -> Step:
         """One look of a worker at a job, with no message behind it."""
@@ -172,7 +224,8 @@ class World:
 
     def quiet(self) -> bool:
         """Whether nothing will ever happen again by itself."""
-        return not (self.job_messages.messages or self.webhook_messages.messages or self.jobs.stream or self.due())
+        messages = self.job_messages.messages or self.direct_messages.messages or self.webhook_messages.messages
+        return not (messages or self.jobs.stream or self.due() or self.provider.announcements)
 
     def run(self, days: float = 8) -> None:
         """Runs until all is quiet. Raises NotQuiet when that takes more than so many days."""
@@ -210,6 +263,10 @@ class World:
             yield self._notify
         if self.job_messages.visible() and not self.down.worker:
             yield self._work
+        if self.direct_messages.visible() and not self.down.direct:
+            yield self._work_directly
+        if self._announcement() is not None and not self.down.provider_events:
+            yield self._receive_announcement
         if self.webhook_messages.visible() and not self.down.webhooks:
             yield self._send_webhook
         if (sweep_at := self._sweep_at()) is not None and sweep_at <= self.clock():
@@ -218,6 +275,8 @@ class World:
     def _next_moment(self) -> datetime | None:
         moments = (
             None if self.down.worker else self.job_messages.next_at(),
+            None if self.down.direct else self.direct_messages.next_at(),
+            None if self.down.provider_events else min((at for at, _ in self.provider.announcements), default=None),
             None if self.down.webhooks else self.webhook_messages.next_at(),
             self._record_again_at if self.jobs.stream and not self.down.notifier else None,
             self._sweep_at(),
@@ -242,8 +301,44 @@ class World:
         if message is None:
             return
         with self._border("worker"):
-            self.advance(str(json.loads(message.body)["job_id"]))
+            told = json.loads(message.body)
+            if "response_id" in told:
+                try:
+                    self.wake(told["provider"], told["response_id"])
+                except ProviderError:
+                    if (seconds := event_seconds(message.receives)) is not None:
+                        self.job_messages.hide(message, seconds)
+                        return
+            else:
+                self.advance(told["job_id"])
             self.job_messages.delete(message)
+
+    def _work_directly(self) -> None:
+        message = self.direct_messages.receive()
+        if message is None:
+            return
+        with self._border("direct"):
+            self.direct(json.loads(message.body)["job_id"])
+            self.direct_messages.delete(message)
+
+    def _announcement(self) -> tuple[datetime, str] | None:
+        return next((each for each in self.provider.announcements if each[0] <= self.clock()), None)
+
+    def _receive_announcement(self) -> None:
+        """The provider sends it again until it is taken."""
+        announcement = self._announcement()
+        if announcement is None:
+            return
+        self.provider.announcements.remove(announcement)
+        _, response_id = announcement
+        number = self._announcements = self._announcements + 1
+        for _ in range({"lost": 0, "doubled": 2}.get(self.announced.get(number, ""), 1)):
+            taken = False
+            with self._border("provider_events"):
+                headers, body = provider_event("standin", response_id, self.clock())
+                taken = self.receive_event("standin", headers, body).outcome == "received"
+            if not taken:
+                self.provider.announcements.append((self.clock() + ANNOUNCED_AGAIN_AFTER, response_id))
 
     def _send_webhook(self) -> None:
         message = self.webhook_messages.receive()
@@ -276,7 +371,7 @@ class World:
     @contextmanager
     def _process(self, name: str) -> Iterator[None]:
         before = self.line.process, self.line.killed_at
-        timeout = stack.timeout_seconds(f"{name.capitalize()}Function")
+        timeout = stack.timeout_seconds(f"{name.title().replace('_', '')}Function")
         self.line.process, self.line.killed_at = name, self.clock() + timedelta(seconds=timeout)
         try:
             yield

@@ -1,5 +1,6 @@
 """A step of a job: what the provider sees, and what comes of each of its answers."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from afterthought.domain.books import movement
+from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import (
     GenerationGone,
     OutcomeUnknown,
@@ -21,6 +23,7 @@ from afterthought.domain.schedule import check_seconds
 from afterthought.services.advance import Advance
 from tests.simulator.line import Fault
 from tests.simulator.provider import Answer, Ending, Plan
+from tests.simulator.runs import plain
 from tests.simulator.world import World, question
 
 
@@ -114,8 +117,7 @@ def test_a_provider_that_stays_away_past_the_deadline_does_not_keep_the_job(worl
 
 def test_a_next_message_that_was_not_sent_is_told(world: World) -> None:
     job_id = world.submit().job.id
-    # Read, request, ledger entry, call, outcome; then the message.
-    world.line.faults = {len(world.line.calls) + 5: Fault.FAILS_BEFORE}
+    world.line.faults = {plain().line.place("worker", "queue.send"): Fault.FAILS_BEFORE}
     step = world.step(job_id)
     assert (step.outcome, step.enqueued) == ("moved", False)
     world.run()
@@ -299,17 +301,18 @@ class BusyBooks:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._jobs, name)
 
-    def save(self, before: Job, after: Job) -> None:
+    def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         if movement(before, after):
             raise TablesBusy("busy")
-        self._jobs.save(before, after)
+        self._jobs.save(before, after, caps)
 
 
 def test_a_refusal_that_cannot_be_booked_is_no_call_that_nobody_knows_of(world: World) -> None:
     """Left in the ledger as under way, it would cost its hold though nothing ran."""
     world.provider.plan = Plan(answers=["refuses", "refuses"])
     job_id = world.submit().job.id
-    step = changed(world.advance, jobs=BusyBooks(world))(job_id)
+    busy = BusyBooks(world)
+    step = changed(world.advance, jobs=busy, conclude=replace(world.advance.conclude, jobs=busy))(job_id)
     assert step.after is not None
     assert [entry.state for entry in step.after.attempts] == ["held"]
     world.run()

@@ -10,10 +10,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from afterthought.domain.attempt import Because, Plan
 from afterthought.domain.errors import IllegalStep
-from afterthought.domain.job import DEADLINE, RECORD_KEPT, SUBMIT_LEASE, Failure, Job
+from afterthought.domain.job import DEADLINE, SUBMIT_LEASE, Job
 from afterthought.domain.pricing import Usage
-from afterthought.domain.schedule import NET, SWEEPS_BEFORE_FAILURE
+from afterthought.domain.record import RECORD_KEPT, Failure
+from afterthought.domain.schedule import (
+    DUE_KEPT_BEFORE,
+    DUE_KEPT_BEYOND,
+    FIRST_NET,
+    MOST_DELAY_SECONDS,
+    NET,
+    SWEEPS_BEFORE_FAILURE,
+    UNKNOWN_WAIT,
+)
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 
@@ -25,6 +35,7 @@ QUEUED = a_job()
 SUBMITTING = QUEUED.begin(token="t", provider="standin", now=START)
 SUBMITTED = SUBMITTING.submitted(response_id="resp_1", now=START, check_seconds=5)
 HOLD = QUEUED.held_usd
+UNKNOWN = SUBMITTING.lost(now=START, wait=UNKNOWN_WAIT)
 PUT_BACK = SUBMITTING.put_back(now=START, busy_seconds=5)
 ENDED = SUBMITTED.failed("internal_error", "…", now=START)
 
@@ -35,21 +46,34 @@ def settled(job: Job, **more: Any) -> Job:
     return job.settled("completed", **{"now": LATER, **outcome, **more})
 
 
+def a_plan(hold_usd: Decimal, because: Because | None = None, **changes: Any) -> Plan:
+    return Plan("o3", "high", None, hold_usd, because)._replace(**changes)
+
+
 STEPS: dict[str, Callable[[Job], Job]] = {
     "begin": lambda job: job.begin(token="t", provider="standin", now=LATER),
     "submitted": lambda job: job.submitted(response_id="resp_1", now=LATER, check_seconds=5),
     "checked": lambda job: job.checked(now=LATER, check_seconds=5),
     "put_back": lambda job: job.put_back(now=LATER, busy_seconds=5),
+    "waits": lambda job: job.waits(LATER + timedelta(hours=1), now=LATER),
+    "goes": lambda job: job.goes("direct", now=LATER),
+    "lost": lambda job: job.lost(now=LATER, wait=UNKNOWN_WAIT),
+    "cancelling": lambda job: job.cancelling(now=LATER),
+    "cancelled": lambda job: job.cancelled(now=LATER),
     "settled": settled,
     "refused": lambda job: job.refused("invalid_prompt", "…", now=LATER),
     "failed": lambda job: job.failed("internal_error", "…", now=LATER),
 }
 
 ALLOWED = {
-    "queued": (QUEUED, {"begin", "failed"}),
-    "submitting": (SUBMITTING, {"submitted", "put_back", "settled", "refused", "failed"}),
-    "submitted": (SUBMITTED, {"checked", "settled", "failed"}),
-    "put back": (PUT_BACK, {"begin", "failed"}),
+    "queued": (QUEUED, {"begin", "waits", "goes", "failed", "cancelled"}),
+    "submitting": (
+        SUBMITTING,
+        {"submitted", "put_back", "lost", "settled", "refused", "failed", "cancelling", "cancelled"},
+    ),
+    "submitted": (SUBMITTED, {"checked", "put_back", "settled", "refused", "failed", "cancelling", "cancelled"}),
+    "unknown": (UNKNOWN, {"settled", "failed", "cancelling", "cancelled"}),
+    "put back": (PUT_BACK, {"begin", "waits", "goes", "failed", "cancelled"}),
     "ended": (ENDED, set()),
 }
 
@@ -76,7 +100,7 @@ def test_a_step_changes_nothing_of_the_job_it_was_taken_on(step: str) -> None:
 
 def test_a_new_job_is_queued_and_due() -> None:
     assert QUEUED.status == "queued"
-    assert QUEUED.due_at == START + NET
+    assert QUEUED.due_at == START + FIRST_NET
     assert QUEUED.deadline_at == START + DEADLINE
     assert QUEUED.expires_at == START + RECORD_KEPT
     assert [(entry.number, entry.state, entry.held_at) for entry in QUEUED.attempts] == [(1, "held", START)]
@@ -90,12 +114,38 @@ def test_an_attempt_stands_in_the_ledger_before_its_call() -> None:
 
 def test_a_submission_belongs_to_its_worker_for_the_lease() -> None:
     assert SUBMITTING.wake_at == START + SUBMIT_LEASE
-    assert SUBMITTING.due_at == START + SUBMIT_LEASE + NET
 
 
 def test_what_is_wanted_next_is_due_a_minute_later() -> None:
     assert SUBMITTED.wake_at == START + timedelta(seconds=5)
-    assert SUBMITTED.due_at == SUBMITTED.wake_at + NET
+    later = SUBMITTED.checked(now=LATER + FIRST_NET, check_seconds=30)
+    assert later.due_at == later.wake_at + NET == LATER + FIRST_NET + timedelta(seconds=30) + NET
+
+
+def test_what_is_due_soon_enough_stays_where_it_is() -> None:
+    """To move it is to write the index of what is due, twice."""
+    assert SUBMITTING.due_at == SUBMITTED.due_at == QUEUED.due_at == START + FIRST_NET
+    soon = QUEUED.due_at - DUE_KEPT_BEFORE - timedelta(seconds=5)
+    assert SUBMITTED.checked(now=soon, check_seconds=5).due_at == QUEUED.due_at
+    assert SUBMITTED.checked(now=soon, check_seconds=6).due_at != QUEUED.due_at
+    far = SUBMITTED.checked(now=START, check_seconds=540).checked(now=START, check_seconds=1)
+    assert far.due_at == START + timedelta(seconds=540) + NET <= far.wake_at + DUE_KEPT_BEYOND
+
+
+def test_what_no_message_wakes_is_due_when_it_is_wanted() -> None:
+    begun = QUEUED.begin(token="t", provider="standin", now=LATER + FIRST_NET)
+    awaited = begun.submitted(response_id="r", now=LATER + FIRST_NET, check_seconds=540, messaged=False)
+    assert awaited.due_at == awaited.wake_at == LATER + FIRST_NET + timedelta(seconds=540)
+    far = QUEUED.waits(START + timedelta(seconds=MOST_DELAY_SECONDS + 1), now=START)
+    assert far.due_at in (far.wake_at, QUEUED.due_at)
+    moved = QUEUED.waits(START + timedelta(hours=1), now=START + FIRST_NET)
+    assert moved.due_at == moved.wake_at == START + timedelta(hours=1)
+
+
+def test_a_sweep_before_the_step_is_wanted_moves_only_what_is_due() -> None:
+    swept = SUBMITTING.swept(now=QUEUED.due_at)
+    assert swept.due_at == SUBMITTING.wake_at + NET
+    assert (swept.sweeps, swept.wake_at) == (0, SUBMITTING.wake_at)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +180,7 @@ def test_a_call_refused_for_now_keeps_its_entry_and_its_hold_however_often() -> 
     job = QUEUED
     for number in range(1, 50):
         job = job.begin(token=f"t{number}", provider="standin", now=LATER).put_back(now=LATER, busy_seconds=5)
-        assert [(entry.number, entry.state, entry.token) for entry in job.attempts] == [(1, "held", f"t{number}")]
+        assert [(entry.number, entry.state, entry.token) for entry in job.attempts] == [(1, "held", None)]
     assert job.refusals == 49
     assert job.held_usd == QUEUED.held_usd
     assert job.begin(token="t50", provider="standin", now=LATER).opened.number == 1
@@ -178,13 +228,25 @@ def test_an_answer_without_a_cost_settles_at_its_hold() -> None:
 def test_what_was_really_used_takes_an_estimates_place_and_nothing_else_changes() -> None:
     ended = settled(SUBMITTED, usage=None, price_id=None, cost_usd=None)
     known = ended.corrected(
-        served_model="o3", usage=Usage(input_tokens=1, output_tokens=1), price_id="row", cost_usd=Decimal("0.1")
+        1,
+        response_id="resp_1",
+        served_model="o3",
+        usage=Usage(input_tokens=1, output_tokens=1),
+        price_id="row",
+        cost_usd=Decimal("0.1"),
     )
     assert (known.spent_usd, known.estimated) == (Decimal("0.1"), False)
     kept = {"attempts", "version"}
     assert known.model_dump(exclude=kept) == ended.model_dump(exclude=kept)
     with pytest.raises(IllegalStep):
-        known.corrected(served_model="o3", usage=Usage(input_tokens=1, output_tokens=1), price_id="r", cost_usd=HOLD)
+        known.corrected(
+            1,
+            response_id="resp_1",
+            served_model="o3",
+            usage=Usage(input_tokens=1, output_tokens=1),
+            price_id="r",
+            cost_usd=HOLD,
+        )
 
 
 def test_an_answer_dearer_than_its_hold_is_booked_in_full_and_marked() -> None:
@@ -201,8 +263,8 @@ def test_a_jobs_own_cap_bounds_all_its_attempts_together() -> None:
         update={"attempts": (once.opened.model_copy(update={"state": "settled", "cost_usd": HOLD}),)}
     )
     with pytest.raises(IllegalStep):
-        spent.hold(Decimal("0.500000000000000001"), now=LATER)
-    again = spent.hold(Decimal("0.5"), now=LATER)
+        spent.hold(a_plan(Decimal("0.500000000000000001")), now=LATER)
+    again = spent.hold(a_plan(Decimal("0.5")), now=LATER)
     assert [entry.number for entry in again.attempts] == [1, 2]
     assert (again.held_usd, again.spent_usd) == (Decimal("0.5"), HOLD)
 
@@ -210,12 +272,12 @@ def test_a_jobs_own_cap_bounds_all_its_attempts_together() -> None:
 def test_no_second_hold_is_taken_while_one_is_open() -> None:
     for job in (QUEUED, SUBMITTING, SUBMITTED, settled(SUBMITTED)):
         with pytest.raises(IllegalStep):
-            job.hold(HOLD, now=LATER)
+            job.hold(a_plan(HOLD), now=LATER)
 
 
 def test_a_new_job_above_its_own_cap_is_never_made() -> None:
     with pytest.raises(IllegalStep):
-        QUEUED.model_copy(update={"attempts": (), "max_cost_usd": HOLD / 2}).hold(HOLD, now=START)
+        QUEUED.model_copy(update={"attempts": (), "max_cost_usd": HOLD / 2}).hold(a_plan(HOLD), now=START)
 
 
 def test_a_refusal_for_good_leaves_no_open_question() -> None:
@@ -270,7 +332,7 @@ class Life(RuleBasedStateMachine):
     def accepted(self) -> None:
         self.now = START
         self.job = QUEUED
-        self.calls = 0
+        self.calls = self.goings_on = 0
 
     @rule(seconds=st.integers(0, 200_000))
     def time_passes(self, seconds: int) -> None:
@@ -288,6 +350,41 @@ class Life(RuleBasedStateMachine):
         self._takes(self.job.submitted(response_id="r", now=self.now, check_seconds=seconds))
 
     @precondition(lambda self: self._open() == "submitting")
+    @rule(seconds=st.integers(1, 5000))
+    def is_taken_by_who_tells(self, seconds: int) -> None:
+        self._takes(self.job.submitted(response_id="r", now=self.now, check_seconds=seconds, messaged=False))
+
+    @precondition(lambda self: self._open() == "held")
+    @rule(seconds=st.integers(1, 5000))
+    def waits(self, seconds: int) -> None:
+        self._takes(self.job.waits(self.now + timedelta(seconds=seconds), now=self.now))
+
+    @precondition(lambda self: self._open() == "submitting")
+    @rule()
+    def is_lost(self) -> None:
+        self._takes(self.job.lost(now=self.now, wait=UNKNOWN_WAIT))
+
+    @precondition(lambda self: self._open() in ("submitting", "submitted", "unknown"))
+    @rule()
+    def is_to_be_cancelled(self) -> None:
+        self._takes(self.job.cancelling(now=self.now))
+
+    @precondition(lambda self: self._open() in ("submitting", "submitted", "unknown"))
+    @rule(how=st.sampled_from(("failed", "settled")))
+    def goes_on(self, how: str) -> None:
+        self.goings_on += 1
+        then = a_plan(HOLD, "outcome_unknown")
+        if how == "failed":
+            self._takes(self.job.failed("outcome_unknown", "…", now=self.now, then=then))
+        else:
+            self._takes(settled(self.job, now=self.now, then=then))
+
+    @precondition(lambda self: not self.job.terminal)
+    @rule()
+    def is_cancelled(self) -> None:
+        self._takes(self.job.cancelled(now=self.now))
+
+    @precondition(lambda self: self._open() == "submitting")
     @rule(seconds=st.integers(1, 540))
     def is_put_back(self, seconds: int) -> None:
         self._takes(self.job.put_back(now=self.now, busy_seconds=seconds))
@@ -302,7 +399,7 @@ class Life(RuleBasedStateMachine):
     def is_checked(self, seconds: int) -> None:
         self._takes(self.job.checked(now=self.now, check_seconds=seconds))
 
-    @precondition(lambda self: self._open() in ("submitting", "submitted"))
+    @precondition(lambda self: self._open() in ("submitting", "submitted", "unknown"))
     @rule(usage=st.booleans())
     def settles(self, usage: bool) -> None:
         nothing = {} if usage else {"usage": None, "price_id": None, "cost_usd": None}
@@ -342,15 +439,19 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def it_is_in_progress_exactly_while_a_call_is_open(self) -> None:
-        assert (self.job.status == "in_progress") == (self._open() in ("submitting", "submitted"))
+        assert (self.job.status == "in_progress") == (self._open() in ("submitting", "submitted", "unknown"))
 
     @invariant()
-    def it_holds_its_bound_until_it_ends_and_nothing_after(self) -> None:
+    def it_holds_one_bound_until_it_ends_and_nothing_after(self) -> None:
         assert self.job.held_usd == (0 if self.job.terminal else HOLD)
 
     @invariant()
+    def only_its_newest_attempt_is_open(self) -> None:
+        assert not any(attempt.open for attempt in self.job.attempts[:-1])
+
+    @invariant()
     def its_ledger_stays_small_however_many_calls_are_refused_for_now(self) -> None:
-        assert len(self.job.attempts) == 1
+        assert len(self.job.attempts) == 1 + self.goings_on
 
     @invariant()
     def it_is_looked_at_by_its_deadline(self) -> None:

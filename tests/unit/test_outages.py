@@ -65,7 +65,8 @@ def test_a_provider_that_says_when_is_not_asked_sooner() -> None:
     world.provider.plan = Plan(answer="busy", retry_after_seconds=300)
     world.submit()
     world.run_for(minutes=60)
-    assert world.provider.creates == 12
+    # Up to a quarter later, so that jobs refused together do not come back together.
+    assert 60 // 6.25 <= world.provider.creates <= 12
 
 
 def test_a_busy_provider_spends_no_receive_of_the_queue() -> None:

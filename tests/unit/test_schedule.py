@@ -42,12 +42,18 @@ def test_an_hour_of_thinking_takes_about_fifteen_looks() -> None:
 
 
 @given(many, st.none() | st.floats(min_value=0, max_value=1e12))
-def test_a_busy_provider_is_asked_again_within_nine_minutes(refusals: int, retry_after: float | None) -> None:
-    assert 1 <= schedule.busy_seconds(refusals, retry_after) <= schedule.MOST_SECONDS_BETWEEN_CHECKS
+def test_a_busy_provider_is_asked_again_within_an_hour_and_a_quarter(refusals: int, retry_after: float | None) -> None:
+    assert 1 <= schedule.busy_seconds(refusals, retry_after) <= 3600
+    assert 1 <= schedule.busy_seconds(refusals, retry_after, chance=1) <= 4500
+
+
+def test_calls_refused_together_do_not_come_back_together() -> None:
+    assert [schedule.busy_seconds(4, None, chance) for chance in (0, 0.5, 1)] == [32, 36, 40]
+    assert [schedule.busy_seconds(0, 300, chance) for chance in (0, 1)] == [300, 375]
 
 
 @pytest.mark.parametrize(
-    ("asked", "given_back"), [(0, 1), (0.2, 1), (1, 1), (1.01, 2), (30, 30), (539.5, 540), (9e9, 540)]
+    ("asked", "given_back"), [(0, 1), (0.2, 1), (1, 1), (1.01, 2), (30, 30), (539.5, 540), (9e9, 3600)]
 )
 def test_a_provider_is_never_asked_sooner_than_it_said(asked: float, given_back: int) -> None:
     assert schedule.busy_seconds(0, asked) == given_back

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from afterthought.domain.errors import QueueUnavailable
+from tests.simulator.examples import a_job
 from tests.simulator.laws import broken
 from tests.simulator.line import Fault, ProcessDied, TransportFailed
 from tests.simulator.pattern import matches, passes_stream_filter
@@ -78,7 +79,7 @@ def test_a_queue_of_bad_luck_duplicates_and_shifts() -> None:
 
 def test_a_delay_that_sqs_refuses_is_refused() -> None:
     with pytest.raises(QueueUnavailable):
-        World().queue.send("resp", tenant="acme", delay_seconds=901)
+        World().queue.send(a_job(), delay_seconds=901)
 
 
 def test_a_pattern_that_is_not_read_here_is_an_error() -> None:
@@ -104,7 +105,7 @@ def test_the_laws_see_what_is_broken() -> None:
     ledger = world.job(job_id)
     breaches: dict[str, Callable[[], object]] = {
         "accepted and lost": lambda: world.accepted.append("resp_lost"),
-        "2 generations": lambda: world.provider.runs.update({"again": run}),
+        "more than one generation": lambda: world.provider.runs.update({"again": run}),
         "the ledger did not know": lambda: setattr(run, "ledgered", False),
         "never announced": world.topic.published.clear,
         "its webhook was never accepted": world.receiver.received.clear,

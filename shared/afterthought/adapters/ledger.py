@@ -7,7 +7,7 @@ from afterthought.adapters.dynamodb import to_item
 from afterthought.adapters.job_table import JobTable, state_item
 from afterthought.adapters.transactions import ConditionsLost, Transactions
 from afterthought.domain.books import movement
-from afterthought.domain.budget import Caps, OverBudget
+from afterthought.domain.budget import NO_CAPS, Caps, OverBudget
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
 
@@ -37,11 +37,9 @@ class LedgerTable(JobTable):
         except ConditionsLost as lost:
             if _STATE_WRITE in lost.items:
                 raise JobExists(job.id) from lost
-            raise OverBudget(
-                books.month_book(lost.items[_BUDGET_WRITE], job.created_at.date().replace(day=1))
-            ) from lost
+            raise _over_budget(lost, job) from lost
 
-    def save(self, before: Job, after: Job) -> None:
+    def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         put = {
             "TableName": self._table,
             "Item": state_item(after),
@@ -51,9 +49,17 @@ class LedgerTable(JobTable):
         moved = movement(before, after)
         try:
             if moved:
-                writes = books.writes(self._account_table, after.tenant, moved, Caps())
+                writes = list(books.writes(self._account_table, after.tenant, moved, caps))
                 self._transactions.write([{"Put": put}, *writes])
             else:
                 self._transactions.put(put)
         except ConditionsLost as lost:
-            raise JobChanged(after.id) from lost
+            if _STATE_WRITE in lost.items:
+                raise JobChanged(after.id) from lost
+            raise _over_budget(lost, after) from lost
+
+
+def _over_budget(lost: ConditionsLost, job: Job) -> OverBudget:
+    """The newest hold is what did not fit; its month's budget item is the last of those written."""
+    held_at = job.attempts[-1].held_at
+    return OverBudget(books.month_book(lost.items[max(lost.items)], held_at.date().replace(day=1)))

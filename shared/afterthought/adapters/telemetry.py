@@ -58,6 +58,18 @@ def count_ended(job: Job) -> None:
     metrics.flush_metrics()
 
 
+def count_event(outcome: str, **about: str | None) -> None:
+    """One record for an event of a provider, by what became of it. `about` stands in the same line, which is all that is
+    logged of it: an event comes with every job."""
+    metrics = EphemeralMetrics()
+    metrics.add_dimension("outcome", outcome)
+    metrics.add_metric("ProviderEvents", MetricUnit.Count, 1)
+    for name, value in about.items():
+        if value is not None:
+            metrics.add_metadata(name, value)
+    metrics.flush_metrics()
+
+
 def count(name: str, number: int = 1) -> None:
     """A plain counter."""
     metrics = EphemeralMetrics()

@@ -1,21 +1,37 @@
 """An attempt: one paid call of a model, as the ledger has it."""
 
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from afterthought.domain.pricing import Usage
 
-AttemptState = Literal["held", "submitting", "submitted", "settled", "refused", "released"]
+AttemptState = Literal["held", "submitting", "submitted", "unknown", "settled", "refused", "released"]
+
+Because = Literal["model_retired", "model_not_found", "outcome_unknown", "reasoning_starved"]
+"""Why an attempt calls something else than was asked for, or calls it again."""
+
+OPEN: frozenset[AttemptState] = frozenset({"held", "submitting", "submitted", "unknown"})
+
+
+class Plan(NamedTuple):
+    """What an attempt calls, and the most that it can cost."""
+
+    model: str
+    effort: str | None
+    max_output_tokens: int | None
+    hold_usd: Decimal
+    because: Because | None = None
 
 
 class Attempt(BaseModel):
     """One entry of the ledger: written, with its hold, before the paid call that it stands for.
 
     `held`: the money is held, no call is made (yet, or the provider refused it for now). `submitting`: the call is
-    being made. `submitted`: the provider took it. `settled`: it ended, and `cost_usd` is what it cost. `refused`: the
-    provider refused it for good. `released`: it was never called. The last two cost nothing.
+    being made. `submitted`: the provider took it. `unknown`: it may have been made, and no answer came; the provider may
+    still tell. `settled`: it ended, and `cost_usd` is what it cost. `refused`: the provider refused it for good.
+    `released`: it was never called. The last two cost nothing.
 
     `hold_usd` is the bound of what it can cost, taken at `held_at`: the budgets of that day and month bear the hold and
     then the cost. `token` is random and comes back from the provider in the metadata; `called_at` decides the price
@@ -29,6 +45,10 @@ class Attempt(BaseModel):
     state: AttemptState
     hold_usd: Decimal
     held_at: AwareDatetime
+    model: str | None = None
+    effort: str | None = None
+    max_output_tokens: int | None = None
+    because: Because | None = None
     token: str | None = None
     provider: str | None = None
     called_at: AwareDatetime | None = None
@@ -43,7 +63,7 @@ class Attempt(BaseModel):
     @property
     def open(self) -> bool:
         """Whether its hold stands: its call may still be made or come to something."""
-        return self.state in ("held", "submitting", "submitted")
+        return self.state in OPEN
 
     @property
     def held_usd(self) -> Decimal:

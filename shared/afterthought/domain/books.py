@@ -58,17 +58,17 @@ class Books(NamedTuple):
 
 
 def booked(job: Job) -> Books:
-    """What the job contributes. Money and tokens count on the day its attempt's hold was taken, the job itself on the
-    day it was created."""
+    """What the job contributes. Money and tokens count on the day its attempt's hold was taken, under the model that
+    it called; the job itself on the day it was created, under the model that its newest attempt called."""
     status = job.status if job.terminal else OPEN
     days: dict[date, Standing] = {}
     usage: dict[UsageKey, dict[str, Decimal]] = defaultdict(dict)
-    usage[UsageKey(job.created_at.date(), job.model, job.tags)][f"{status}_jobs"] = Decimal(1)
+    usage[UsageKey(job.created_at.date(), job.called_model, job.tags)][f"{status}_jobs"] = Decimal(1)
     for attempt in job.attempts:
         day = attempt.held_at.date()
         standing = Standing(attempt.held_usd, attempt.spent_usd)
         days[day] = days.get(day, Standing()).plus(standing)
-        row = usage[UsageKey(day, job.model, job.tags)]
+        row = usage[UsageKey(day, attempt.model or job.model, job.tags)]
         for measure, amount in _measures(attempt, standing):
             name = f"{status}_{measure}"
             row[name] = exact_sum(row.get(name, Decimal(0)), amount)

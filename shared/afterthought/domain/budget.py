@@ -19,6 +19,9 @@ class Caps(NamedTuple):
     day_usd: Decimal | None = None
 
 
+NO_CAPS = Caps()
+
+
 def caps_of(tenant: Tenant) -> Caps:
     return Caps(month_usd=tenant.month_cap_usd, day_usd=tenant.day_cap_usd)
 

@@ -144,6 +144,10 @@ class ProviderError(AfterthoughtError):
         self.code = code
 
 
+NO_MONEY_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+"""With which a provider says that its customer, which is us, has no money left there."""
+
+
 class ProviderBusy(ProviderError):
     """Refused for now, and certainly not run: rate limit, overload, or not reached at all. Later may help."""
 

@@ -1,15 +1,36 @@
 """When to look again: every interval of the service, as pure functions of what happened so far. All in seconds."""
 
+import math
 from datetime import timedelta
 
 MOST_SECONDS_BETWEEN_CHECKS = 540
 """SQS delays a message by 900 s at most; nine minutes leave room for a slow queue."""
 
+_MOST_RETRY_AFTER_SECONDS = 3600.0
 _FIRST_CHECK_SECONDS = {"none": 1, "minimal": 1, "low": 2, "medium": 3, "high": 5, "xhigh": 10, "max": 15}
 _CHECK_GROWTH = 1.5
 
+MOST_DELAY_SECONDS = 900
+"""The longest that SQS keeps a message back. What is wanted later is woken by the sweeper."""
+
 NET = timedelta(seconds=60)
 """How long after a wanted step the sweeper calls it overdue."""
+
+FIRST_NET = timedelta(seconds=120)
+"""The same for a new job. Longer, so that a job that thinks for a minute is done before, and the index of what is due
+is not written in between."""
+
+DUE_KEPT_BEFORE = timedelta(seconds=15)
+DUE_KEPT_BEYOND = timedelta(minutes=10)
+"""A `due_at` that is so much after the step that is expected next, and not more beyond the one that is wanted, is left
+where it is: to move it is to write the index twice."""
+
+UNKNOWN_WAIT = timedelta(minutes=60)
+"""How long a call of which no answer came may still be told of by the provider's event."""
+
+_TYPICAL_SECONDS = {"high": 180, "xhigh": 600, "max": 1800}
+_FIRST_NET_SECONDS = {"high": 1080, "xhigh": 2400, "max": 4800}
+_MOST_NET_SECONDS = 4800
 
 SWEEPS_BEFORE_FAILURE = 20
 _MOST_MINUTES_BETWEEN_SWEEPS = 60
@@ -17,6 +38,7 @@ _MOST_MINUTES_BETWEEN_SWEEPS = 60
 LATE_ANSWER_SECONDS = 900
 """How long after an estimate the provider is asked once more what was really used."""
 
+_EVENT_SECONDS = (30, 120, 600)
 _DELIVERY_SECONDS = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 42_000)
 
 
@@ -28,17 +50,38 @@ def check_seconds(effort: str | None, checks: int) -> int:
     return min(MOST_SECONDS_BETWEEN_CHECKS, round(first * _CHECK_GROWTH ** min(checks, 40)))
 
 
-def busy_seconds(refusals: int, retry_after_seconds: float | None) -> int:
-    """Seconds until a call refused for now is tried again: what the provider asked for, else 2, 4, 8 … up to nine
-    minutes."""
+def typical_thinking(effort: str | None) -> timedelta:
+    """How long a model is expected to think, roughly: an assumption of ours."""
+    return timedelta(seconds=_TYPICAL_SECONDS.get(effort or "none", 60))
+
+
+def net_seconds(effort: str | None, checks: int) -> int:
+    """Seconds after which a job that the provider's event should have woken is looked at all the same: nine minutes,
+    more for more effort, doubling with each look up to 80 minutes."""
+    first = _FIRST_NET_SECONDS.get(effort or "none", MOST_SECONDS_BETWEEN_CHECKS)
+    return min(_MOST_NET_SECONDS, first << min(checks, 8))
+
+
+def busy_seconds(refusals: int, retry_after_seconds: float | None, chance: float = 0.0) -> int:
+    """Seconds until a call refused for now is tried again: what the provider asked for, up to an hour, else 2, 4, 8 …
+    up to nine minutes. Up to a quarter more by `chance` (0 to 1), so that those refused together do not all come back
+    together."""
     if retry_after_seconds is not None:
-        return max(1, min(MOST_SECONDS_BETWEEN_CHECKS, -int(-retry_after_seconds // 1)))
-    return min(MOST_SECONDS_BETWEEN_CHECKS, 2 << min(refusals, 9))
+        wanted = min(_MOST_RETRY_AFTER_SECONDS, max(1.0, retry_after_seconds))
+    else:
+        wanted = float(min(MOST_SECONDS_BETWEEN_CHECKS, 2 << min(refusals, 9)))
+    return math.ceil(wanted * (1 + chance / 4))
 
 
 def sweep_delay(sweeps: int) -> timedelta:
     """How long a swept job may stay without a step before it is swept again: 1, 2, 4 … 60 minutes."""
     return timedelta(minutes=min(_MOST_MINUTES_BETWEEN_SWEEPS, 2 ** min(max(sweeps - 1, 0), 6)))
+
+
+def event_seconds(receives: int) -> int | None:
+    """Seconds until a provider that could not be asked about its event is asked again, after so many receives of the
+    message; None when it has been asked often enough."""
+    return _EVENT_SECONDS[receives - 1] if receives <= len(_EVENT_SECONDS) else None
 
 
 def delivery_seconds(attempts: int) -> int:

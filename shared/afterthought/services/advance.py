@@ -4,49 +4,51 @@ A step is: read the job, decide, write the job over the version that was read. O
 job's next message, so duplicates die out instead of breeding.
 """
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain import schedule
 from afterthought.domain.attempt import Attempt
+from afterthought.domain.call import Call, belongs, call_request
 from afterthought.domain.errors import (
     GenerationGone,
     IllegalStep,
     JobChanged,
-    OutcomeUnknown,
     ProviderBusy,
     ProviderError,
-    ProviderRefused,
     QueueUnavailable,
-    TablesBusy,
 )
-from afterthought.domain.job import TERMINAL, Failure, Job
-from afterthought.domain.provider import Provider
+from afterthought.domain.job import DIRECT_LEASE, SUBMIT_LEASE, Job
+from afterthought.domain.provider import Mode, Provider
+from afterthought.domain.record import TERMINAL
+from afterthought.services.breaker import Breaker
+from afterthought.services.conclude import Conclude, deadline_failure, overdue
 from afterthought.services.contents import get_request
 from afterthought.services.limit import Limit
+from afterthought.services.pace import Pace
 from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Ledger
-from afterthought.services.settle import correct, settle
+from afterthought.services.settle import correct
 
 # A message sent with a whole-second delay may arrive a little before the moment it was meant for.
 _EARLY = timedelta(seconds=1)
 # A generation that ends near the deadline may be paid already: one failed look must not throw its answer away.
 _GRACE = timedelta(minutes=10)
 _TRIES = 3
+_LOST = "The worker was lost while it called the model; the call may have run."
 
-Outcome = Literal["dropped", "early", "lost", "moved", "corrected"]
+Outcome = Literal["dropped", "early", "elsewhere", "lost", "moved", "corrected"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What came of one look: `dropped` (no such job, or it has ended), `early` (its time has not come), `lost`
-    (another worker moved it first), `moved`, with the job as it was and as it is, or `corrected`, where what an ended
-    job really used took the place of an estimate. `enqueued` is false when the job's next message could not be sent:
-    the sweeper then sends it, unless the job has ended."""
+    """What came of one look: `dropped` (no such job, or it has ended), `early` (its time has not come), `elsewhere`
+    (sent to those who call in its mode), `lost` (another worker moved it first), `moved`, with the job as it was and as
+    it is, or `corrected`, where what an attempt really used took the place of an estimate. `enqueued` is false when the
+    job's next message could not be sent: the sweeper then sends it, unless the job has ended."""
 
     outcome: Outcome
     before: Job | None = None
@@ -61,6 +63,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Advance:
+    """`mode` is in which way this function calls models."""
+
     jobs: Ledger
     contents: Contents
     queue: JobQueue
@@ -68,125 +72,164 @@ class Advance:
     catalogue: Catalogue
     providers: tuple[str, ...]
     limit: Limit
+    pace: Pace
+    breaker: Breaker
+    conclude: Conclude
     clock: Callable[[], datetime]
     new_token: Callable[[], str]
+    mode: Mode = "background"
 
     def __call__(self, job_id: str) -> Step:
         """One step. What an adapter raises goes through: the message is then seen again."""
+        found = self.begin(job_id)
+        if isinstance(found, Step):
+            return found
+        try:
+            came: Generation | ProviderError = self.generations.create(found.provider, found.request)
+        except ProviderError as error:
+            came = error
+        return self.end(found, came)
+
+    def begin(self, job_id: str) -> Step | Call:
+        """One step, or a call that is to be made now, by this process alone: `end` takes what it comes to."""
         job = self.jobs.get(job_id)
         if job is None:
             return Step("dropped")
         if job.terminal:
-            estimate = _correctable(job)
-            return Step("dropped", before=job) if estimate is None else self._late(job, *estimate)
+            return self._late(job)
         if self.clock() < job.wake_at - _EARLY:
             return Step("early", before=job)
-        try:
-            after = self._step(job)
-        except JobChanged:
-            return Step("lost", before=job)
-        self._correct_rate(after)
-        return Step("moved", before=job, after=after, enqueued=self._wake_later(after))
-
-    def _step(self, job: Job) -> Job:
         attempt = job.open_attempt
         if attempt is None:
             raise IllegalStep(f"{job.id}: it is {job.status} and no attempt is open")
-        if attempt.state == "held":
-            return self._submit(job)
-        if attempt.state == "submitting":
-            # Its lease has run out (wake_at has passed): whoever made the call is dead, and what came of it unknown.
-            lost = "The worker was lost while it called the model; the call may have run."
-            return self._save(job, job.failed("outcome_unknown", lost, now=self.clock()))
-        return self._check(job, attempt)
+        if attempt.state == "held" and job.mode != self.mode:
+            return Step("elsewhere", before=job, enqueued=self._send(job, 0))
+        try:
+            found = self._submit(job) if attempt.state == "held" else self._look(job, attempt)
+        except JobChanged:
+            return Step("lost", before=job)
+        return found if isinstance(found, Call) else self._moved(job, found)
 
-    def _submit(self, job: Job) -> Job:
+    def end(self, call: Call, came: Generation | ProviderError) -> Step:
+        """What the call came to, written down."""
+        try:
+            after = self.conclude.called(call.job, call.provider, came)
+        except JobChanged:
+            return Step("lost", before=call.job)
+        return self._moved(call.job, after)
+
+    def told(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
+        """What the provider says of an attempt, however it came to be asked."""
+        if generation.status not in TERMINAL:
+            return Step("dropped", before=job)
+        if job.open_attempt is None or job.open_attempt.number != attempt.number:
+            return self._correct(job, attempt, generation)
+        provider = self.catalogue.providers[attempt.provider or ""]
+        try:
+            return self._moved(job, self.conclude.ended(job, provider, generation))
+        except JobChanged:
+            return Step("lost", before=job)
+
+    def _submit(self, job: Job) -> Job | Call:
         now = self.clock()
+        if job.cancel_requested_at is not None:
+            return self._save(job, job.cancelled(now=now))
         if now >= job.deadline_at:
             return self._save(
                 job, job.failed("deadline_exceeded", "The job did not start before its deadline.", now=now)
             )
-        model = self.catalogue.find(job.model)
+        model = self.catalogue.find(job.called_model)
         provider = self.catalogue.provider_for(model.id, self.providers, now.date()) if model else None
-        if provider is None:
-            return self._save(job, job.failed("model_not_found", "No provider serves this model any more.", now=now))
+        if model is None or provider is None:
+            return self.conclude.retired(job)
+        if (mode := provider.mode_for(model.id)) != self.mode:
+            return self._save(job, job.goes(mode, now=now))
+        until = self.breaker.paused_until(provider.name) or self.pace.take(
+            provider, model.id, job.tenant, job.rate_tokens
+        )
+        if until is not None:
+            return self._save(job, job.waits(until, now=now))
         request = get_request(self.contents, job)
         if request is None:
             return self._save(job, job.failed("internal_error", "The request is no longer stored.", now=now))
         # The ledger entry comes before the call: whoever wins this write makes the call, and nobody else does.
-        begun = self._save(job, job.begin(token=self.new_token(), provider=provider.name, now=now))
-        called = self._call(begun, provider, _provider_request(begun, request))
-        try:
-            return self._save(begun, called)
-        except TablesBusy:
-            if called.attempt is None or called.attempt.state != "refused":
-                raise
-            # Left as it is, the entry would count as a call of which nobody knows, and cost its hold. Nothing ran: it
-            # may be called, and refused, once more. Going back moves no money, so this write meets nobody.
-            return self._save(begun, begun.put_back(now=self.clock(), busy_seconds=schedule.busy_seconds(0, None)))
+        lease = SUBMIT_LEASE if self.mode == "background" else DIRECT_LEASE
+        begun = job.begin(token=self.new_token(), provider=provider.name, now=self.clock(), lease=lease)
+        return Call(self._save(job, begun), provider, call_request(begun, request, model))
 
-    def _call(self, job: Job, provider: Provider, request: dict[str, Any]) -> Job:
-        try:
-            generation = self.generations.create(provider, request)
-        except ProviderBusy as busy:
-            seconds = schedule.busy_seconds(job.refusals, busy.retry_after_seconds)
-            return job.put_back(now=self.clock(), busy_seconds=seconds)
-        except ProviderRefused as refused:
-            return job.refused(refused.code or "server_error", refused.message, now=self.clock())
-        except OutcomeUnknown as unknown:
-            return job.failed("outcome_unknown", unknown.message, now=self.clock())
-        seconds = schedule.check_seconds(job.effort, 0)
-        return job.submitted(response_id=generation.response_id, now=self.clock(), check_seconds=seconds)
-
-    def _check(self, job: Job, attempt: Attempt) -> Job:
+    def _look(self, job: Job, attempt: Attempt) -> Job:
         provider = self.catalogue.providers.get(attempt.provider or "")
+        if attempt.state == "submitting":
+            # Its lease has run out (wake_at has passed): whoever made the call is dead, and what came of it unknown.
+            return self.conclude.lost(job, provider, _LOST)
+        if attempt.state == "unknown":
+            return self.conclude.unresolved(job, "The model was called, and nobody told what came of it.")
         if provider is None or attempt.response_id is None:
             gone = f"The provider {attempt.provider} is gone."
             return self._save(job, job.failed("internal_error", gone, now=self.clock()))
-        late = self.clock() >= job.deadline_at
-        over = self.clock() >= job.deadline_at + _GRACE
+        return self._check(job, attempt, provider, attempt.response_id)
+
+    def _check(self, job: Job, attempt: Attempt, provider: Provider, response_id: str) -> Job:
+        asked_at, late = job.cancel_requested_at, self.clock() >= job.deadline_at
+        stop = late or asked_at is not None
+        over = self.clock() >= min(job.deadline_at, asked_at or job.deadline_at) + _GRACE
         try:
-            look = self.generations.cancel if late else self.generations.retrieve
-            generation = look(provider, attempt.response_id)
+            look = self.generations.cancel if stop else self.generations.retrieve
+            generation = look(provider, response_id)
         except GenerationGone as error:
             return self._save(job, job.failed("generation_gone", error.message, now=self.clock()))
         except ProviderError as error:
             # Looking costs nothing and can be repeated: whatever went wrong, look again later.
-            return self._save(job, _overdue(job, self.clock()) if over else self._look_again(job, attempt, error))
-        if not _ours(generation, job, attempt):
+            return self._save(job, self._stopped(job) if over else self._look_again(job, attempt, provider, error))
+        if not belongs(generation.metadata, job, attempt):
             other = "The provider gave another call's response."
             return self._save(job, job.failed("internal_error", other, now=self.clock()))
         if generation.status not in TERMINAL:
-            return self._save(job, _overdue(job, self.clock()) if over else self._look_again(job, attempt, None))
-        return self._save(
-            job,
-            settle(
-                job,
-                generation,
-                model=self.catalogue.find(job.model),
-                contents=self.contents,
-                now=self.clock(),
-                failure=_deadline_failure() if late and generation.status == "cancelled" else None,
-            ),
-        )
+            return self._save(job, self._stopped(job) if over else self._look_again(job, attempt, provider, None))
+        by_deadline = late and asked_at is None and generation.status == "cancelled"
+        return self.conclude.ended(job, provider, generation, failure=deadline_failure() if by_deadline else None)
 
-    def _late(self, job: Job, attempt: Attempt, response_id: str) -> Step:
+    def _stopped(self, job: Job) -> Job:
+        """The provider could not be brought to cancel it in time."""
+        now = self.clock()
+        return job.cancelled(now=now) if job.cancel_requested_at is not None else overdue(job, now)
+
+    def _look_again(self, job: Job, attempt: Attempt, provider: Provider, error: ProviderError | None) -> Job:
+        stopping = job.cancel_requested_at is not None or self.clock() >= job.deadline_at
+        announced = self.generations.announces(provider) and not stopping
+        if stopping:
+            seconds = schedule.check_seconds(None, attempt.checks)
+        elif announced and error is None:
+            seconds = schedule.net_seconds(job.called_effort, attempt.checks + 1)
+        else:
+            seconds = schedule.check_seconds(job.called_effort, attempt.checks + 1)
+        if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
+            seconds = max(seconds, schedule.busy_seconds(0, error.retry_after_seconds))
+        return job.checked(now=self.clock(), check_seconds=seconds, messaged=not announced or error is not None)
+
+    def _late(self, job: Job) -> Step:
         """The job has ended and its cost is an estimate: the provider may know by now what was used. It is asked once:
         a look that sends the next one, with no write to win between them, would double with each message that comes
         twice."""
-        provider = self.catalogue.providers.get(attempt.provider or "")
-        if provider is None:
+        attempt = _correctable(job)
+        provider = self.catalogue.providers.get(attempt.provider or "") if attempt is not None else None
+        if attempt is None or attempt.response_id is None or provider is None:
             return Step("dropped", before=job)
         try:
-            generation = self.generations.retrieve(provider, response_id)
+            generation = self.generations.retrieve(provider, attempt.response_id)
         except ProviderError:
             return Step("dropped", before=job)
-        known = _ours(generation, job, attempt) and generation.status in TERMINAL
+        if not belongs(generation.metadata, job, attempt) or generation.status not in TERMINAL:
+            return Step("dropped", before=job)
+        return self._correct(job, attempt, generation)
+
+    def _correct(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
         stands: Job | None = job
         for _ in range(_TRIES):
-            if not known or stands is None or _correctable(stands) is None:
+            entry = stands.attempts[attempt.number - 1] if stands is not None else None
+            if stands is None or entry is None or not entry.estimated:
                 break
-            corrected = correct(stands, generation, model=self.catalogue.find(job.model))
+            corrected = correct(stands, entry, generation, model=self.catalogue.find(entry.model or stands.model))
             if corrected is None:
                 break
             try:
@@ -195,12 +238,6 @@ class Advance:
                 # It was announced, or swept, just then: what it cost is the same.
                 stands = self.jobs.get(job.id)
         return Step("dropped", before=job)
-
-    def _look_again(self, job: Job, attempt: Attempt, error: ProviderError | None) -> Job:
-        seconds = schedule.check_seconds(job.effort, attempt.checks + 1)
-        if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
-            seconds = max(seconds, schedule.busy_seconds(0, error.retry_after_seconds))
-        return job.checked(now=self.clock(), check_seconds=seconds)
 
     def _save(self, before: Job, after: Job) -> Job:
         try:
@@ -212,6 +249,10 @@ class Advance:
                 raise
         return after
 
+    def _moved(self, before: Job, after: Job) -> Step:
+        self._correct_rate(after)
+        return Step("moved", before=before, after=after, enqueued=self._wake_later(after))
+
     def _correct_rate(self, job: Job) -> None:
         """The tenant's minute was charged with an estimate; while it lasts, what was really used takes its place."""
         attempt = job.attempt
@@ -220,58 +261,28 @@ class Advance:
             self.limit.correct(job.tenant, job.model, job.created_at, self.clock(), used - job.rate_tokens)
 
     def _wake_later(self, job: Job) -> bool:
-        """Sends the message for the job's next look. An ended job is looked at again only if its cost is an estimate
-        that the provider may still correct."""
-        if not job.terminal:
-            return self._send(job, max(0, math.ceil((job.wake_at - self.clock()).total_seconds())))
-        return _correctable(job) is None or self._send(job, schedule.LATE_ANSWER_SECONDS)
+        """Sends the message for the job's next look, where it is a message that brings it about. An ended job is looked
+        at again only if its cost is an estimate that the provider may still correct."""
+        if job.terminal:
+            return _correctable(job) is None or self._send(job, schedule.LATE_ANSWER_SECONDS)
+        delay = max(0, math.ceil((job.wake_at - self.clock()).total_seconds()))
+        return self._woken(job, delay) or self._send(job, delay)
 
     def _send(self, job: Job, delay_seconds: int) -> bool:
         try:
-            self.queue.send(job.id, tenant=job.tenant, delay_seconds=delay_seconds)
+            self.queue.send(job, delay_seconds=delay_seconds)
         except QueueUnavailable:
             return False
         return True
 
-
-def _provider_request(job: Job, request: dict[str, Any]) -> dict[str, Any]:
-    """What the provider sees: the caller's parameters without what is ours or the caller's alone, and our metadata."""
-    attempt = job.opened
-    private = ("afterthought", "metadata", "user", "safety_identifier", "background", "store", "stream")
-    kept = {name: value for name, value in request.items() if name not in private}
-    # All tenants share one account at the provider, and with it one prompt cache, which this key parts: otherwise the
-    # cached tokens of one tenant's bill would tell that another had sent the same beginning.
-    cache_key = f"{job.tenant}\0{kept.get('prompt_cache_key', '')}"
-    return {
-        **kept,
-        "prompt_cache_key": hashlib.sha256(cache_key.encode()).hexdigest()[:32],
-        "service_tier": job.service_tier,
-        "background": True,
-        "store": True,
-        "metadata": {
-            "afterthought_job": job.id,
-            "afterthought_attempt": str(attempt.number),
-            "afterthought_token": attempt.token,
-        },
-    }
+    def _woken(self, job: Job, delay_seconds: int) -> bool:
+        """Whether the provider's event is to wake the job, or the sweeper."""
+        if delay_seconds > schedule.MOST_DELAY_SECONDS:
+            return True
+        # Only a step that no message follows has nothing between what is wanted and what is overdue.
+        return delay_seconds > 0 and job.due_at is not None and job.due_at <= job.wake_at
 
 
-def _correctable(job: Job) -> tuple[Attempt, str] | None:
-    """The attempt whose cost is an estimate, with the provider's id by which it can be looked at."""
-    attempt = job.attempt
-    if attempt is None or not attempt.estimated or attempt.response_id is None:
-        return None
-    return attempt, attempt.response_id
-
-
-def _ours(generation: Generation, job: Job, attempt: Attempt) -> bool:
-    metadata = generation.metadata
-    return metadata.get("afterthought_job") == job.id and metadata.get("afterthought_token") == attempt.token
-
-
-def _deadline_failure() -> Failure:
-    return Failure(code="deadline_exceeded", message="The job did not end before its deadline and was cancelled.")
-
-
-def _overdue(job: Job, now: datetime) -> Job:
-    return job.failed("deadline_exceeded", _deadline_failure().message, now=now)
+def _correctable(job: Job) -> Attempt | None:
+    """The attempt whose cost is an estimate and that the provider has an id for, by which it can be asked."""
+    return next((each for each in job.attempts if each.estimated and each.response_id is not None), None)

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.books import Counts, UsageKey
-from afterthought.domain.budget import Caps, MonthBook
+from afterthought.domain.budget import NO_CAPS, Caps, MonthBook
 from afterthought.domain.event import CompletionEvent
-from afterthought.domain.job import Job, Status
+from afterthought.domain.job import Job
 from afterthought.domain.pricing import Usage
 from afterthought.domain.provider import Provider
+from afterthought.domain.record import Status
 from afterthought.domain.tenant import Tenant
 
 
@@ -54,9 +55,9 @@ class Ledger(Jobs, Protocol):
         """Writes the job and moves the books, or neither. Raises JobExists when the id is taken, OverBudget when a cap
         would be passed, TablesBusy when too many wanted the same books."""
 
-    def save(self, before: Job, after: Job) -> None:
+    def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         """Writes the job over the version before it and moves the books, or neither. Raises JobChanged when that
-        version is not what stands, TablesBusy as `create` does."""
+        version is not what stands, OverBudget when the movement would pass a cap, TablesBusy as `create` does."""
 
 
 class Books(Protocol):
@@ -81,12 +82,15 @@ class Contents(Protocol):
 class JobQueue(Protocol):
     """Messages that say only "look at job X"."""
 
-    def send(self, job_id: str, *, tenant: str, delay_seconds: int = 0) -> None:
-        """`delay_seconds` at most 900. Raises QueueUnavailable."""
+    def send(self, job: Job, *, delay_seconds: int = 0) -> None:
+        """To those who take on jobs of its mode. `delay_seconds` at most 900. Raises QueueUnavailable."""
 
 
 class Generations(Protocol):
     """The model providers."""
+
+    def announces(self, provider: Provider) -> bool:
+        """Whether the provider tells us by its webhook that a response has ended."""
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
         """The paid call: made once, never repeated here. Raises ProviderBusy, ProviderRefused or OutcomeUnknown."""

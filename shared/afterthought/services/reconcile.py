@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from afterthought.domain.books import Books, Page, Tally, booked
-from afterthought.domain.job import RECORD_KEPT, Job
+from afterthought.domain.job import Job
+from afterthought.domain.record import RECORD_KEPT
 
 _LOOKS = 5
 NO_PAGE = Page({})

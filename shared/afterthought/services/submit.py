@@ -105,7 +105,7 @@ class Submit:
 
     def _enqueue(self, new: Job) -> bool:
         try:
-            self.queue.send(new.id, tenant=new.tenant)
+            self.queue.send(new)
         except QueueUnavailable:
             # The job stands in the table and is due: the sweeper sends the message. Refusing now would be a lie.
             return False
@@ -118,13 +118,18 @@ def _job(job_id: str, tenant: Tenant, admitted: Admitted, now: datetime) -> Job:
         id=job_id,
         tenant=tenant.name,
         model=request.model,
-        effort=admission.effort(request, admitted.model),
+        effort=admitted.effort,
         max_output_tokens=request.max_output_tokens,
         service_tier=admission.service_tier(request),
         body_hash=body.body_hash(admitted.canonical),
         webhook=admitted.ours.webhook_url is not None,
-        hold_usd=admitted.bound.total_usd,
+        plan=admitted.plan,
+        mode=admitted.mode,
+        deadline_at=now + admitted.deadline,
         max_cost_usd=admitted.ours.max_cost_usd,
+        on_unknown="retry" if admitted.ours.on_unknown == "retry" else None,
+        on_starved="retry" if admitted.ours.on_starved == "retry" else None,
+        model_policy="successor" if admitted.ours.model_policy == "successor" else None,
         rate_tokens=admitted.rate_tokens,
         tags=tuple(admitted.ours.tags or ()),
         now=now,

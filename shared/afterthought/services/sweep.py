@@ -12,11 +12,12 @@ from afterthought.services.ports import JobQueue, Ledger
 
 @dataclass(frozen=True)
 class Swept:
-    """The overdue jobs by what came of them: sent to the worker again, announced again, or given up after too many
-    sweeps without a step. `troubled` are those that could not be swept, with the error: the next pass tries again."""
+    """The overdue jobs by what came of them: sent to the worker again, announced again, put off because their next step
+    is not wanted yet, or given up after too many sweeps without a step. `troubled` are those that could not be swept, with the error: the next pass tries again."""
 
     woken: list[Job] = field(default_factory=list)
     announced: list[Job] = field(default_factory=list)
+    put_off: list[Job] = field(default_factory=list)
     given_up: list[Job] = field(default_factory=list)
     troubled: list[tuple[str, Exception]] = field(default_factory=list)
 
@@ -60,5 +61,8 @@ class Sweep:
                 # The step into a terminal state is on the stream now, where the notifier sees it.
                 swept.given_up.append(later)
             return
-        self.queue.send(job_id, tenant=job.tenant)
+        if now < job.wake_at:
+            swept.put_off.append(later)
+            return
+        self.queue.send(later)
         swept.woken.append(later)

@@ -1,4 +1,4 @@
-"""The webhook queue."""
+"""A queue whose messages are put off by those who read them."""
 
 from typing import TYPE_CHECKING
 
@@ -6,8 +6,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-class WebhookQueue:
-    """Its messages are handed out again until they are delivered. Raises botocore's ClientError."""
+class MessageQueue:
+    """Raises botocore's ClientError."""
 
     def __init__(self, client: "SQSClient", queue_url: str) -> None:
         self._client = client

@@ -1,0 +1,71 @@
+"""A paid call that is about to be made, and what the provider sees of it."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from afterthought.domain.attempt import Attempt
+from afterthought.domain.job import Job
+from afterthought.domain.model import Model
+from afterthought.domain.provider import Provider
+
+JOB, ATTEMPT, TOKEN = "afterthought_job", "afterthought_attempt", "afterthought_token"
+"""What stands in the metadata of what we ask a provider for: by these its events and its answers are known as ours."""
+
+_PRIVATE = (
+    "afterthought",
+    "metadata",
+    "user",
+    "safety_identifier",
+    "background",
+    "store",
+    "stream",
+    "prompt_cache_key",
+)
+
+
+class Call(NamedTuple):
+    """`job` is as it stands in the table: its newest attempt is `submitting`, and this process alone may call."""
+
+    job: Job
+    provider: Provider
+    request: Mapping[str, Any]
+
+
+def call_request(job: Job, request: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """What the provider sees: the caller's parameters as the attempt has them, without what is ours or the caller's
+    alone, and our metadata. `request` is the stored one."""
+    attempt = job.opened
+    kept = {name: value for name, value in request.items() if name not in _PRIVATE and name != "service_tier"}
+    asked = {"model": attempt.model, "max_output_tokens": attempt.max_output_tokens}
+    metadata = {JOB: job.id, ATTEMPT: str(attempt.number), TOKEN: attempt.token}
+    told = kept | {name: value for name, value in asked.items() if value is not None} | {"metadata": metadata}
+    if "reasoning" in told or attempt.effort is not None:
+        told["reasoning"] = _reasoning(told.get("reasoning") or {}, attempt.effort, model)
+    # What is awaited on the line is not kept there.
+    return {**told, "store": False} if job.mode == "direct" else {**told, **_in_background(job, request)}
+
+
+def _reasoning(asked: Mapping[str, Any], effort: str | None, model: Model) -> dict[str, Any]:
+    """A model that is called in another's place may take no effort at all."""
+    wanted = effort or asked.get("effort")
+    rest = {name: value for name, value in asked.items() if name != "effort"}
+    return {"effort": wanted, **rest} if wanted in model.efforts else rest
+
+
+def _in_background(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
+    # All tenants share one account at the provider, and with it one prompt cache, which this key parts: otherwise the
+    # cached tokens of one tenant's bill would tell that another had sent the same beginning.
+    cache_key = f"{job.tenant}\0{request.get('prompt_cache_key', '')}"
+    return {
+        "prompt_cache_key": hashlib.sha256(cache_key.encode()).hexdigest()[:32],
+        # Pinned, or the bound would be false.
+        "service_tier": job.service_tier,
+        "background": True,
+        "store": True,
+    }
+
+
+def belongs(metadata: Mapping[str, str], job: Job, attempt: Attempt) -> bool:
+    """Whether what a provider gave is of that attempt, by the metadata that came back with it."""
+    return attempt.token is not None and (metadata.get(JOB), metadata.get(TOKEN)) == (job.id, attempt.token)

@@ -1,0 +1,43 @@
+"""AccountTable's pauses of providers."""
+
+from dataclasses import dataclass, field
+
+from afterthought.domain.breaker import BreakerUnavailable, Pause
+from tests.simulator.line import Line
+
+
+@dataclass
+class SimulatedBreakers:
+    """The port `Breakers`. `behind` is what a read still sees where it is not what stands (None: no pause)."""
+
+    line: Line
+    items: dict[str, Pause] = field(default_factory=dict)
+    behind: dict[str, Pause | None] = field(default_factory=dict)
+
+    def get(self, provider: str) -> Pause | None:
+        return self.line.call("breakers.get", lambda: {**self.items, **self.behind}.get(provider))
+
+    def swap(self, provider: str, before: Pause | None, after: Pause) -> Pause | None:
+        def write() -> Pause | None:
+            stands = self.items.get(provider)
+            if _end(stands) != _end(before):
+                return stands
+            self.items[provider] = after
+            return after
+
+        return self.line.call("breakers.swap", write, failure=_unavailable)
+
+    def clear(self, provider: str, pause: Pause) -> None:
+        def delete() -> None:
+            if _end(self.items.get(provider)) == pause.paused_until:
+                del self.items[provider]
+
+        self.line.call("breakers.clear", delete, failure=_unavailable)
+
+
+def _end(pause: Pause | None) -> object:
+    return None if pause is None else pause.paused_until
+
+
+def _unavailable(done: bool) -> Exception:
+    return BreakerUnavailable("after the call took effect" if done else "before the call took effect")

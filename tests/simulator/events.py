@@ -1,0 +1,53 @@
+"""What the provider says of itself: signed events, and where they are put."""
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from afterthought.domain.errors import QueueUnavailable
+from tests.simulator.line import Line
+from tests.simulator.queues import Queue
+
+SECRET = "whsec_" + base64.b64encode(b"the provider signs with this").decode()
+
+
+@dataclass(frozen=True)
+class SimulatedWebhookSecrets:
+    """The port `WebhookSecrets`."""
+
+    def webhook_secrets(self, provider: str, *, fresh: bool = False) -> tuple[str, ...]:
+        return (SECRET,)
+
+
+def _unavailable(done: bool) -> Exception:
+    return QueueUnavailable("the answer was lost" if done else "the queue could not be reached")
+
+
+@dataclass(frozen=True)
+class SimulatedEventQueue:
+    """The port `EventQueue`."""
+
+    line: Line
+    queue: Queue
+
+    def send(self, provider: str, response_id: str) -> None:
+        body = json.dumps({"provider": provider, "response_id": response_id})
+        self.line.call("event_queue.send", lambda: self.queue.put(body), failure=_unavailable)
+
+
+def provider_event(provider: str, response_id: str, now: datetime) -> tuple[dict[str, str], bytes]:
+    """Headers and body of the event that a response has ended, as the standard has it: not by the service's code."""
+    body = json.dumps({"id": f"evt_{response_id}", "type": "response.completed", "data": {"id": response_id}}).encode()
+    timestamp = str(int(now.timestamp()))
+    signed = f"evt_{response_id}.{timestamp}.".encode() + body
+    digest = hmac.new(base64.b64decode(SECRET.removeprefix("whsec_")), signed, hashlib.sha256).digest()
+    signature = "v1," + base64.b64encode(digest).decode()
+    headers = {
+        "webhook-id": f"evt_{response_id}",
+        "webhook-timestamp": timestamp,
+        "webhook-signature": signature,
+    }
+    return headers, body

@@ -1,0 +1,59 @@
+"""AccountTable's paces: windows and lines."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from afterthought.domain.pace import Charge, Room, Taken
+from tests.simulator.line import Line
+
+NO_LINE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class SimulatedPaces:
+    """The port `Paces`. `windows` goes by provider, model and number, `lines` by provider, model and tenant."""
+
+    line: Line
+    windows: dict[tuple[str, str, int], Taken] = field(default_factory=dict)
+    lines: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
+
+    def take(
+        self, provider: str, model: str, number: int, tenant: str, charge: Charge, room: Room, *, expires_at: datetime
+    ) -> tuple[bool, Taken]:
+        def update() -> tuple[bool, Taken]:
+            stands = self.windows.get((provider, model, number), Taken())
+            if not stands.fits(tenant, room):
+                return False, stands
+            after = self.windows[provider, model, number] = stands.with_call(tenant, charge)
+            return True, after
+
+        return self.line.call("paces.take", update)
+
+    def book(self, provider: str, model: str, number: int, tokens: int, *, expires_at: datetime) -> int:
+        def update() -> int:
+            stands = self.windows.get((provider, model, number), Taken())
+            after = Taken(stands.requests, stands.tokens + tokens, stands.shares)
+            self.windows[provider, model, number] = after
+            return after.tokens
+
+        return self.line.call("paces.book", update)
+
+    def lengthen(
+        self, provider: str, model: str, tenant: str, interval: timedelta, *, expires_at: datetime
+    ) -> datetime:
+        def update() -> datetime:
+            key = (provider, model, tenant)
+            self.lines[key] = self.lines.get(key, NO_LINE) + interval
+            return self.lines[key]
+
+        return self.line.call("paces.lengthen", update)
+
+    def restart(self, provider: str, model: str, tenant: str, end: datetime, *, expires_at: datetime) -> bool:
+        def update() -> bool:
+            key = (provider, model, tenant)
+            if self.lines.get(key, NO_LINE) >= end:
+                return False
+            self.lines[key] = end
+            return True
+
+        return self.line.call("paces.restart", update)

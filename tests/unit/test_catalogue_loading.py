@@ -12,6 +12,7 @@ import pytest
 from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue, load
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
 from afterthought.domain.model import Model
+from afterthought.domain.pace import PaceLimits
 
 TODAY = date(2026, 11, 21)
 
@@ -47,6 +48,7 @@ names = { ours = "vendor/ours" }
 direct_seconds = 30
 models = ["ours"]
 shutdown = { ours = 2027-01-01 }
+limits = { "*" = { requests_per_minute = 60 }, ours = { requests_per_minute = 7, tokens_per_minute = 900 } }
 """
 TIERS = """
 [[tier]]
@@ -191,6 +193,20 @@ def test_a_broken_model_is_named_with_its_file_and_row(tmp_path: Path, edit: Edi
         load(write(tmp_path, model=edit(MODEL)))
 
 
+def test_a_model_has_its_providers_limits_or_those_of_every_model_or_none(tmp_path: Path) -> None:
+    provider = load(write(tmp_path)).providers["ours"]
+    assert provider.limits_for("ours") == PaceLimits(requests_per_minute=7, tokens_per_minute=900)
+    assert provider.limits_for("another") == PaceLimits(requests_per_minute=60)
+    assert load(write(tmp_path, provider=PROVIDER.split("limits")[0])).providers["ours"].limits_for("ours") is None
+
+
+def test_openais_models_have_limits_and_the_stand_ins_have_none() -> None:
+    providers = default_catalogue().providers
+    assert providers["openai"].limits_for("o3") == PaceLimits(requests_per_minute=500, tokens_per_minute=30_000)
+    assert providers["openai"].limits_for("gpt-5") == PaceLimits(requests_per_minute=500, tokens_per_minute=500_000)
+    assert providers["standin"].limits_for("gpt-5") is None
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -202,6 +218,9 @@ def test_a_broken_model_is_named_with_its_file_and_row(tmp_path: Path, edit: Edi
         (swap('"vendor/ours"', '""'), "provider ours: names.ours: "),
         (swap("direct_seconds = 30", "direct_seconds = 841"), "provider ours: direct_seconds: "),
         (swap("direct_seconds = 30", "direct_seconds = 0"), "provider ours: direct_seconds: "),
+        (swap(", ours = { requests", ", theirs = { requests"), "provider ours: limits: theirs is not among its models"),
+        (swap("= 900", "= 0"), "provider ours: limits.ours.tokens_per_minute: .*greater than 0"),
+        (swap("{ requests_per_minute = 60 }", "{ }"), r"provider ours: limits.\*: needs requests_per_minute"),
         (swap('mode = "direct"', 'mode = "slow"'), "provider ours: mode: .*'direct'"),
         (swap("2027-01-01", '"some day"'), "provider ours: shutdown.ours: "),
         (swap("https://llm", "llm"), "provider ours: base_url: "),
@@ -210,6 +229,10 @@ def test_a_broken_model_is_named_with_its_file_and_row(tmp_path: Path, edit: Edi
         (twice, "provider ours: is already in providers/mine.toml"),
         (
             lambda text: text.replace('["ours"]', '"*"').replace("{ ours = 2", "{ theirs = 2"),
+            "providers/mine.toml: provider ours: theirs is not a model of the catalogue",
+        ),
+        (
+            lambda text: text.replace('["ours"]', '"*"').replace(", ours = { requests", ", theirs = { requests"),
             "providers/mine.toml: provider ours: theirs is not a model of the catalogue",
         ),
     ],

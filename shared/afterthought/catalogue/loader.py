@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from afterthought.catalogue.catalogue import Catalogue, CatalogueError
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Price, price_id
-from afterthought.domain.provider import Provider
+from afterthought.domain.provider import EVERY_MODEL, Provider
 from afterthought.domain.rate_tier import RateTier
 
 DEFAULT_DIRECTORY = Path(__file__).parent
@@ -169,6 +169,7 @@ def _check_providers(providers: _Placed[Provider], models: _Placed[Model]) -> No
             *provider.shutdown,
             *provider.modes,
             *provider.names,
+            *(model_id for model_id in provider.limits if model_id != EVERY_MODEL),
             *(provider.models if provider.models != "*" else ()),
         ]
         for model_id in named:

@@ -6,6 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from afterthought.domain.pace import PaceLimits
+
+EVERY_MODEL = "*"
+"""The name of every model of a provider that has no entry of its own."""
+
 Mode = Literal["background", "direct"]
 
 MOST_DIRECT_SECONDS = 840
@@ -21,10 +26,11 @@ class Provider(BaseModel):
     no longer serves a model: retirement belongs to a provider and a model together, another may go on serving it.
     `names` has what it calls a model where that is not the catalogue's id. `direct_seconds` is the longest that a
     direct call takes: one that has not ended by then is given up, and counts as a call that may have run.
-    `stand_in` is true for an endpoint that only plays the model.
+    `limits` are how fast it takes calls to a model, those of "*" to one that has none of its own; where there are none,
+    nobody paces the calls. `stand_in` is true for an endpoint that only plays the model.
 
-    Raises ValueError (pydantic's ValidationError) when it dates, modes or names a model that it does not list, or calls
-    two by one name.
+    Raises ValueError (pydantic's ValidationError) when it dates, modes, names or limits a model that it does not list,
+    or calls two by one name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,12 +43,14 @@ class Provider(BaseModel):
     shutdown: Mapping[str, date] = Field(default_factory=dict)
     names: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     direct_seconds: Annotated[int, Field(ge=1, le=MOST_DIRECT_SECONDS)] = 600
+    limits: Mapping[str, PaceLimits] = Field(default_factory=dict)
     stand_in: bool = False
 
     @model_validator(mode="after")
     def _speaks_of_its_own_models(self) -> Self:
-        for field, named in (("shutdown", self.shutdown), ("modes", self.modes), ("names", self.names)):
-            for model_id in named:
+        of_models = {"shutdown": self.shutdown, "modes": self.modes, "names": self.names, "limits": self.limits}
+        for field, named in of_models.items():
+            for model_id in named.keys() - ({EVERY_MODEL} if field == "limits" else set()):
                 if not self.lists(model_id):
                     raise ValueError(f"{field}: {model_id} is not among its models")
         if len(set(self.names.values())) < len(self.names):
@@ -77,3 +85,7 @@ class Provider(BaseModel):
     def means(self, name: str) -> str:
         """The model that the provider calls so: the other way of `calls`."""
         return next((model_id for model_id, other in self.names.items() if other == name), name)
+
+    def limits_for(self, model_id: str) -> PaceLimits | None:
+        """How fast it takes calls to the model; None where it sets no limit."""
+        return self.limits.get(model_id, self.limits.get(EVERY_MODEL))

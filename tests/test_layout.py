@@ -71,7 +71,9 @@ def importers_of(module: str) -> set[str]:
 
 
 def test_there_is_code_to_look_at() -> None:
-    assert {path.parent.name for path in FUNCTIONS} == {"api", "worker", "direct", "notifier", "webhooks", "sweeper"}
+    assert {path.parent.name for path in FUNCTIONS} == {
+        *("api", "provider_events", "worker", "direct", "notifier", "webhooks", "sweeper")
+    }
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(MAY_IMPORT)
 
 
@@ -114,7 +116,8 @@ def test_one_file_imports_openai() -> None:
 
 
 def test_only_those_that_call_models_import_that_file() -> None:
-    assert importers_of("afterthought.adapters.openai") == {f"functions/{name}/app.py" for name in CALL_MODELS}
+    assert importers_of("afterthought.adapters.openai") == {"shared/afterthought/composition.py"}
+    assert importers_of("afterthought.composition") == {f"functions/{name}/app.py" for name in CALL_MODELS}
 
 
 def test_one_file_reads_the_environment() -> None:

@@ -3,7 +3,6 @@ many others."""
 
 import asyncio
 import json
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -13,47 +12,29 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, clock, settings, steps, telemetry
 from afterthought.adapters.batch import HandOutAgain, messages_at_once
-from afterthought.adapters.job_queue import SqsJobQueue
-from afterthought.adapters.ledger import LedgerTable
-from afterthought.adapters.openai import OpenAIResponses
-from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.adapters.rate_windows import RateWindows
 from afterthought.catalogue import default_catalogue
-from afterthought.services.advance import Advance
+from afterthought.composition import Calling
 from afterthought.services.direct import Direct, NoTimeLeft
-from afterthought.services.limit import Limit
 
-_AT_ONCE = 100
-"""Calls awaited at once. Each holds a request of up to 4 MB with what it was read into, and then its answer: so many
-fit the function's memory even where several are that large, and a hundredth of them is what is usual."""
+_AT_ONCE = 20
+"""Calls awaited at once. A request has up to 4 MB and is held four times over (as stored, read, written again, and
+sent): so many fit into the function's memory even where each is that large."""
 
 _THREADS = 10
-"""For the tables, which are waited for in threads. As many as a client of AWS keeps connections."""
+"""For the tables, which are waited for in threads: as many as a client of AWS keeps connections."""
 
 
 @cache
 def service() -> Direct:
-    """Every client of AWS is made here: to make one is nothing for threads."""
-    table, account_table = settings.required("JOB_TABLE"), settings.required("ACCOUNT_TABLE")
-    catalogue, providers = default_catalogue(), settings.listed("PROVIDERS")
-    jobs, s3 = LedgerTable(aws.dynamodb(), table, account_table), aws.s3()
-    generations = OpenAIResponses(ProviderSecrets(aws.secretsmanager(), settings.required("PROVIDER_SECRET_ARN")))
+    # Threads share the clients of AWS, but making one is nothing for them.
+    aws.s3()
+    calling = Calling("direct")
+    providers = default_catalogue().providers
     return Direct(
-        steps=Advance(
-            jobs=jobs,
-            contents=Payloads(aws.dynamodb(), lambda: s3, table, settings.required("PAYLOAD_BUCKET")),
-            queue=SqsJobQueue(aws.sqs(), settings.required("JOB_QUEUE_URL")),
-            generations=generations,
-            catalogue=catalogue,
-            providers=providers,
-            limit=Limit(RateWindows(aws.dynamodb(), account_table), catalogue, clock.now),
-            clock=clock.now,
-            new_token=lambda: secrets.token_hex(16),
-        ),
-        jobs=jobs,
-        generations=generations,
-        longest_seconds=max(catalogue.providers[name].direct_seconds for name in providers),
+        steps=calling.advance,
+        jobs=calling.jobs,
+        generations=calling.generations,
+        longest_seconds=max(providers[name].direct_seconds for name in settings.listed("PROVIDERS")),
         clock=clock.now,
     )
 

@@ -1,6 +1,6 @@
 """What is told of a job's step: a line in the log, and the figures that alarms go by."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
@@ -32,7 +32,7 @@ def tell(log: Logger, step: Taken, job_id: str) -> None:
     that the logger keeps would be those of another."""
     seen = step.after or step.before
     failure = seen.failure.code if seen and seen.failure else None
-    whose = {"job_id": job_id, "tenant": seen.tenant if seen else None}
+    whose: dict[str, Any] = {"job_id": job_id, "tenant": seen.tenant if seen else None}
     log.info("advanced", outcome=step.outcome, status=seen.status if seen else None, failure=failure, **whose)
     if not step.enqueued:
         log.warning("the job's next message was not sent; unless it has ended, the sweeper will send it", **whose)

@@ -4,15 +4,16 @@ Everything that decides is `Advance`; here is only the waiting, with what must b
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from afterthought.domain.call import Call
 from afterthought.domain.errors import AfterthoughtError, OutcomeUnknown, ProviderError
 from afterthought.domain.job import Job
 from afterthought.domain.provider import Provider
-from afterthought.services.advance import Call, Step
+from afterthought.services.advance import Step
 from afterthought.services.ports import Generation, Jobs
 
 LOOK_SECONDS = 20.0
@@ -50,14 +51,13 @@ class NoTimeLeft(AfterthoughtError):
 @dataclass(frozen=True)
 class Direct:
     """`longest_seconds` is the longest that any call may take: which provider a job meets is known only once it has
-    begun, and then it must not be let go any more. `sleep` waits for so many seconds."""
+    begun, and then it must not be let go any more."""
 
     steps: Steps
     jobs: Jobs
     generations: Awaited
     longest_seconds: float
     clock: Callable[[], datetime]
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 
     async def __call__(self, job_id: str, seconds_left: Callable[[], float]) -> Step:
         """One step, its call included. `seconds_left` tells how long the process lives on. Raises NoTimeLeft; what an
@@ -92,7 +92,7 @@ class Direct:
             left = (job.deadline_at - self.clock()).total_seconds()
             if left <= 0:
                 return OutcomeUnknown("The deadline passed during the call.", code="deadline_exceeded")
-            await self.sleep(min(LOOK_SECONDS, left))
+            await asyncio.sleep(min(LOOK_SECONDS, left))
             if await self._cancelled(job):
                 return OutcomeUnknown("The job was cancelled during the call.", code="cancelled")
 
@@ -109,5 +109,5 @@ class Direct:
             try:
                 return await asyncio.to_thread(self.steps.end, call, came)
             except Exception:  # noqa: BLE001 - whatever it was, the last try tells it
-                await self.sleep(pause)
+                await asyncio.sleep(pause)
         return await asyncio.to_thread(self.steps.end, call, came)

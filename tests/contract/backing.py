@@ -19,6 +19,7 @@ from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
+from afterthought.domain.provider import Mode
 from afterthought.services.limit import RateWindows as Rates
 from afterthought.services.ports import Accounts, Books, Cipher, Contents, Deliveries, JobQueue, Ledger, Topic
 from afterthought.services.tenants import TenantRecords
@@ -48,7 +49,7 @@ class AccountRecords(Accounts, TenantRecords, Protocol):
 
 
 class Backing(Protocol):
-    """The ports, and what is behind them: the messages that are visible now (taken when read), and the jobs whose
+    """The ports, and what is behind them: the messages that are visible now, by mode (taken when read), and the jobs whose
     changes the stream's filter lets through to the notifier, in the order of the changes."""
 
     jobs: Ledger
@@ -63,7 +64,7 @@ class Backing(Protocol):
     @property
     def cipher(self) -> Cipher: ...
 
-    def job_messages(self) -> list[str]: ...
+    def job_messages(self, mode: Mode = "background") -> list[str]: ...
 
     def webhook_messages(self) -> list[str]: ...
 
@@ -76,10 +77,11 @@ class SimulatedBacking:
     def __init__(self) -> None:
         clock = Clock()
         line = Line(clock)
-        self._job_queue, self._webhook_queue = (
+        job_queue, direct_queue, self._webhook_queue = (
             Queue(clock, Random(0), stack.visibility_seconds(name), stack.most_receives(name))
-            for name in ("JobQueue", "WebhookQueue")
+            for name in ("JobQueue", "DirectQueue", "WebhookQueue")
         )
+        self._job_queues: dict[Mode, Queue] = {"background": job_queue, "direct": direct_queue}
         self._books = SimulatedBooks(line)
         self.books: Books = self._books
         self._jobs = SimulatedJobs(line, self._books)
@@ -88,12 +90,12 @@ class SimulatedBacking:
         self.accounts: AccountRecords = SimulatedAccounts(line)
         self.rates: Rates = SimulatedRateWindows(line)
         self.deliveries: Deliveries = SimulatedDeliveries(line)
-        self.queue: JobQueue = SimulatedJobQueue(line, self._job_queue)
+        self.queue: JobQueue = SimulatedJobQueue(line, self._job_queues)
         self.topic: Topic = SimulatedTopic(line, self._webhook_queue, stack.webhook_filter())
         self.cipher: Cipher = SimulatedCipher(line)
 
-    def job_messages(self) -> list[str]:
-        return list(_bodies(self._job_queue))
+    def job_messages(self, mode: Mode = "background") -> list[str]:
+        return list(_bodies(self._job_queues[mode]))
 
     def webhook_messages(self) -> list[str]:
         return list(_bodies(self._webhook_queue))
@@ -126,9 +128,14 @@ class Names:
     account_table: str
     bucket: str
     job_queue_url: str
+    direct_queue_url: str
     webhook_queue_url: str
     topic_arn: str
     key_id: Callable[[], str]
+
+    @property
+    def queue_urls(self) -> dict[Mode, str]:
+        return {"background": self.job_queue_url, "direct": self.direct_queue_url}
 
 
 class AwsBacking:
@@ -144,15 +151,15 @@ class AwsBacking:
         self.accounts: AccountRecords = AccountTable(clients.dynamodb, names.account_table)
         self.rates: Rates = RateWindows(clients.dynamodb, names.account_table)
         self.deliveries: Deliveries = DeliveryRecords(clients.dynamodb, names.job_table)
-        self.queue: JobQueue = SqsJobQueue(clients.sqs, names.job_queue_url)
+        self.queue: JobQueue = SqsJobQueue(clients.sqs, names.queue_urls)
         self.topic: Topic = SnsTopic(clients.sns, names.topic_arn)
 
     @cached_property
     def cipher(self) -> Cipher:
         return KmsCipher(self.clients.kms, self.names.key_id())
 
-    def job_messages(self) -> list[str]:
-        return self._taken(self.names.job_queue_url)
+    def job_messages(self, mode: Mode = "background") -> list[str]:
+        return self._taken(self.names.queue_urls[mode])
 
     def webhook_messages(self) -> list[str]:
         return self._taken(self.names.webhook_queue_url)

@@ -40,6 +40,7 @@ def deploy() -> AwsBacking:
         account_table=_table(clients, "AccountTable"),
         bucket="payloads",
         job_queue_url=_queue(clients, "JobQueue"),
+        direct_queue_url=_queue(clients, "DirectQueue"),
         webhook_queue_url=webhook_queue_url,
         topic_arn=_topic(clients, webhook_queue_url),
         key_id=lambda: clients.kms.create_key()["KeyMetadata"]["KeyId"],

@@ -152,7 +152,9 @@ def test_a_corrected_estimate_lowers_what_is_spent(backing: Backing) -> None:
     guess = ended.attempts[0].model_copy(update={"usage": None, "cost_usd": HOLD, "price_id": None})
     estimated = ended.model_copy(update={"attempts": (guess,)})
     backing.jobs.create(estimated, Caps())
-    known = estimated.corrected(served_model="o3", usage=usage, price_id="o3/standard/2025-06-10", cost_usd=COST)
+    known = estimated.corrected(
+        1, response_id="r", served_model="o3", usage=usage, price_id="o3/standard/2025-06-10", cost_usd=COST
+    )
     backing.jobs.save(estimated, known)
     assert standing(backing)[0] == Standing(Decimal(0), COST)
 

@@ -2,16 +2,18 @@
 
 import json
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from afterthought.adapters import job_table
 from afterthought.adapters.job_table import DUE_SHARDS
-from afterthought.domain.budget import Caps
+from afterthought.domain.attempt import Plan
+from afterthought.domain.budget import Caps, OverBudget
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
-from afterthought.domain.schedule import NET
+from afterthought.domain.schedule import FIRST_NET
 from tests.contract.backing import AwsBacking, Backing
 from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
@@ -103,7 +105,7 @@ def test_overdue_jobs_are_found_in_every_part_of_the_index(backing: Backing) -> 
     made = [a_job(number) for number in range(8 * DUE_SHARDS)]
     for job in made:
         backing.jobs.create(job, Caps())
-    assert overdue(backing, START + NET + timedelta(milliseconds=1)) == {job.id for job in made}
+    assert overdue(backing, START + FIRST_NET + timedelta(milliseconds=1)) == {job.id for job in made}
 
 
 def test_an_announced_job_is_due_no_more(backing: Backing) -> None:
@@ -183,3 +185,32 @@ def test_a_typical_settled_job_is_billed_as_one_kilobyte(moto: AwsBacking) -> No
     moto.jobs.create(job, Caps())
     item = moto.clients.dynamodb.get_item(TableName=moto.names.job_table, Key=state_key(job))["Item"]
     assert item_bytes(item) <= UNIT
+
+
+def test_a_second_hold_above_a_cap_writes_nothing(backing: Backing) -> None:
+    """What goes on with another attempt is held against its tenant's budgets as a new job is."""
+    job = a_job(on_unknown="retry")
+    backing.jobs.create(job, Caps())
+    begun = job.begin(token="t", provider="standin", now=START)
+    backing.jobs.save(job, begun)
+    plan = Plan("o3", "high", None, Decimal("0.6"), "outcome_unknown")
+    again = begun.failed("outcome_unknown", "…", now=START, then=plan)
+    cap = job.held_usd + plan.hold_usd
+    for caps in (Caps(month_usd=cap - Decimal("0.000001")), Caps(day_usd=cap - Decimal("0.000001"))):
+        with pytest.raises(OverBudget) as refused:
+            backing.jobs.save(begun, again, caps)
+        assert refused.value.book.total.held_usd == job.held_usd
+        assert backing.jobs.get(job.id) == begun
+    backing.jobs.save(begun, again, Caps(month_usd=cap, day_usd=cap))
+    assert backing.jobs.get(job.id) == again
+    book = backing.books.month(job.tenant, START.date().replace(day=1))
+    assert (book.total.held_usd, book.total.spent_usd) == (plan.hold_usd, job.held_usd)
+
+
+def test_a_lost_version_is_told_before_a_full_budget(backing: Backing) -> None:
+    job = a_job()
+    backing.jobs.create(job, Caps())
+    begun = job.begin(token="t", provider="standin", now=START)
+    again = begun.failed("…", "…", now=START, then=Plan("o3", "high", None, Decimal(1), "outcome_unknown"))
+    with pytest.raises(JobChanged):
+        backing.jobs.save(begun, again, Caps(month_usd=Decimal("0.01")))

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from afterthought.domain.attempt import Attempt, Plan
+from afterthought.domain.attempt import Attempt, AttemptState, Because, Plan
 from afterthought.domain.job import Job, accept
 from afterthought.domain.pricing import Usage
 from afterthought.domain.record import RECORD_KEPT, Failure
@@ -72,9 +72,13 @@ def usages(draw: st.DrawFn) -> Usage:
 attempts = st.builds(
     Attempt,
     number=st.integers(1, 10_000),
-    state=st.sampled_from(("held", "submitting", "submitted", "settled", "refused", "released")),
+    state=st.sampled_from(get_args(AttemptState)),
     hold_usd=dollars,
     held_at=times,
+    model=st.none() | names,
+    effort=st.none() | names,
+    max_output_tokens=st.none() | tokens,
+    because=st.none() | st.sampled_from(get_args(Because)),
     token=st.none() | names,
     provider=st.none() | names,
     called_at=st.none() | times,
@@ -96,6 +100,11 @@ jobs = st.builds(
     effort=st.none() | names,
     max_output_tokens=st.none() | tokens,
     max_cost_usd=st.none() | dollars,
+    mode=st.sampled_from(("background", "direct")),
+    on_unknown=st.none() | st.just("retry"),
+    on_starved=st.none() | st.just("retry"),
+    model_policy=st.none() | st.just("successor"),
+    cancel_requested_at=st.none() | times,
     rate_tokens=tokens,
     tags=st.lists(names, max_size=5, unique=True).map(sorted).map(tuple),
     service_tier=names,

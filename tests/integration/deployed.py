@@ -26,7 +26,7 @@ from tests.simulator import stack
 Json = dict[str, Any]
 
 EVENTS = Path(__file__).parents[2] / "events"
-FUNCTIONS = ("Api", "Worker", "Notifier", "Webhooks", "Sweeper")
+FUNCTIONS = ("Api", "Worker", "Direct", "ProviderEvents", "Notifier", "Webhooks", "Sweeper")
 QUEUES = (
     "JobDeadLetterQueue",
     "DirectDeadLetterQueue",

@@ -12,7 +12,8 @@ import pytest
 from cfnlint.api import lint
 
 from afterthought.adapters import aws
-from afterthought.domain.job import CONTENT_KEPT, SUBMIT_LEASE, TERMINAL, Status
+from afterthought.domain.job import CONTENT_KEPT, SUBMIT_LEASE
+from afterthought.domain.record import TERMINAL, Status
 from afterthought.domain.schedule import MOST_DELIVERIES
 
 Json = dict[str, Any]

@@ -49,8 +49,8 @@ class AccountRecords(Accounts, TenantRecords, Protocol):
 
 
 class Backing(Protocol):
-    """The ports, and what is behind them: the messages that are visible now, by mode (taken when read), and the jobs whose
-    changes the stream's filter lets through to the notifier, in the order of the changes."""
+    """The ports, and what is behind them: the messages that are visible now, by mode (taken when read), and the jobs
+    whose changes the stream's filter lets through to the notifier, in the order of the changes."""
 
     jobs: Ledger
     books: Books

@@ -160,7 +160,13 @@ def test_a_completed_response_holds_answer_usage_cost_and_times(api: Deployed, s
 @pytest.mark.parametrize(
     ("rule", "status", "error_code", "reason"),
     [
-        ({"do": "run_failed", "code": "rate_limit_exceeded"}, "failed", "rate_limit_exceeded", None),
+        ({"do": "run_failed", "code": "rate_limit_exceeded"}, "queued", None, None),
+        (
+            {"do": "run_failed", "code": "rate_limit_exceeded", "with_usage": True},
+            "failed",
+            "rate_limit_exceeded",
+            None,
+        ),
         ({"do": "run_failed", "code": "made_up", "with_usage": True}, "failed", "server_error", None),
         ({"do": "run_incomplete"}, "incomplete", None, "max_output_tokens"),
         ({"do": "run_incomplete", "reason": "content_filter"}, "incomplete", None, "content_filter"),

@@ -36,7 +36,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
     "WorkerRole": {
         "WorkerLogGroup": LOGS,
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
-        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem"},
+        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
         "JobQueue": CONSUMES | {"sqs:SendMessage"},
         "DirectQueue": {"sqs:SendMessage"},
@@ -45,7 +45,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
     "DirectRole": {
         "DirectLogGroup": LOGS,
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
-        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem"},
+        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
         "DirectQueue": CONSUMES | {"sqs:SendMessage"},
         "JobQueue": {"sqs:SendMessage"},
@@ -237,14 +237,12 @@ def test_a_role_grants_exactly_what_its_function_calls(resources: Json, role: st
 
 
 BOOKS = {"BUDGET#*", "USAGE#*", "RATE#*"}
-PROVIDERS = {"PROVIDER#*", "PACE#*"}
 ACCOUNT_KEYS: dict[str, dict[str, set[str]]] = {
     "ApiRole": {"dynamodb:Query": BOOKS, "dynamodb:UpdateItem": BOOKS},
     "WorkerRole": {
-        "dynamodb:GetItem": {"TENANT#*"} | PROVIDERS,
-        "dynamodb:UpdateItem": BOOKS | PROVIDERS,
-        "dynamodb:PutItem": PROVIDERS,
-        "dynamodb:DeleteItem": PROVIDERS,
+        "dynamodb:GetItem": {"TENANT#*", "PROVIDER#*"},
+        "dynamodb:UpdateItem": BOOKS | {"PROVIDER#*", "PACE#*"},
+        "dynamodb:DeleteItem": {"PROVIDER#*"},
     },
     "SweeperRole": {"dynamodb:UpdateItem": BOOKS},
 }

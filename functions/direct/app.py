@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from afterthought.adapters import aws, clock, settings, steps, telemetry
 from afterthought.adapters.batch import HandOutAgain, messages_at_once
 from afterthought.catalogue import default_catalogue
-from afterthought.composition import Calling
+from afterthought.composition import compose
 from afterthought.services.direct import Direct, NoTimeLeft
 
 _AT_ONCE = 20
@@ -28,12 +28,12 @@ _THREADS = 10
 def service() -> Direct:
     # Threads share the clients of AWS, but making one is nothing for them.
     aws.s3()
-    calling = Calling("direct")
+    composed = compose()
     providers = default_catalogue().providers
     return Direct(
-        steps=calling.advance,
-        jobs=calling.jobs,
-        generations=calling.generations,
+        steps=composed.services.direct,
+        jobs=composed.jobs,
+        generations=composed.generations,
         longest_seconds=max(providers[name].direct_seconds for name in settings.listed("PROVIDERS")),
         clock=clock.now,
     )

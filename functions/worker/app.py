@@ -10,9 +10,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from afterthought.adapters import aws, settings, steps, telemetry
 from afterthought.adapters.batch import HandOutAgain, each_message
 from afterthought.adapters.message_queue import MessageQueue
-from afterthought.composition import Calling
+from afterthought.composition import compose
 from afterthought.domain.errors import ProviderError
 from afterthought.domain.schedule import event_seconds
+from afterthought.services.calling import Calling
 
 _ENOUGH_MILLISECONDS = 75_000
 """The longest step: the secret (25 s when its service stalls), the call (28 s), and its outcome to be written."""
@@ -20,7 +21,7 @@ _ENOUGH_MILLISECONDS = 75_000
 
 @cache
 def service() -> Calling:
-    return Calling("background")
+    return compose().services
 
 
 @cache

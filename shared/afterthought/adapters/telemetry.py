@@ -70,6 +70,12 @@ def count_event(outcome: str, **about: str | None) -> None:
     metrics.flush_metrics()
 
 
+def tell_paused(provider: str, code: str) -> None:
+    """A provider is paused: our money there is gone. The alarm goes by the figure."""
+    logger().error("the provider is paused: our account there has no money", provider=provider, code=code)
+    count("ProviderPaused")
+
+
 def count(name: str, number: int = 1) -> None:
     """A plain counter."""
     metrics = EphemeralMetrics()

@@ -42,9 +42,14 @@ class Change(Protocol):
     def __call__(self, stands: Job, then: Plan | None) -> Job: ...
 
 
+def _nobody(_provider: str, _code: str) -> None:
+    """Is told."""
+
+
 @dataclass(frozen=True)
 class Conclude:
-    """Each method gives the job as it was written, and raises JobChanged when somebody else's step stands."""
+    """Each method gives the job as it was written, and raises JobChanged when somebody else's step stands. `paused` is
+    told which provider has been paused, and by which code of its."""
 
     jobs: Ledger
     contents: Contents
@@ -55,6 +60,7 @@ class Conclude:
     breaker: Breaker
     clock: Callable[[], datetime]
     chance: Callable[[], float]
+    paused: Callable[[str, str], None] = _nobody
 
     def called(self, job: Job, provider: Provider, came: Generation | ProviderError) -> Job:
         """What the create came to."""
@@ -145,6 +151,7 @@ class Conclude:
         after = self._write(job, lambda stands, then: stands.put_back(now=self.clock(), busy_seconds=seconds))
         if code in NO_MONEY_CODES:
             self.breaker.pause(provider.name, str(code))
+            self.paused(provider.name, str(code))
         return after
 
     def _refused(self, job: Job, code: str, message: str) -> Job:

@@ -197,3 +197,27 @@ def test_no_more_tokens_are_certain_than_there_are_letters_and_digits(text: str)
 )
 def test_the_fewest_tokens_of_a_text(text: str, fewest: int) -> None:
     assert admission.fewest_tokens(text) == fewest
+
+
+@each_model
+def test_a_successor_is_asked_for_nothing_that_it_does_not_take(any_model: Model) -> None:
+    """Whatever the model before it takes, of what only the two models' numbers differ in."""
+    for successor in MODELS:
+        for effort in (None, *any_model.efforts):
+            for cap in (None, 16, any_model.max_output_tokens):
+                asked = request(reasoning=effort and {"effort": effort}, max_output_tokens=cap)
+                called = admission.for_successor(asked, any_model, successor)
+                admission.check(called, successor, on=TODAY)
+                assert (called.model, called.input) == (successor.id, asked.input)
+                assert (called.max_output_tokens is None) == (cap is None)
+
+
+def test_what_is_asked_of_the_reasoning_besides_its_effort_stays() -> None:
+    asked = request(reasoning={"summary": "detailed"})
+    called = admission.for_successor(asked, model("o3"), model("gpt-5.6-sol"))
+    assert called.model_dump(exclude_none=True)["reasoning"] == {"effort": "medium", "summary": "detailed"}
+    assert refused(model("gpt-4o"), reasoning={"summary": "detailed"}) is not None
+    # A summary is not dropped unasked: the one that cannot give it refuses.
+    plain = admission.for_successor(asked, model("o3"), model("gpt-4o"))
+    with pytest.raises(InvalidRequest, match="gpt-4o does not reason"):
+        admission.check(plain, model("gpt-4o"), on=TODAY)

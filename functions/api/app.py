@@ -18,9 +18,11 @@ from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
+from afterthought.domain.job import Job
 from afterthought.domain.media_type import preferred
 from afterthought.services.admit import Admit
 from afterthought.services.authenticate import Authenticate
+from afterthought.services.cancel import Cancel
 from afterthought.services.describe import docs_page, openapi
 from afterthought.services.dry_run import DryRun
 from afterthought.services.limit import Limit
@@ -52,16 +54,21 @@ class Service:
             clock=clock.now,
         )
         self.dry_run = DryRun(books, accounts, limit, clock.now)
+        queue = SqsJobQueue(
+            aws.sqs(),
+            {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
+        )
         self.submit = Submit(
             jobs=jobs,
             books=books,
             accounts=accounts,
             contents=contents,
-            queue=SqsJobQueue(aws.sqs(), settings.required("JOB_QUEUE_URL")),
+            queue=queue,
             limit=limit,
             clock=clock.now,
             random_bytes=os.urandom,
         )
+        self.cancel = Cancel(jobs, queue, clock.now)
         self.read = Read(jobs, contents, catalogue)
         self.usage = ReadUsage(books, accounts, clock.now)
         self.models = Models(catalogue, providers, clock.now)
@@ -77,7 +84,8 @@ def create_response() -> Response[str]:
     tenant = _tenant()
     admitted = service().admit(_body())
     if admitted.ours.dry_run:
-        return _json(200, service().dry_run(tenant, admitted))
+        planned = service().models.lifecycle_headers(admitted.plan.model)
+        return _json(200, service().dry_run(tenant, admitted), planned)
     submitted = service().submit(tenant, admitted, _header("idempotency-key"))
     log = telemetry.logger()
     if not submitted.repeated:
@@ -85,13 +93,26 @@ def create_response() -> Response[str]:
     if not submitted.enqueued:
         log.warning("the job's message was not sent; the sweeper will send it", job_id=submitted.job.id)
     log.info("submitted", job_id=submitted.job.id, tenant=tenant, repeated=submitted.repeated)
-    return _json(200, service().read.submitted(submitted), submitted.rate.headers() if submitted.rate else None)
+    rate = submitted.rate.headers() if submitted.rate else {}
+    return _json(200, service().read.submitted(submitted), {**rate, **_lifecycle(submitted.job)})
 
 
 @http.get("/v1/responses/<response_id>")
 def retrieve_response(response_id: str) -> Response[str]:
     _no_query()
-    return _json(200, service().read(_tenant(), response_id))
+    job = service().read.job(_tenant(), response_id)
+    return _json(200, service().read.show(job), _lifecycle(job))
+
+
+@http.post("/v1/responses/<response_id>/cancel")
+def cancel_response(response_id: str) -> Response[str]:
+    _no_query()
+    cancelled = service().cancel(_tenant(), response_id)
+    job = cancelled.job
+    if not cancelled.enqueued:
+        telemetry.logger().warning("the cancel's message was not sent; the sweeper will send it", job_id=job.id)
+    telemetry.logger().info("cancel asked for", job_id=job.id, status=job.status)
+    return _json(200, service().read.show(job), _lifecycle(job))
 
 
 @http.get("/v1/usage")
@@ -181,6 +202,10 @@ def _no_query() -> None:
             raise InvalidRequest(
                 f"The query parameter '{shown}' is not supported here.", param=shown, code="unknown_parameter"
             )
+
+
+def _lifecycle(job: Job) -> dict[str, str]:
+    return service().models.lifecycle_headers(job.called_model)
 
 
 def _header(name: str) -> str | None:

@@ -19,11 +19,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from admin.api_docs import TARGET, markdown
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, errors, signature
-from afterthought.domain.attempt import Attempt
+from afterthought.domain import body, errors, lifecycle, signature
+from afterthought.domain.attempt import Attempt, Plan
 from afterthought.domain.errors import RequestRefused
-from afterthought.domain.job import Failure, accept
+from afterthought.domain.job import accept
 from afterthought.domain.rate_limit import Limits, RateState, Window, rate_limited
+from afterthought.domain.record import Failure
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.response import render
 from afterthought.domain.usage import PARAMETERS, query_of
@@ -119,6 +120,12 @@ def test_the_example_request_is_taken() -> None:
         {**examples.REQUEST, "afterthought": {"tags": ["no space"]}},
         {**examples.REQUEST, "afterthought": {"tags": list("abcdef")}},
         {**examples.REQUEST, "afterthought": {"dry_run": "yes"}},
+        {**examples.REQUEST, "afterthought": {"deadline_seconds": 59}},
+        {**examples.REQUEST, "afterthought": {"deadline_seconds": 86_401}},
+        {**examples.REQUEST, "afterthought": {"deadline_seconds": "600"}},
+        {**examples.REQUEST, "afterthought": {"model_policy": "newest"}},
+        {**examples.REQUEST, "afterthought": {"on_unknown": "again"}},
+        {**examples.REQUEST, "afterthought": {"on_starved": "fail"}},
     ],
 )
 def test_the_schema_refuses_what_the_api_refuses(wrong: dict[str, Any]) -> None:
@@ -127,7 +134,19 @@ def test_the_schema_refuses_what_the_api_refuses(wrong: dict[str, Any]) -> None:
         body.read(json.dumps(wrong).encode())
 
 
-@pytest.mark.parametrize("ours", [{"max_cost_usd": 1}, {"max_cost_usd": "0.000000000001"}, {"dry_run": False}])
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"max_cost_usd": 1},
+        {"max_cost_usd": "0.000000000001"},
+        {"dry_run": False},
+        {"deadline_seconds": 60},
+        {"deadline_seconds": 86_400},
+        *({"model_policy": policy} for policy in ("exact", "successor")),
+        *({"on_unknown": choice} for choice in ("fail", "retry")),
+        *({"on_starved": choice} for choice in ("keep", "retry")),
+    ],
+)
 def test_the_schema_takes_what_the_api_takes(ours: dict[str, Any]) -> None:
     request = {**examples.REQUEST, "afterthought": ours}
     assert complaints("CreateResponse", request) == []
@@ -167,10 +186,13 @@ def test_the_table_that_is_shown_is_the_answer_that_is_shown() -> None:
     assert len(rows) > 2
 
 
-def test_the_rate_limits_headers_are_those_that_are_sent() -> None:
+def test_the_headers_are_those_that_are_sent() -> None:
     state = RateState(Limits(1, 1), Window(), 60)
+    ending = lifecycle.headers(NOW.date(), today=NOW.date(), successor="o3")
     answers = openapi()["paths"]["/v1/responses"]["post"]["responses"]
-    assert set(answers["200"]["headers"]) == {"x-request-id", *state.headers()}
+    assert set(answers["200"]["headers"]) == {"x-request-id", *state.headers(), *ending}
+    for path, verb in (("/v1/responses/{response_id}", "get"), ("/v1/responses/{response_id}/cancel", "post")):
+        assert set(openapi()["paths"][path][verb]["responses"]["200"]["headers"]) == {"x-request-id", *ending}
     sent = rate_limited(state, "o3", 1)
     assert set(answers["429"]["headers"]) == {"x-request-id", "x-should-retry", *sent.headers}
 
@@ -205,7 +227,7 @@ def test_the_schema_names_every_field_of_a_failed_response_whose_question_is_gon
         service_tier="flex",
         body_hash="",
         webhook=False,
-        hold_usd=Decimal("0.1"),
+        plan=Plan("gpt-4o", None, 16, Decimal("0.1")),
         now=NOW,
     ).model_copy(
         update={
@@ -217,6 +239,14 @@ def test_the_schema_names_every_field_of_a_failed_response_whose_question_is_gon
         }
     )
     assert complaints("Response", render(job, {}, None, None, stand_in=True)) == []
+
+
+def test_the_schema_names_every_field_of_a_response_that_was_called_again() -> None:
+    plan = Plan("gpt-5.6-sol", "none", None, Decimal("0.01"), "outcome_unknown")
+    lost = (
+        specimen.queued().begin(token="", provider="openai", now=NOW).failed("outcome_unknown", "", now=NOW, then=plan)
+    )
+    assert complaints("Response", render(lost, examples.REQUEST, None, None, stand_in=False)) == []
 
 
 def test_a_field_that_the_schema_does_not_name_would_be_seen() -> None:
@@ -297,12 +327,21 @@ def test_every_operation_with_a_key_documents_that_the_key_may_be_wrong() -> Non
 
 
 def test_every_failure_of_ours_is_documented() -> None:
+    """Whatever ends a job in a failure of ours gives its code as the first word: to the step, or to the failure."""
     given: set[str] = set()
-    for path in (PACKAGE / "services" / "advance.py", PACKAGE / "domain" / "job.py"):
+    for path in (*(PACKAGE / "services").glob("*.py"), *(PACKAGE / "domain").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "failed":
+            if not isinstance(node, ast.Call):
+                continue
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "failed":
                 given |= {str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant)}
-    assert given
+            elif isinstance(node.func, ast.Name) and node.func.id == "Failure":
+                given |= {
+                    str(held.value.value)
+                    for held in node.keywords
+                    if held.arg == "code" and isinstance(held.value, ast.Constant)
+                }
+    assert {"outcome_unknown", "deadline_exceeded", "internal_error"} <= given
     assert given <= set(FAILURES)
 
 

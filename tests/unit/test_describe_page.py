@@ -109,6 +109,8 @@ def answer(request: httpx2.Request) -> httpx2.Response:
             return httpx2.Response(200, json=models.get("o3"))
         case "GET", path if path == f"/v1/responses/{examples.queued()['id']}":
             return httpx2.Response(200, json=examples.completed())
+        case "POST", path if path == f"/v1/responses/{examples.cancelled()['id']}/cancel":
+            return httpx2.Response(200, json=examples.cancelled())
     return httpx2.Response(404, json={"error": {"message": request.url.path, "code": "unknown_url"}})
 
 
@@ -142,13 +144,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
         (snippets.FIRST_PYTHON, "17 × 23 = 391.\n0.003334\n"),
         (snippets.CREATE_PYTHON, f"{examples.queued()['id']} queued\n"),
         (snippets.RETRIEVE_PYTHON, "completed 17 × 23 = 391."),
+        (snippets.CANCEL_PYTHON, "cancelled None\n"),
         (snippets.DRY_RUN_PYTHON, "up to 0.033192\n402 max_cost_exceeded This job can cost up to $0.033192"),
         (snippets.USAGE_PYTHON, "checkout completed 1 0.003334\n"),
         (snippets.USAGE_PYTHON, "2026-11-02 9.963474 left of 10\n"),
         (snippets.MODELS_PYTHON, "o3 ['low', 'medium', 'high']"),
         (snippets.MODEL_PYTHON, "'output': '8'"),
     ],
-    ids=["first", "create", "retrieve", "dry run", "usage", "budgets", "models", "model"],
+    ids=["first", "create", "retrieve", "cancel", "dry run", "usage", "budgets", "models", "model"],
 )
 def test_an_example_in_python_runs_as_it_stands(
     source: str,

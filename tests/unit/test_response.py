@@ -7,12 +7,15 @@ from typing import Any, get_args
 import pytest
 from openai.types.responses import Response, ResponseError
 
-from afterthought.domain.job import Failure, Job, accept
+from afterthought.domain.attempt import Plan
+from afterthought.domain.job import STARVED, Job, accept
 from afterthought.domain.pricing import Usage
+from afterthought.domain.record import Failure
 from afterthought.domain.response import Answer, render
 
 NOW = datetime(2026, 11, 21, 9, 15, 42, 310_000, tzinfo=UTC)
 REQUEST: dict[str, Any] = {"model": "o3", "input": "Why?", "metadata": {"a": "b"}}
+HOLD = Decimal("0.001112")
 USAGE = Usage(input_tokens=10, cached_input_tokens=4, cache_write_tokens=1, output_tokens=20, reasoning_tokens=15)
 MESSAGE = {
     "id": "msg_1",
@@ -37,10 +40,11 @@ def queued(**changes: Any) -> Job:
         "service_tier": "default",
         "body_hash": "0" * 64,
         "webhook": False,
-        "hold_usd": Decimal("0.001112"),
         "now": NOW,
     }
-    return accept(**{**told, **changes})
+    told |= changes
+    plan = Plan(told["model"], told["effort"], told["max_output_tokens"], HOLD)
+    return accept(**{"plan": plan, **told})
 
 
 def thinking() -> Job:
@@ -80,6 +84,11 @@ def shown(job: Job, request: dict[str, Any] | None = None, answer: Answer | None
         (settled("cancelled", usage=None), "cancelled"),
         (thinking().failed("outcome_unknown", "No answer came.", now=later(10)), "failed"),
         (queued().failed("deadline_exceeded", "Too late.", now=later(10)), "failed"),
+        (queued(mode="direct"), "queued"),
+        (queued().cancelled(now=later(1)), "cancelled"),
+        (thinking().cancelling(now=later(3)), "in_progress"),
+        (thinking().cancelling(now=later(3)).cancelled(now=later(4)), "cancelled"),
+        (settled("incomplete", incomplete_reason=STARVED), "incomplete"),
     ],
 )
 def test_every_step_is_strict(job: Job, status: str) -> None:
@@ -150,6 +159,101 @@ def test_any_other_code_stands_beside_the_wires_own(code: str) -> None:
 )
 def test_the_reason_of_an_incomplete_answer_is_one_of_the_wires(reason: str | None, told: str | None) -> None:
     assert shown(settled("incomplete", incomplete_reason=reason))["incomplete_details"] == {"reason": told}
+
+
+def test_an_answer_that_starved_is_told_by_its_name_beside_the_wires() -> None:
+    wire = shown(settled("incomplete", incomplete_reason=STARVED))
+    assert wire["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert wire["afterthought"]["incomplete_reason"] == "reasoning_starved"
+
+
+def test_a_response_that_is_not_incomplete_has_no_reason() -> None:
+    assert shown(settled())["afterthought"]["incomplete_reason"] is None
+
+
+def test_the_mode_the_deadline_and_a_cancel_under_way_are_shown() -> None:
+    ours = shown(queued(mode="direct", deadline_at=later(60)))["afterthought"]
+    assert (ours["mode"], ours["deadline_at"], ours["cancel_requested_at"]) == ("direct", later(60).timestamp(), None)
+    stopping = shown(thinking().cancelling(now=later(3)))
+    assert (stopping["status"], stopping["afterthought"]["cancel_requested_at"]) == (
+        "in_progress",
+        later(3).timestamp(),
+    )
+
+
+def test_a_successor_is_shown_in_the_requested_models_place() -> None:
+    plan = Plan("gpt-5.6-sol", "xhigh", 50, HOLD, "model_retired")
+    wire = shown(queued(plan=plan))
+    ours = wire["afterthought"]
+    assert (wire["model"], wire["reasoning"]["effort"]) == ("gpt-5.6-sol", "xhigh")
+    # The parameter is echoed as it was asked for.
+    assert wire["max_output_tokens"] == 100
+    assert (ours["requested_model"], ours["served_model"], ours["substituted_because"]) == ("o3", None, "model_retired")
+    [entry] = ours["attempts"]
+    assert (entry["model"], entry["effort"], entry["max_output_tokens"]) == ("gpt-5.6-sol", "xhigh", 50)
+    assert entry["because"] == "model_retired"
+
+
+def test_a_model_that_the_provider_did_not_have_leaves_its_attempt_beside_the_successors() -> None:
+    begun = queued().begin(token="t", provider="openai", now=later(1))
+    plan = Plan("gpt-5.6-sol", "high", 100, HOLD, "model_not_found")
+    wire = shown(begun.refused("model_not_found", "No such model.", now=later(2), then=plan))
+    assert (wire["status"], wire["model"]) == ("queued", "gpt-5.6-sol")
+    assert wire["afterthought"]["substituted_because"] == "model_not_found"
+    first, second = wire["afterthought"]["attempts"]
+    assert (first["model"], first["state"], first["because"], first["cost_usd"]) == ("o3", "refused", None, None)
+    assert (second["model"], second["state"], second["because"]) == ("gpt-5.6-sol", "held", "model_not_found")
+
+
+def test_a_successor_that_is_called_again_still_says_why_it_is_one() -> None:
+    job = queued(plan=Plan("gpt-5.6-sol", "high", 100, HOLD, "model_retired"))
+    job = job.begin(token="t", provider="openai", now=later(1))
+    again = Plan("gpt-5.6-sol", "high", 100, HOLD, "outcome_unknown")
+    ours = shown(job.failed("outcome_unknown", "Lost.", now=later(2), then=again))["afterthought"]
+    assert [entry["because"] for entry in ours["attempts"]] == ["model_retired", "outcome_unknown"]
+    assert ours["substituted_because"] == "model_retired"
+
+
+def starved_and_retried() -> Job:
+    plan = Plan("o3", "high", 400, Decimal("0.004"), "reasoning_starved")
+    job = settled("incomplete", incomplete_reason=STARVED, then=plan)
+    return job.begin(token="u", provider="openai", now=later(11)).submitted(
+        response_id="resp_second", now=later(12), check_seconds=5
+    )
+
+
+def test_a_job_that_was_called_again_goes_on_with_what_the_first_call_cost() -> None:
+    wire = shown(starved_and_retried())
+    cost = wire["afterthought"]["cost"]
+    assert (wire["status"], wire["usage"], wire["incomplete_details"]) == ("in_progress", None, None)
+    assert (cost["bound_usd"], cost["held_usd"], cost["total_usd"]) == ("0.004", "0.004", None)
+    first, second = wire["afterthought"]["attempts"]
+    assert (first["cost_usd"], first["usage"]["output_tokens"]) == ("0.000172", 20)
+    assert (second["cost_usd"], second["usage"], second["max_output_tokens"]) == (None, None, 400)
+
+
+def test_the_total_is_that_of_all_attempts_and_the_usage_that_of_the_newest() -> None:
+    ended = starved_and_retried().settled(
+        "completed",
+        now=later(30),
+        served_model="o3-2025-04-16",
+        usage=Usage(input_tokens=10, output_tokens=300, reasoning_tokens=200),
+        price_id="o3/standard/2025-06-10",
+        cost_usd=Decimal("0.00242"),
+    )
+    wire = shown(ended, answer=Answer(output=(MESSAGE,)))
+    assert wire["afterthought"]["cost"]["total_usd"] == "0.002592"
+    assert wire["usage"]["cost"] == 0.002592
+    assert wire["usage"]["output_tokens"] == 300
+    assert [entry["usage"]["output_tokens"] for entry in wire["afterthought"]["attempts"]] == [20, 300]
+
+
+def test_a_call_of_which_nobody_knows_shows_as_such_and_keeps_its_hold() -> None:
+    begun = queued().begin(token="t", provider="openai", now=later(1))
+    wire = shown(begun.lost(now=later(2), wait=timedelta(minutes=60)))
+    assert wire["status"] == "in_progress"
+    assert wire["afterthought"]["attempts"][0]["state"] == "unknown"
+    assert wire["afterthought"]["cost"]["held_usd"] == "0.001112"
 
 
 def test_the_times_are_those_of_the_steps() -> None:

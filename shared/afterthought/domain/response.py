@@ -9,7 +9,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.attempt import Attempt
-from afterthought.domain.job import Job
+from afterthought.domain.job import STARVED, Job
 from afterthought.domain.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd, price_date
 
 Wire = dict[str, Any]
@@ -48,6 +48,7 @@ another: a large request echoed beside its answer would not fit, and the caller 
 _PRICED_TIER = re.compile(r"/(standard|flex|priority)/\d{4}-")
 _COST_PARTS = ("input_usd", "cached_input_usd", "cache_write_usd", "output_usd", "reasoning_usd", "tools_usd")
 _WIRE_INCOMPLETE_REASONS = frozenset({"max_output_tokens", "content_filter"})
+_SUBSTITUTED = frozenset({"model_retired", "model_not_found"})
 
 
 class Answer(BaseModel):
@@ -61,7 +62,10 @@ class Answer(BaseModel):
 
 def render(job: Job, request: Wire, answer: Answer | None, bill: Cost | None, *, stand_in: bool) -> Wire:
     """The response as it stands now. `request` is the stored request in canonical form; where its instructions, tools
-    and text are very large, they are not echoed. `bill` is the newest attempt's cost by part, where it is known."""
+    and text are very large, they are not echoed. `bill` is the newest attempt's cost by part, where it is known.
+
+    Where a job has several attempts, output, usage, tier and the parts of the cost are those of the newest; the total
+    is that of them all."""
     attempt = job.attempt
     request = _echoed(request)
     reasoning = request.get("reasoning") or {}
@@ -79,12 +83,12 @@ def render(job: Job, request: Wire, answer: Answer | None, bill: Cost | None, *,
         "max_output_tokens": job.max_output_tokens,
         "max_tool_calls": request.get("max_tool_calls"),
         "metadata": request.get("metadata") or {},
-        "model": (attempt.served_model if attempt else None) or job.model,
+        "model": (attempt.served_model if attempt else None) or job.called_model,
         "output": list(answer.output) if answer else [],
         "parallel_tool_calls": request.get("parallel_tool_calls", True),
         "previous_response_id": None,
         "prompt_cache_key": request.get("prompt_cache_key"),
-        "reasoning": {"effort": job.effort, "summary": reasoning.get("summary")},
+        "reasoning": {"effort": job.called_effort, "summary": reasoning.get("summary")},
         "safety_identifier": request.get("safety_identifier"),
         "service_tier": _service_tier(job, attempt),
         "temperature": request.get("temperature", 1.0),
@@ -94,7 +98,7 @@ def render(job: Job, request: Wire, answer: Answer | None, bill: Cost | None, *,
         "top_logprobs": 0,
         "top_p": request.get("top_p", 1.0),
         "truncation": request.get("truncation", "disabled"),
-        "usage": _usage(attempt),
+        "usage": _usage(attempt.usage, job.spent_usd) if attempt and attempt.usage else None,
         "user": request.get("user"),
         "afterthought": _ours(job, attempt, bill, stand_in=stand_in),
     }
@@ -123,7 +127,8 @@ def _error(job: Job) -> Wire | None:
 def _incomplete(job: Job) -> Wire | None:
     if job.status != "incomplete":
         return None
-    return {"reason": job.incomplete_reason if job.incomplete_reason in _WIRE_INCOMPLETE_REASONS else None}
+    reason = "max_output_tokens" if job.incomplete_reason == STARVED else job.incomplete_reason
+    return {"reason": reason if reason in _WIRE_INCOMPLETE_REASONS else None}
 
 
 def _tool(tool: Wire) -> Wire:
@@ -131,10 +136,12 @@ def _tool(tool: Wire) -> Wire:
     return {"parameters": None, "strict": None, **tool} if tool.get("type") == "function" else tool
 
 
-def _usage(attempt: Attempt | None) -> Wire | None:
-    if attempt is None or attempt.usage is None:
-        return None
-    usage: Usage = attempt.usage
+def _usage(usage: Usage, cost_usd: Decimal) -> Wire:
+    # Other gateways put the total here too, as a number: for reading, never for adding up.
+    return {**_tokens(usage), "cost": float(cost_usd)}
+
+
+def _tokens(usage: Usage) -> Wire:
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {
@@ -144,21 +151,25 @@ def _usage(attempt: Attempt | None) -> Wire | None:
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.total_tokens,
-        # Other gateways put the total here too, as a number: for reading, never for adding up.
-        **({} if attempt.cost_usd is None else {"cost": float(attempt.cost_usd)}),
     }
 
 
 def _ours(job: Job, attempt: Attempt | None, bill: Cost | None, *, stand_in: bool) -> Wire:
+    substituted = [entry.because for entry in job.attempts if entry.because in _SUBSTITUTED]
     return {
         "requested_model": job.model,
         "served_model": attempt.served_model if attempt else None,
+        "substituted_because": substituted[-1] if substituted else None,
         "provider": attempt.provider if attempt else None,
+        "mode": job.mode,
         "stand_in": stand_in,
         "error_code": job.failure.code if job.failure else None,
+        "incomplete_reason": job.incomplete_reason if job.status == "incomplete" else None,
+        "deadline_at": _seconds(job.deadline_at),
+        "cancel_requested_at": _seconds(job.cancel_requested_at),
         "tags": list(job.tags),
         "cost": _cost(job, attempt, bill),
-        "attempts": [_attempt(entry) for entry in job.attempts],
+        "attempts": [_attempt(job, entry) for entry in job.attempts],
         "timeline": _timeline(job, attempt),
     }
 
@@ -186,12 +197,19 @@ def _usd(amount: Decimal | None) -> str | None:
     return None if amount is None else format_usd(amount)
 
 
-def _attempt(entry: Attempt) -> Wire:
+def _attempt(job: Job, entry: Attempt) -> Wire:
+    # What an attempt does not say for itself is as the job asked for it.
     return {
         "number": entry.number,
         "state": entry.state,
+        "because": entry.because,
+        "model": entry.model or job.model,
+        "effort": entry.effort or job.effort,
+        "max_output_tokens": entry.max_output_tokens or job.max_output_tokens,
+        "served_model": entry.served_model,
         "provider": entry.provider,
         "called_at": _seconds(entry.called_at),
+        "usage": _tokens(entry.usage) if entry.usage else None,
         "hold_usd": format_usd(entry.hold_usd),
         "cost_usd": _usd(entry.cost_usd),
         "price_id": entry.price_id,

@@ -28,7 +28,7 @@ class DryRun:
         today = self.clock().date()
         book = self.books.month(tenant.name, today.replace(day=1))
         caps = budget.caps_of(tenant)
-        bound = admitted.bound
+        bound, plan = admitted.bound, admitted.plan
         state, too_much = self.limit.peek(
             tenant, admitted.model.id, admitted.rate_tokens, output_tokens=admitted.rate_output_tokens
         )
@@ -39,6 +39,14 @@ class DryRun:
             "model": admitted.request.model,
             "afterthought": {
                 "dry_run": True,
+                "plan": {
+                    "model": plan.model,
+                    "effort": plan.effort,
+                    "max_output_tokens": plan.max_output_tokens,
+                    "substituted_because": plan.because,
+                    "mode": admitted.mode,
+                    "deadline_seconds": int(admitted.deadline.total_seconds()),
+                },
                 "bound": {**bound.model_dump(mode="json"), "price_date": price_date(bound.price_id)},
                 "max_cost_usd": None if (cap := admitted.ours.max_cost_usd) is None else format_usd(cap),
                 "budgets": [each.wire() for each in budget.budgets(book, caps, today)],

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from afterthought.catalogue import Catalogue
+from afterthought.domain import lifecycle
 from afterthought.domain.errors import NotFound
 from afterthought.domain.model import Model
 
@@ -27,6 +28,17 @@ class Models:
         if model is None or not self._offered(model):
             raise NotFound(f"The model '{name[:80]}' does not exist.", param="model", code="model_not_found")
         return self._render(model)
+
+    def lifecycle_headers(self, name: str) -> dict[str, str]:
+        """What is said beside the answers of a job that calls this model, when its end at all providers is near or
+        past."""
+        today = self.clock().date()
+        successor = self.catalogue.live_successor_of(name, self.providers, today)
+        return lifecycle.headers(
+            self.catalogue.shutdown_date(name, self.providers),
+            today=today,
+            successor=None if successor is None else successor.id,
+        )
 
     def _offered(self, model: Model) -> bool:
         enabled = (self.catalogue.providers.get(name) for name in self.providers)

@@ -21,10 +21,18 @@ class Read:
     catalogue: Catalogue
 
     def __call__(self, tenant: str, job_id: str) -> dict[str, Any]:
-        """The response on the wire. Raises NotFound, the same for an unknown job and for another tenant's."""
+        """The response on the wire. Raises as `job` does."""
+        return self.show(self.job(tenant, job_id))
+
+    def job(self, tenant: str, job_id: str) -> Job:
+        """Raises NotFound, the same for an unknown job and for another tenant's."""
         job = self.jobs.get(known_form(job_id))
         if job is None or job.tenant != tenant:
             raise no_such_response(job_id)
+        return job
+
+    def show(self, job: Job) -> dict[str, Any]:
+        """A job on the wire."""
         return self._render(job, get_request(self.contents, job) or {})
 
     def submitted(self, submitted: Submitted) -> dict[str, Any]:

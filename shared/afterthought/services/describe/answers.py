@@ -2,16 +2,18 @@
 
 from typing import get_args
 
-from afterthought.domain.job import Status
 from afterthought.domain.pricing import Price
+from afterthought.domain.provider import Mode
+from afterthought.domain.record import Status
 from afterthought.services.describe.money import error_detail, money_schemas, open_schema
 from afterthought.services.describe.schema import Schema, array, fixed, nullable, of, one_of, record, ref
 
 FAILURES = {
-    "outcome_unknown": "the model was called and it is not known what came of it; it is never called again blindly",
-    "deadline_exceeded": "it did not start, or did not end, before its deadline",
+    "outcome_unknown": "the model was called and it is not known what came of it; it is called again only where "
+    "`on_unknown` asks for that, and once",
+    "deadline_exceeded": "it did not start, or did not end, before its deadline, and was cancelled",
     "generation_gone": "the provider lost it",
-    "model_not_found": "no provider serves the model any more",
+    "model_not_found": "no provider serves the model any more, or the one that was called does not",
     "server_error": "the provider failed without saying why",
     "internal_error": "a defect here",
 }
@@ -70,13 +72,14 @@ def _response() -> Schema:
         ),
         incomplete_details=nullable(
             record("", reason=nullable(of("string"))),
-            "Why it is incomplete, such as `max_output_tokens`. An incomplete answer is billed.",
+            "Why it is incomplete, such as `max_output_tokens`: one of OpenAI's reasons, told in full by "
+            "`afterthought.incomplete_reason`. An incomplete answer is billed.",
         ),
         instructions=string,
         max_output_tokens=nullable(of("integer"), _ASKED),
         max_tool_calls=nullable(of("integer"), _ASKED),
         metadata=of("object", _ASKED, additionalProperties={"type": "string"}),
-        model=of("string", "The model that answered, by the provider's word; before that, the one asked for."),
+        model=of("string", "The model that answered, by the provider's word; before that, the one that is called."),
         output=array(
             of("object", properties={"type": of("string")}, required=["type"]),
             "OpenAI's output items (`reasoning`, `message`, `function_call`, …), as the model gave them.",
@@ -98,7 +101,9 @@ def _response() -> Schema:
         top_logprobs=of("integer", _ASKED),
         top_p=number,
         truncation=of("string", _ASKED),
-        usage=nullable(ref("Usage"), "The tokens, once the provider has counted them."),
+        usage=nullable(
+            ref("Usage"), "The tokens of the newest attempt, once the provider has counted them, and the job's dollars."
+        ),
         user=string,
         afterthought=ref("AfterthoughtResult"),
     )
@@ -114,7 +119,11 @@ def _usage() -> Schema:
         output_tokens_details=record("", reasoning_tokens=of("integer")),
         total_tokens=of("integer"),
     )
-    cost = of("number", "The total in dollars, as other gateways give it. For reading; add up `afterthought.cost`.")
+    cost = of(
+        "number",
+        "Not of an attempt: what the job has cost in dollars, all attempts together, as other gateways give it. For "
+        "reading; add up `afterthought.cost`.",
+    )
     schema["properties"]["cost"] = cost
     return schema
 
@@ -125,12 +134,35 @@ def _ours() -> Schema:
         "What is this service's own.",
         requested_model=of("string", "The model that was asked for."),
         served_model=nullable(of("string"), "The model that answered, as the provider names it."),
+        substituted_because=nullable(
+            one_of(("model_retired", "model_not_found")),
+            "Why a successor is called in place of the model that was asked for: that one is retired, or the provider "
+            "says it has none of that name. Only with a `model_policy` of `successor`.",
+        ),
         provider=nullable(of("string"), "Who was called."),
+        mode=one_of(
+            get_args(Mode),
+            "`background`: the provider works on it while nobody waits. `direct`: the call is awaited, and cannot be "
+            "stopped.",
+        ),
         stand_in=of("boolean", "True when no model answered but a local stand-in for one."),
         error_code=nullable(of("string"), f"Why it failed, in full. {codes}; or a code of the provider's own."),
+        incomplete_reason=nullable(
+            of("string"),
+            "Why it is incomplete, in full. `reasoning_starved`: reasoning used up all of `max_output_tokens`, and "
+            "there is nothing to see. Ask for more, for less effort, or for an `on_starved` of `retry`.",
+        ),
+        deadline_at=of("number", f"When it is cancelled if it has not ended. {_SECONDS}"),
+        cancel_requested_at=nullable(
+            of("number"), f"When it was asked to be cancelled while a model worked on it. {_SECONDS}"
+        ),
         tags=array(of("string"), "As asked for, in order."),
         cost=ref("Cost"),
-        attempts=array(ref("Attempt"), "Every paid call made for it, each written down, with its hold, before."),
+        attempts=array(
+            ref("Attempt"),
+            "Every paid call made for it, each written down, with its hold, before. Usually one; what the response "
+            "shows of an answer (output, usage, the parts of the cost, times) is the newest's.",
+        ),
         timeline=ref("Timeline"),
     )
 
@@ -166,7 +198,7 @@ def _model_ours() -> Schema:
         "What the model takes, can and costs.",
         provider=nullable(of("string"), "Who serves it today; null once it is retired."),
         stand_in=of("boolean", "True when a local stand-in answers in its place."),
-        mode=nullable(one_of(("background", "direct")), "How the provider is called."),
+        mode=nullable(one_of(get_args(Mode)), "How the provider is called."),
         retired=of("boolean", "Whether nobody serves it any more."),
         successor=nullable(of("string"), "What its maker recommends instead."),
         snapshots={**names, "description": "Its other names."},

@@ -3,7 +3,9 @@
 from datetime import timedelta
 from typing import Any, get_args
 
-from afterthought.domain.job import CONTENT_KEPT, DEADLINE, RECORD_KEPT, TERMINAL, Status
+from afterthought.domain.job import CONTENT_KEPT
+from afterthought.domain.record import RECORD_KEPT, TERMINAL, Status
+from afterthought.domain.terms import MAX_DEADLINE_SECONDS
 from afterthought.services.describe import snippets
 from afterthought.services.describe.answers import answer_schemas
 from afterthought.services.describe.operations import paths, webhook
@@ -24,7 +26,7 @@ that is this service's own is under one key, `afterthought`, in requests and in 
 
 **Every POST answers at once**, with `queued`, whatever `background` says. Read the response until its status is one of
 {", ".join(f"`{status}`" for status in _ENDS)}, or name a `webhook_url` and be told. A job that has not ended after
-{DEADLINE // timedelta(hours=1)} hours fails with `deadline_exceeded`.
+{MAX_DEADLINE_SECONDS // 3600} hours, or the `deadline_seconds` that you give it, fails with `deadline_exceeded`.
 
 **What is kept.** The question and the answer for {CONTENT_KEPT // _DAY} days; then the response comes without them. Its
 record (status, tokens, cost, times) for {RECORD_KEPT // _DAY} days; then there is no such response.

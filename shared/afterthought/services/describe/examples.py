@@ -10,6 +10,7 @@ from afterthought.domain.errors import RequestRefused
 from afterthought.domain.event import CompletionEvent
 from afterthought.domain.rate_limit import RateState, Window, limits_of, rate_limited, resets_in_seconds
 from afterthought.domain.response import Answer, render
+from afterthought.services.admit import Admitted
 from afterthought.services.describe import specimen
 from afterthought.services.describe.specimen import ACCEPTED, REQUEST, TENANT
 from afterthought.services.dry_run import DryRun
@@ -42,12 +43,19 @@ def completed() -> Wire:
     return render(specimen.completed(), REQUEST, Answer(output=_OUTPUT), specimen.bill(), stand_in=False)
 
 
+def cancelled() -> Wire:
+    """The answer to POST /v1/responses/{id}/cancel while no model works on it."""
+    return render(specimen.cancelled(), REQUEST, None, None, stand_in=False)
+
+
 def dry_run() -> Wire:
     """The answer to POST /v1/responses when it is only asked what would come of it."""
-    limit = Limit(specimen.Minute(), default_catalogue(), lambda: ACCEPTED)
-    return DryRun(specimen.Books(), specimen.Accounts(), limit, lambda: ACCEPTED)(
-        TENANT.name, specimen.admitted(max_cost_usd="0.02", dry_run=True)
-    )
+    return _dry_run(specimen.admitted(max_cost_usd="0.02", dry_run=True))
+
+
+def substitution() -> Wire:
+    """The same of a model that is gone, whose successor may run."""
+    return _dry_run(specimen.admitted({"model": "o3-mini"}, max_cost_usd="0.2", dry_run=True, model_policy="successor"))
 
 
 def usage() -> Wire:
@@ -73,6 +81,11 @@ def refusals(status: int) -> dict[str, Wire]:
         for refused in made
         if refused is not None and refused.status == status
     }
+
+
+def _dry_run(admitted: Admitted) -> Wire:
+    limit = Limit(specimen.Minute(), default_catalogue(), lambda: ACCEPTED)
+    return DryRun(specimen.Books(), specimen.Accounts(), limit, lambda: ACCEPTED)(TENANT.name, admitted)
 
 
 def _usage() -> ReadUsage:

@@ -5,8 +5,9 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from afterthought.domain.attempt import AttemptState
+from afterthought.domain.attempt import AttemptState, Because
 from afterthought.domain.bound import Bound
+from afterthought.domain.provider import Mode
 from afterthought.domain.usage import COUNTS, DOLLARS, GROUPS, STATUSES
 from afterthought.services.describe.schema import Schema, array, components, fixed, nullable, of, one_of, record, ref
 
@@ -107,11 +108,23 @@ def _attempt() -> Schema:
         number=of("integer", "From 1."),
         state=one_of(
             get_args(AttemptState),
-            "`held`: its money is held, and it is to be made. `submitting`, `submitted`: it is under way. `settled`: "
-            "it ended, and has its cost. `refused` (by the provider), `released` (never made): it cost nothing.",
+            "`held`: its money is held, and it is to be made. `submitting`, `submitted`: it is under way. `unknown`: "
+            "the connection was lost, and the provider may still tell what came of it. `settled`: it ended, and has "
+            "its cost. `refused` (by the provider), `released` (never made): it cost nothing.",
         ),
+        because=nullable(
+            one_of(get_args(Because)),
+            "Why it calls something else than was asked for, or calls it again: the model is retired "
+            "(`model_retired`), the provider says it has none of that name (`model_not_found`), nobody knows what came "
+            "of the attempt before (`outcome_unknown`), or that one had nothing to show (`reasoning_starved`).",
+        ),
+        model=of("string", "The model that it calls."),
+        effort=nullable(of("string"), "The effort that it calls it with, the model's default included."),
+        max_output_tokens=nullable(of("integer"), "The cap that it calls it with; null: the model's own maximum."),
+        served_model=nullable(of("string"), "The model that answered, as the provider names it."),
         provider=nullable(of("string"), "Who was called."),
         called_at=nullable(of("number"), "Seconds since 1970, UTC, with milliseconds. Decides the price row."),
+        usage=nullable(ref("Usage"), "Its tokens, once the provider has counted them."),
         hold_usd=of("string", "The most that it can cost: held until it ends."),
         cost_usd=nullable(of("string"), "What it cost."),
         price_id=nullable(of("string"), "The price row of its cost."),
@@ -140,6 +153,7 @@ def _dry_run() -> Schema:
         afterthought=record(
             "",
             dry_run=fixed(True),
+            plan=_plan(),
             bound=ref("Bound"),
             max_cost_usd=nullable(of("string"), "As asked for."),
             budgets=array(ref("Budget"), "This month's and today's, as they stand without it."),
@@ -150,6 +164,18 @@ def _dry_run() -> Schema:
             ),
             would_refuse=array(ref("Refused"), "Every refusal it would meet now; empty when it would be taken."),
         ),
+    )
+
+
+def _plan() -> Schema:
+    return record(
+        "What would be called.",
+        model=of("string", "The model: the one that was asked for, or its successor."),
+        effort=nullable(of("string"), "The effort, the model's default included."),
+        max_output_tokens=nullable(of("integer"), "The cap; null: the model's own maximum."),
+        substituted_because=nullable(of("string"), "`model_retired` where it is the successor."),
+        mode=one_of(get_args(Mode), "How its provider is called."),
+        deadline_seconds=of("integer", "How long it might take."),
     )
 
 

@@ -4,56 +4,12 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from afterthought.domain.body import MAX_BODY_BYTES
-from afterthought.domain.schedule import MOST_DELIVERIES, delivery_seconds
 from afterthought.domain.usage import GROUPS, MOST_DAYS, STATUSES
-from afterthought.services.describe import examples, snippets
+from afterthought.services.describe import examples, headers, snippets, texts
 from afterthought.services.describe.refusals import Row, refusals_of
 from afterthought.services.describe.schema import array, of, one_line, one_of, ref
 
 Wire = dict[str, Any]
-
-_CREATE = f"""\
-Checks the request, stores it, and answers with its id and the status `queued`. What is wrong gets a 4xx that names the
-field and what is allowed, before anything is stored, queued or paid. The body may have {MAX_BODY_BYTES // 2**20} MiB.
-
-With an `Idempotency-Key` the same request can be sent any number of times and makes one job: a repeat answers with the
-job as it stands by then. The same key with another body is a 409.
-
-**It cannot cost more than you allow.** The most that a job can cost is known before it runs: its bound, a true one and
-no estimate. It is held, of the budgets of the month and the day, from the moment the job is accepted; when it ends, the
-hold goes back and the cost comes on. What is above `afterthought.max_cost_usd`, or above what is left of a budget, is a
-402. Without `max_output_tokens` the bound is that of the model's longest answer: set it, and more jobs fit.
-
-**A dry run** (`afterthought.dry_run`) answers with the bound by part, the price row, the budgets, and every refusal
-that the request would meet if it were new: it knows nothing of `Idempotency-Key`. Nothing is stored, held or counted.
-
-**Rate limits** are requests and tokens of a minute of the clock, by tenant and model. Tokens are estimated (the input's
-length, and `max_output_tokens` or what is typical of the model) and put right when the job ends within its minute. What
-is left is in the `x-ratelimit-…` headers; a repeat and a dry run take nothing of it, and come without them. What a
-budget refuses has taken its place in the minute all the same.
-"""
-
-_USAGE = """\
-What your jobs used and cost from `start` to `end`, added up by `group_by`, and how your budgets stand now. The sums are
-exact: they agree with the sum of the jobs to the last digit. (While jobs move, rows and budgets are read a moment
-apart.) Money and tokens count on the day (UTC) on which a job's money was held, which is the day it was accepted,
-however much later it ends.
-
-**A job with several tags counts under each of them** when the rows are grouped by tag, so the rows may add up to more
-than `total`, in which each job counts once.
-
-With `Accept: text/csv` the rows come as a table (RFC 4180): a header line, the groups first, empty where the tag is
-null; without the total and the budgets.
-"""
-
-_EVENT = f"""\
-Sent to the request's `afterthought.webhook_url` when the response has ended, signed by
-[Standard Webhooks](https://www.standardwebhooks.com) with the tenant's secret, so that the `webhooks.unwrap()` of any
-OpenAI SDK verifies it. Any 2xx accepts it; all else, redirects too, is tried again: {MOST_DELIVERIES} sends over about
-{round(sum(map(delivery_seconds, range(1, MOST_DELIVERIES))) / 3600)} hours. It may come more than once: tell a repeat
-by its `webhook-id`.
-"""
 
 # What every answer has: shown once, in the words about refusals.
 COMMON_HEADERS = {
@@ -64,18 +20,6 @@ COMMON_HEADERS = {
     },
 }
 _REQUEST_ID = {"x-request-id": COMMON_HEADERS["x-request-id"]}
-_RATE_LIMITS = {
-    f"x-ratelimit-{what}-{kind}": {"description": words.format(kind), "schema": schema}
-    for what, words, schema in (
-        ("limit", "How many {} the tenant may send to this model in a minute.", of("string", pattern="^[0-9]+$")),
-        ("remaining", "How many {} are left of this minute.", of("string", pattern="^[0-9]+$")),
-        ("reset", "The time until the minute ends, and the {} are counted anew: `37s`, `1m0s`.", of("string")),
-    )
-    for kind in ("requests", "tokens")
-}
-_RETRY_AFTER = {
-    "Retry-After": {"description": "Seconds until the next minute begins.", "schema": of("string", pattern="^[0-9]+$")}
-}
 
 
 def paths() -> Wire:
@@ -83,16 +27,8 @@ def paths() -> Wire:
     document = _content("OpenAPI 3.1.", "application/json", {"type": "object"})
     return {
         "/v1/responses": {"post": _create()},
-        "/v1/responses/{response_id}": {
-            "get": _operation(
-                "retrieveResponse",
-                "Responses",
-                "See how it stands",
-                parameters=[_parameter("path", "response_id", "`resp_…`")],
-                success=_json("As it stands.", "Response", examples.completed()),
-                samples=(snippets.RETRIEVE_CURL, snippets.RETRIEVE_PYTHON),
-            )
-        },
+        "/v1/responses/{response_id}": {"get": _retrieve()},
+        "/v1/responses/{response_id}/cancel": {"post": _cancel()},
         "/v1/usage": {"get": _usage()},
         "/v1/models": {
             "get": _operation(
@@ -139,16 +75,17 @@ def _create() -> Wire:
                 "examples": {
                     "accepted": {"summary": "Accepted", "value": examples.queued()},
                     "dry run": {"summary": "A dry run", "value": examples.dry_run()},
+                    "successor": {"summary": "A dry run, of a retired model", "value": examples.substitution()},
                 },
             }
         },
-        "headers": _RATE_LIMITS,
+        "headers": {**headers.RATE_LIMITS, **headers.LIFECYCLE},
     }
     operation = _operation(
         "createResponse",
         "Responses",
         "Ask a model",
-        _CREATE,
+        texts.CREATE,
         parameters=[key],
         success=success,
         samples=(snippets.CREATE_CURL, snippets.CREATE_PYTHON),
@@ -156,9 +93,33 @@ def _create() -> Wire:
     operation["x-codeSamples"].append(
         {"lang": "Python", "label": "openai SDK: what would it cost?", "source": snippets.DRY_RUN_PYTHON}
     )
-    operation["responses"]["429"]["headers"] |= {**_RETRY_AFTER, **_RATE_LIMITS}
+    operation["responses"]["429"]["headers"] |= {**headers.RETRY_AFTER, **headers.RATE_LIMITS}
     body = {"schema": ref("CreateResponse"), "example": examples.REQUEST}
     return {**operation, "requestBody": {"required": True, "content": {"application/json": body}}}
+
+
+def _retrieve() -> Wire:
+    return _operation(
+        "retrieveResponse",
+        "Responses",
+        "See how it stands",
+        parameters=[_parameter("path", "response_id", "`resp_…`")],
+        success={**_json("As it stands.", "Response", examples.completed()), "headers": headers.LIFECYCLE},
+        samples=(snippets.RETRIEVE_CURL, snippets.RETRIEVE_PYTHON),
+    )
+
+
+def _cancel() -> Wire:
+    success = _json("As it stands afterwards.", "Response", examples.cancelled())
+    return _operation(
+        "cancelResponse",
+        "Responses",
+        "Do without the answer",
+        texts.CANCEL,
+        parameters=[_parameter("path", "response_id", "`resp_…`")],
+        success={**success, "headers": headers.LIFECYCLE},
+        samples=(snippets.CANCEL_CURL, snippets.CANCEL_PYTHON),
+    )
 
 
 def _usage() -> Wire:
@@ -189,7 +150,7 @@ def _usage() -> Wire:
         "readUsage",
         "Money",
         "See what was used and spent",
-        _USAGE,
+        texts.USAGE,
         parameters=parameters,
         success=success,
         samples=(snippets.USAGE_CURL, snippets.USAGE_PYTHON),
@@ -244,7 +205,7 @@ def webhook(status: str) -> Wire:
     return {
         "operationId": f"on_response_{status}",
         "summary": f"The response is {status}",
-        "description": one_line(_EVENT),
+        "description": one_line(texts.EVENT),
         "security": [],
         "parameters": [{**_parameter("header", name, words), "required": True} for name, words in headers],
         "requestBody": {

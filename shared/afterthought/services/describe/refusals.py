@@ -18,19 +18,21 @@ class Row:
 
 
 _CREATE = frozenset({"createResponse"})
+_CANCEL = frozenset({"cancelResponse"})
+_RETRIEVE = frozenset({"retrieveResponse"})
 _USAGE = frozenset({"readUsage"})
 _MIB = MAX_BODY_BYTES // 2**20
 
 REFUSALS = (
     Row(400, "invalid_json", f"The body is no JSON object, no UTF-8, or nested over {MAX_DEPTH} levels deep.", _CREATE),
     Row(400, "missing_required_parameter", "A parameter that is needed is absent.", _CREATE),
-    Row(400, "unknown_parameter", "There is no such parameter.", _CREATE | _USAGE | {"retrieveResponse"}),
+    Row(400, "unknown_parameter", "There is no such parameter.", _CREATE | _CANCEL | _RETRIEVE | _USAGE),
     Row(400, "invalid_type", "A value has the wrong type, such as a number as a string.", _CREATE),
     Row(
         400,
         "invalid_value",
         "A value is out of its range or form: an empty input, a 17th metadata pair, a NUL, a hosted tool, a webhook "
-        "URL that is no public https, a cap that is no decimal string, a day that is no day.",
+        "URL that is no public https, a cap that is no decimal string, a deadline of a week, a day that is no day.",
         _CREATE | _USAGE,
     ),
     Row(400, "unsupported_parameter", "The parameter is not offered, here or by this model.", _CREATE),
@@ -38,9 +40,12 @@ REFUSALS = (
         400, "unsupported_value", "The model does not take this value: an effort, a modality, a service tier.", _CREATE
     ),
     Row(
-        400, "model_not_found", "There is no such model, or it has been retired: then its successor is named.", _CREATE
+        400,
+        "model_not_found",
+        "There is no such model, or it has been retired: then its successor is named, and with a "
+        "`afterthought.model_policy` of `successor` it would run.",
+        _CREATE,
     ),
-    Row(400, "unsupported_model", "The provider serves the model without a background mode.", _CREATE),
     Row(400, "integer_below_min_value", "`max_output_tokens` is too small.", _CREATE),
     Row(400, "integer_above_max_value", "`max_output_tokens` is over the model's maximum.", _CREATE),
     Row(400, "context_length_exceeded", "The input certainly does not fit the model.", _CREATE),
@@ -74,7 +79,7 @@ REFUSALS = (
         _CREATE,
     ),
     Row(403, "tier_not_supported", "The tenant's rate tier admits no requests. Figures: `tier`.", _CREATE),
-    Row(404, "not_found", "There is no such response, or it is another tenant's.", frozenset({"retrieveResponse"})),
+    Row(404, "not_found", "There is no such response, or it is another tenant's.", _CANCEL | _RETRIEVE),
     Row(404, "model_not_found", "There is no such model.", frozenset({"retrieveModel"})),
     Row(404, "unknown_url", "There is no such path or method.", frozenset({""})),
     Row(409, "idempotency_conflict", "The `Idempotency-Key` was used with another body.", _CREATE),
@@ -91,8 +96,8 @@ REFUSALS = (
     Row(
         503,
         "tables_busy",
-        "Too many jobs of the tenant change at once. Try again in a moment.",
-        _CREATE,
+        "Too many jobs of the tenant change at once, or this one does. Try again in a moment.",
+        _CREATE | _CANCEL,
         retryable=True,
     ),
 )

@@ -10,7 +10,7 @@ _FUNCTION = "Only for models with function calling."
 WORDS = {
     "CreateResponse": {
         "model": "A model's id or one of its snapshots, as `GET /v1/models` lists them. A retired one is refused, with "
-        "its successor named.",
+        "its successor named, unless `afterthought.model_policy` lets that run.",
         "input": "The question: a text, or the turns of a conversation as items.",
         "instructions": "What the model is told before the input.",
         "reasoning": "How hard the model thinks. Only for reasoning models.",
@@ -46,6 +46,23 @@ WORDS = {
         f"product: each {TAG_FORM}. They are shown in order. For your user's data there is `metadata`.",
         "dry_run": "Answers what the request can cost and what would refuse it, and does no more. What is wrong in "
         "itself is refused as ever.",
+        "deadline_seconds": "How long it may take from when it is accepted, all waiting included. A job that has not "
+        "ended by then is cancelled at the provider and fails with `deadline_exceeded`. Without it, a day.",
+        "model_policy": "What becomes of a request for a model that is retired, now or by the time it is called, or "
+        "that the provider says it does not have. `exact`, the default: it is refused, or fails with "
+        "`model_not_found`. `successor`: the first model in the line of its maker's recommendations that is served "
+        "runs it, if it can, under a hold by its own prices; the answer says so. It thinks with the effort that was "
+        "asked for, or the nearest that it takes (of two the higher); without one, with the default of the model that was "
+        "named, where one that does not reason counts as `none`. A `max_output_tokens` above its maximum becomes that.",
+        "on_unknown": "What becomes of a job whose model was called when nobody can tell what came of it (the "
+        "connection broke, or a worker died). `fail`, the default: it fails with `outcome_unknown`. `retry`: the call "
+        "is made once more, under a hold of its own. The lost call counts as paid, `estimated`, until the provider "
+        "says otherwise.",
+        "on_starved": "What becomes of an answer of which there is nothing to see, because reasoning used up all of "
+        "`max_output_tokens`. `keep`, the default: the response is `incomplete`, with `reasoning_starved`. `retry`: "
+        "the model is called once more, under a hold of its own, with four times the `max_output_tokens` (its own "
+        "maximum at most); where that does not fit the cap or the budgets, with the next lower effort. The starved "
+        "answer is paid for.",
         "webhook_url": "Where the completion event goes: an `https://` URL with a public host name, without "
         "credentials in it. Private addresses are never called.",
     },

@@ -112,6 +112,19 @@ print(response.usage)
 print(response.afterthought["cost"], response.afterthought["timeline"])
 """
 
+CANCEL_CURL = """\
+curl -X POST "$AFTERTHOUGHT_URL/v1/responses/$RESPONSE_ID/cancel" \\
+  -H "Authorization: Bearer $AFTERTHOUGHT_KEY"
+"""
+
+CANCEL_PYTHON = f"""\
+import os
+
+{_CLIENT}
+response = client.responses.cancel(os.environ["RESPONSE_ID"])
+print(response.status, response.afterthought["cancel_requested_at"])
+"""
+
 MODELS_CURL = """\
 curl "$AFTERTHOUGHT_URL/v1/models" \\
   -H "Authorization: Bearer $AFTERTHOUGHT_KEY"

@@ -65,12 +65,12 @@ def queued(number: int = 0) -> Job:
         id="resp_" + f"{0x7D1F0C5A2B9E4836 + number:016x}" * 3,
         tenant=TENANT.name,
         model=taken_in.model.id,
-        effort="high",
+        effort=taken_in.effort,
         max_output_tokens=taken_in.request.max_output_tokens,
         service_tier="default",
         body_hash="",
         webhook=True,
-        hold_usd=taken_in.bound.total_usd,
+        plan=taken_in.plan,
         max_cost_usd=taken_in.ours.max_cost_usd,
         rate_tokens=taken_in.rate_tokens,
         tags=tuple(taken_in.ours.tags or ()),
@@ -90,6 +90,11 @@ def completed() -> Job:
         price_id=bill().price_id,
         cost_usd=bill().total_usd,
     )
+
+
+@cache
+def cancelled() -> Job:
+    return queued().cancelled(now=TAKEN)
 
 
 class Books:

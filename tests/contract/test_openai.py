@@ -1,10 +1,12 @@
 """What the openai adapter promises, against the stand-in and other servers over real HTTP."""
 
+import asyncio
 import json
 import socket
 import threading
+import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -16,8 +18,16 @@ from pydantic import SecretStr
 
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
-from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
+from afterthought.domain.errors import (
+    NO_MONEY_CODES,
+    GenerationGone,
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRefused,
+)
 from afterthought.domain.provider import Provider
+from afterthought.services.ports import Generation
 from local.standin import StandIn
 
 KEY = "sk-canary-4f1c9a"
@@ -29,6 +39,8 @@ REQUEST: dict[str, Any] = {
     "store": True,
     "metadata": {"afterthought_job": "resp_1", "afterthought_token": "t"},
 }
+DIRECT = PROVIDER.model_copy(update={"mode": "direct", "direct_seconds": 1})
+DIRECT_REQUEST: dict[str, Any] = {"model": "gpt-oss-20b", "input": "What is 17 times 23?", "store": False}
 QUICK = httpx2.Timeout(0.3, connect=0.3)
 
 
@@ -67,18 +79,33 @@ def responses(base_url: str | None, timeout: httpx2.Timeout = QUICK) -> OpenAIRe
     return OpenAIResponses(Secrets(base_url), timeout)
 
 
-def test_a_key_that_was_just_rotated_costs_no_job(standin: StandIn) -> None:
+def background(adapter: OpenAIResponses) -> Generation:
+    return adapter.create(PROVIDER, REQUEST)
+
+
+def direct(adapter: OpenAIResponses) -> Generation:
+    return asyncio.run(adapter.create_awaited(DIRECT, DIRECT_REQUEST))
+
+
+Call = Callable[[OpenAIResponses], Generation]
+
+both_ways = pytest.mark.parametrize("call", [background, direct])
+
+
+@both_ways
+def test_a_key_that_was_just_rotated_costs_no_job(standin: StandIn, call: Call) -> None:
     adapter = OpenAIResponses(RotatedSecrets(standin.base_url, key="the-old-key"), QUICK)
     with pytest.raises(ProviderBusy) as busy:
-        adapter.create(PROVIDER, REQUEST)
+        call(adapter)
     assert busy.value.retry_after_seconds == 1.0
-    assert adapter.create(PROVIDER, REQUEST).status == "queued"
+    assert call(adapter).status in ("queued", "completed")
     assert len(standin.generations) == 1
 
 
-def test_a_key_that_is_wrong_when_read_anew_too_ends_the_job(standin: StandIn) -> None:
+@both_ways
+def test_a_key_that_is_wrong_when_read_anew_too_ends_the_job(standin: StandIn, call: Call) -> None:
     with pytest.raises(ProviderRefused):
-        OpenAIResponses(Secrets(standin.base_url, key="a-wrong-key"), QUICK).create(PROVIDER, REQUEST)
+        call(OpenAIResponses(Secrets(standin.base_url, key="a-wrong-key"), QUICK))
 
 
 @pytest.fixture
@@ -100,7 +127,7 @@ def answering(raw: bytes, *, reset: bool = False) -> Iterator[tuple[str, list[by
                 return
             with connected, suppress(OSError):
                 connected.settimeout(2)
-                requests.append(connected.recv(65536))
+                requests.append(received(connected))
                 if reset:
                     # Closing with a linger of zero resets the connection.
                     connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
@@ -115,6 +142,20 @@ def answering(raw: bytes, *, reset: bool = False) -> Iterator[tuple[str, list[by
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(5)
+
+
+def received(connected: socket.socket) -> bytes:
+    """One request, whole: its body may come apart from its head."""
+    raw = connected.recv(65536)
+    head, _, body = raw.partition(b"\r\n\r\n")
+    (length,) = [
+        int(line.split(b":")[1]) for line in head.lower().splitlines() if line.startswith(b"content-length:")
+    ] or [0]
+    while len(body) < length:
+        more = connected.recv(65536)
+        assert more
+        raw, body = raw + more, body + more
+    return raw
 
 
 def http(status: int, body: object, headers: Mapping[str, str] | None = None) -> bytes:
@@ -203,9 +244,11 @@ def test_a_rotated_key_is_used_from_then_on(standin: StandIn) -> None:
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
+@both_ways
 def test_every_way_to_fail_has_its_class_and_is_tried_once(
     standin: StandIn,
     adapter: OpenAIResponses,
+    call: Call,
     rule: dict[str, Any],
     kind: type[ProviderError],
     code: str | None,
@@ -213,7 +256,7 @@ def test_every_way_to_fail_has_its_class_and_is_tried_once(
 ) -> None:
     standin.script(**rule, times=None)
     with pytest.raises(kind) as caught:
-        adapter.create(PROVIDER, REQUEST)
+        call(adapter)
     assert type(caught.value) is kind
     if code is not None:
         assert caught.value.code == code
@@ -233,12 +276,13 @@ def test_every_way_to_fail_has_its_class_and_is_tried_once(
         (timedelta(hours=-1), 0, 0),
     ],
 )
-def test_the_wait_that_is_asked_for_is_told(header: str | timedelta, least: float, most: float) -> None:
+@both_ways
+def test_the_wait_that_is_asked_for_is_told(header: str | timedelta, least: float, most: float, call: Call) -> None:
     if isinstance(header, timedelta):
         header = format_datetime(datetime.now(UTC) + header, usegmt=True)
     with answering(http(429, error("rate_limit_exceeded"), {"retry-after": header})) as (url, requests):
         with pytest.raises(ProviderBusy) as caught:
-            responses(url).create(PROVIDER, REQUEST)
+            call(responses(url))
         assert len(requests) == 1
     assert caught.value.retry_after_seconds is not None
     assert least <= caught.value.retry_after_seconds <= most
@@ -254,31 +298,39 @@ def test_a_wait_that_makes_no_sense_is_none(header: str) -> None:
     assert caught.value.retry_after_seconds is None
 
 
-def test_an_empty_account_is_asked_again_only_after_minutes(standin: StandIn, adapter: OpenAIResponses) -> None:
-    standin.script("insufficient_quota", retry_after=1)
+@both_ways
+@pytest.mark.parametrize("rule", ["insufficient_quota", "billing_limit"])
+def test_an_empty_account_is_asked_again_only_after_minutes(
+    standin: StandIn, adapter: OpenAIResponses, rule: str, call: Call
+) -> None:
+    standin.script(rule, retry_after=1)
     with pytest.raises(ProviderBusy) as caught:
-        adapter.create(PROVIDER, REQUEST)
+        call(adapter)
     assert caught.value.retry_after_seconds == 300
+    assert caught.value.code in NO_MONEY_CODES
 
 
-def test_a_connection_refused_was_certainly_not_run() -> None:
+@both_ways
+def test_a_connection_refused_was_certainly_not_run(call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}/v1"
     with pytest.raises(ProviderBusy) as caught:
-        responses(url).create(PROVIDER, REQUEST)
+        call(responses(url))
     assert caught.value.code == "unreachable"
 
 
-def test_a_name_that_does_not_exist_was_certainly_not_run() -> None:
+@both_ways
+def test_a_name_that_does_not_exist_was_certainly_not_run(call: Call) -> None:
     with pytest.raises(ProviderBusy) as caught:
-        responses("http://no-such-host.invalid/v1").create(PROVIDER, REQUEST)
+        call(responses("http://no-such-host.invalid/v1"))
     assert caught.value.code == "unreachable"
 
 
-def test_a_reset_after_sending_may_have_run() -> None:
+@both_ways
+def test_a_reset_after_sending_may_have_run(call: Call) -> None:
     with answering(b"", reset=True) as (url, requests):
         with pytest.raises(OutcomeUnknown):
-            responses(url).create(PROVIDER, REQUEST)
+            call(responses(url))
         assert len(requests) == 1
 
 
@@ -304,10 +356,11 @@ def test_a_reset_after_sending_may_have_run() -> None:
     ],
     ids=lambda body: repr(body[:40]),
 )
-def test_a_200_that_is_no_response_is_an_unknown_outcome_and_shows_nothing(body: bytes) -> None:
+@both_ways
+def test_a_200_that_is_no_response_is_an_unknown_outcome_and_shows_nothing(body: bytes, call: Call) -> None:
     with answering(http(200, body)) as (url, requests):
         with pytest.raises(OutcomeUnknown) as caught:
-            responses(url).create(PROVIDER, REQUEST)
+            call(responses(url))
         assert len(requests) == 1
     assert "secret-answer" not in everything_in(caught.value)
 
@@ -315,13 +368,20 @@ def test_a_200_that_is_no_response_is_an_unknown_outcome_and_shows_nothing(body:
 @pytest.mark.parametrize(
     "body",
     [b"", b"not json", b"[]", b'"text"', b'{"error":"text"}', b'{"error":{"code":429,"message":5}}',
-     b'{"error":{"code":["insufficient_quota"]}}', b'{"error":{"code":{}}}', b'{"error":null}', b"\xff"],
+     b'{"error":{"code":["insufficient_quota"]}}', b'{"error":{"code":{}}}', b'{"error":null}', b"\xff",
+     b'{"error":{"type":["NotFoundError"]}}', b'{"error":{"type":{}}}', b'{"error":{"type":404}}'],
     ids=repr,
 )  # fmt: skip
-@pytest.mark.parametrize(("status", "kind"), [(400, ProviderRefused), (429, ProviderBusy), (500, OutcomeUnknown)])
-def test_an_error_s_odd_body_does_not_hide_its_status(status: int, kind: type[ProviderError], body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, ProviderRefused), (404, ProviderRefused), (429, ProviderBusy), (500, OutcomeUnknown)],
+)
+@both_ways
+def test_an_error_s_odd_body_does_not_hide_its_status(
+    status: int, kind: type[ProviderError], body: bytes, call: Call
+) -> None:
     with answering(http(status, body)) as (url, _), pytest.raises(kind) as caught:
-        responses(url).create(PROVIDER, REQUEST)
+        call(responses(url))
     assert caught.value.code is None or isinstance(caught.value.code, str)
     assert isinstance(caught.value.message, str)
 
@@ -430,3 +490,290 @@ def test_a_cancelled_generation_says_so_and_one_that_ended_stays_as_it_ended(
 def test_an_id_that_is_no_path_asks_for_nothing_else(adapter: OpenAIResponses, response_id: str) -> None:
     with pytest.raises(ProviderError):
         adapter.retrieve(PROVIDER, response_id)
+
+
+# Without a background mode
+
+
+def test_an_awaited_answer_comes_back_ended_and_with_its_usage(standin: StandIn, adapter: OpenAIResponses) -> None:
+    ended = direct(adapter)
+    assert ended.status == "completed"
+    assert "391" in json.dumps(ended.output)
+    assert ended.usage is not None
+    assert ended.usage.output_tokens > 0
+    [generation] = standin.generations
+    assert not generation.background
+    assert generation.id == ended.response_id
+
+
+NAMED = DIRECT.model_copy(update={"names": {"gpt-oss-20b": "openai/gpt-oss-20b"}})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda adapter: adapter.create(NAMED, DIRECT_REQUEST),
+        lambda adapter: asyncio.run(adapter.create_awaited(NAMED, DIRECT_REQUEST)),
+    ],
+    ids=["background", "direct"],
+)
+def test_a_provider_is_asked_for_a_model_by_its_own_name_and_believed_by_ours(call: Call) -> None:
+    body = {"id": "resp_1", "status": "completed", "model": "openai/gpt-oss-20b"}
+    with answering(http(200, body)) as (url, requests):
+        assert call(responses(url)).model == "gpt-oss-20b"
+    (request,) = requests
+    assert json.loads(request.split(b"\r\n\r\n", 1)[1])["model"] == "openai/gpt-oss-20b"
+
+
+# What they answer, as their code makes it: vllm/entrypoints/openai/responses, ollama/openai/responses.go.
+VLLM = {
+    "id": "resp_6f0c0f3c1c1e4b0f",
+    "created_at": 1785000000,
+    "incomplete_details": {"reason": "max_output_tokens"},
+    "instructions": None,
+    "metadata": None,
+    "model": "openai/gpt-oss-20b",
+    "object": "response",
+    "output": [{"id": "rs_1", "type": "reasoning", "summary": [], "content": [], "status": None}],
+    "service_tier": "auto",
+    "status": "incomplete",
+    "usage": {
+        "input_tokens": 82,
+        "input_tokens_details": {"cached_tokens": 64, "input_tokens_per_turn": [], "cached_tokens_per_turn": []},
+        "output_tokens": 16,
+        "output_tokens_details": {"reasoning_tokens": 16, "tool_output_tokens": 0, "output_tokens_per_turn": []},
+        "total_tokens": 98,
+    },
+    "user": None,
+}
+OLLAMA = {
+    "id": "resp_498081",
+    "object": "response",
+    "created_at": 1785000000,
+    "completed_at": 1785000009,
+    "status": "completed",
+    "incomplete_details": None,
+    "model": "gpt-oss:20b",
+    "output": [{"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": []}],
+    "error": None,
+    "usage": {
+        "input_tokens": 82,
+        "output_tokens": 16,
+        "total_tokens": 98,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    },
+    "store": False,
+    "background": False,
+    "service_tier": "default",
+    "metadata": {},
+}
+BARE = {"id": "r", "status": "completed", "output": None, "usage": {"input_tokens": 82, "output_tokens": 16}}
+NOTHING_MORE = {"id": "r", "status": "completed"}
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [(VLLM, (82, 64, 16, 16)), (OLLAMA, (82, 0, 16, 0)), (BARE, (82, 0, 16, 0)), (NOTHING_MORE, None)],
+    ids=["vllm", "ollama", "bare", "nothing-more"],
+)
+def test_what_a_server_of_ones_own_leaves_out_is_not_missed(
+    body: dict[str, Any], tokens: tuple[int, int, int, int] | None
+) -> None:
+    with answering(http(200, body)) as (url, _):
+        came = direct(responses(url))
+    usage = came.usage
+    assert came.status == body["status"]
+    assert came.metadata == {}
+    assert tokens == (
+        usage and (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.reasoning_tokens)
+    )
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress"])
+def test_an_answer_that_has_not_ended_is_none(status: str) -> None:
+    with (
+        answering(http(200, {"id": "resp_1", "status": status})) as (url, _),
+        pytest.raises(OutcomeUnknown) as caught,
+    ):
+        direct(responses(url))
+    assert caught.value.code == "not_ended"
+
+
+NO_MODEL = {
+    "message": "The model `gpt-oss-20b` does not exist.",
+    "type": "NotFoundError",
+    "param": "model",
+    "code": 404,
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (error("model_not_found", "The model `gpt-oss-20b` does not exist or you do not have access to it."), "yes"),
+        ({"error": NO_MODEL}, "yes"),
+        ({"object": "error", **NO_MODEL, "param": None}, "yes"),
+        (error(None, "model 'gpt-oss-20b' not found", "not_found_error"), "yes"),
+        # A wrong address has no models to miss.
+        (b"404 page not found", None),
+        ({"detail": "Not Found"}, None),
+        ({"error": {"message": "Not Found", "type": "Not Found", "param": None, "code": 404}}, None),
+    ],
+    ids=["openai", "vllm", "vllm-before", "ollama", "no-page", "no-route", "vllm-no-route"],
+)
+@both_ways
+def test_a_model_that_is_not_there_is_told_from_an_address_that_is_not(
+    body: object, code: str | None, call: Call
+) -> None:
+    with answering(http(404, body)) as (url, _), pytest.raises(ProviderRefused) as caught:
+        call(responses(url))
+    assert caught.value.code == (code and "model_not_found")
+
+
+@both_ways
+def test_a_status_given_for_a_code_is_no_code(call: Call) -> None:
+    told = {"error": {"message": "Too long.", "type": "BadRequestError", "param": None, "code": 400}}
+    with answering(http(400, told)) as (url, _), pytest.raises(ProviderRefused, match="Too long") as caught:
+        call(responses(url))
+    assert caught.value.code is None
+
+
+def test_a_call_that_takes_too_long_may_have_run(standin: StandIn, adapter: OpenAIResponses) -> None:
+    standin.script("slow_run", seconds=60)
+    begun = time.monotonic()
+    with pytest.raises(OutcomeUnknown) as caught:
+        direct(adapter)
+    assert time.monotonic() - begun < 10
+    assert caught.value.code == "no_answer"
+    assert standin.requests["create"] == 1
+
+
+@contextmanager
+def listening(serve: Callable[[socket.socket], None], number: int) -> Iterator[str]:
+    """A server that handles so many connections side by side."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=number)
+
+    def handle(connected: socket.socket) -> None:
+        with connected, suppress(OSError, threading.BrokenBarrierError):
+            connected.settimeout(5)
+            received(connected)
+            serve(connected)
+
+    def accept() -> None:
+        for _ in range(number):
+            connected, _ = listener.accept()
+            threading.Thread(target=handle, args=[connected], daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    with listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+
+def test_many_calls_are_awaited_at_once_each_on_a_connection_of_its_own() -> None:
+    all_here = threading.Barrier(30)
+
+    def answer_when_all_have_asked(connected: socket.socket) -> None:
+        all_here.wait(10)
+        connected.sendall(http(200, {"id": "resp_1", "status": "completed"}))
+
+    with listening(answer_when_all_have_asked, 30) as url:
+        adapter = responses(url)
+        patient = DIRECT.model_copy(update={"direct_seconds": 20})
+
+        async def all_of_them() -> list[Generation]:
+            return await asyncio.gather(*(adapter.create_awaited(patient, DIRECT_REQUEST) for _ in range(30)))
+
+        assert {came.status for came in asyncio.run(all_of_them())} == {"completed"}
+
+
+def test_a_call_that_is_let_go_hangs_up() -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def notice(connected: socket.socket) -> None:
+        asked.set()
+        if connected.recv(1) == b"":
+            gone.set()
+
+    with listening(notice, 1) as url:
+        adapter = responses(url)
+
+        async def let_go() -> None:
+            call = asyncio.ensure_future(
+                adapter.create_awaited(DIRECT.model_copy(update={"direct_seconds": 60}), DIRECT_REQUEST)
+            )
+            assert await asyncio.to_thread(asked.wait, 5)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+        asyncio.run(let_go())
+        assert gone.wait(5)
+
+
+# Events
+
+
+@pytest.mark.parametrize("secrets", [None, (), ("whsec_one",), ("whsec_one", "whsec_two")])
+def test_events_are_on_where_the_secret_has_what_they_are_signed_with(secrets: tuple[str, ...] | None) -> None:
+    held = Secrets("http://127.0.0.1:9/v1")
+    if secrets is not None:
+        told = [SecretStr(each) for each in secrets]
+        held._connection = held._connection.model_copy(update={"webhook_secrets": told})
+    assert OpenAIResponses(held).announces(PROVIDER) == bool(secrets)
+
+
+class NoSecret(Secrets):
+    """The secret cannot be read."""
+
+    def connection(self, provider: str, *, fresh: bool = False) -> Connection:
+        raise ProviderBusy("The providers' secret could not be read.", code="provider_secret")
+
+
+def test_while_the_secret_cannot_be_read_no_event_is_counted_on() -> None:
+    assert not OpenAIResponses(NoSecret(None)).announces(PROVIDER)
+
+
+@both_ways
+def test_while_the_secret_cannot_be_read_nothing_is_called(call: Call) -> None:
+    with pytest.raises(ProviderBusy) as caught:
+        call(OpenAIResponses(NoSecret(None)))
+    assert caught.value.code == "provider_secret"
+
+
+# What tenants are told
+
+TELLING = (
+    "Rate limit reached for gpt-5 in organization org-uVqpjtJiKqvVJMVf on tokens per min (TPM): Limit 30000, Used "
+    f"29937, Requested 385. Key {KEY}, request ID req_0f9c8b7a6d5e, at http://user:pw@10.0.3.7:8000/v1."
+)
+TOLD = ("org-uVqp", "30000", "29937", KEY, "req_0f9c", "user:pw", "10.0.3.7")
+
+
+@both_ways
+def test_a_refusal_tells_nothing_of_the_account(call: Call) -> None:
+    with answering(http(400, error("invalid_prompt", TELLING))) as (url, _), pytest.raises(ProviderRefused) as caught:
+        call(responses(url))
+    assert "Rate limit reached for gpt-5 in organization [redacted]" in caught.value.message
+    assert [each for each in TOLD if each in caught.value.message] == []
+
+
+@pytest.mark.parametrize("look", ["retrieve", "cancel", "create", "create_awaited"])
+def test_a_failed_run_tells_nothing_of_the_account(look: str) -> None:
+    body = {"id": "resp_1", "status": "failed", "error": {"code": "rate_limit_exceeded", "message": TELLING}}
+    with answering(http(200, body)) as (url, _):
+        adapter = responses(url)
+        if look == "create_awaited":
+            failed = direct(adapter)
+        else:
+            failed = background(adapter) if look == "create" else getattr(adapter, look)(PROVIDER, "resp_1")
+    assert failed.error_code == "rate_limit_exceeded"
+    assert failed.error_message is not None
+    assert [each for each in TOLD if each in failed.error_message] == []
+
+
+def test_a_key_at_the_place_of_the_cut_is_not_shown_by_half() -> None:
+    told = "x" * 490 + " " + KEY
+    with answering(http(400, error(None, told))) as (url, _), pytest.raises(ProviderRefused) as caught:
+        responses(url).create(PROVIDER, REQUEST)
+    assert KEY[:6] not in caught.value.message

@@ -72,7 +72,7 @@ class OpenAIResponses:
             connection = self._secrets.connection(provider.name)
         except ProviderBusy:
             return False
-        return bool(getattr(connection, "webhook_secrets", ()))
+        return bool(connection.webhook_secrets)
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
         connection = self._secrets.connection(provider.name)
@@ -140,8 +140,8 @@ class OpenAIResponses:
 
 
 def _awaiting(provider: Provider, connection: Connection, timeout: httpx2.Timeout) -> AsyncOpenAI:
-    """A client for one call, which waits for its answer as long as the provider may take."""
-    patient = httpx2.Timeout(timeout, read=float(provider.direct_seconds))
+    """A client for one call. How long it waits for the answer is for its caller to bound."""
+    patient = httpx2.Timeout(connect=timeout.connect, write=timeout.write, pool=timeout.pool, read=None)
     transport = httpx2.AsyncHTTPTransport(verify=_ssl_context(), socket_options=_KEEP_ALIVE)
     return AsyncOpenAI(
         api_key=connection.api_key.get_secret_value(),

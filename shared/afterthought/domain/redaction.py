@@ -12,7 +12,7 @@ _LEAST_KNOWN_CHARACTERS = 8
 # A key that the provider has masked itself still shows its ends.
 _KEY = re.compile(r"\b(?:sk|pk|rk|sess)-[\w*.…-]*[\w*…]", re.ASCII)
 _BEARER = re.compile(r"\b(bearer)\s+[^\s\"',]+", re.IGNORECASE)
-_ID = re.compile(r"\b(?:org|proj|user|req|acct)[-_][A-Za-z0-9]{4,}\b")
+_ID = re.compile(r"\b(?:org|proj|user|req|acct)[-_](?=[a-z]*[A-Z0-9])[A-Za-z0-9]{4,}\b")
 _REQUEST_ID = re.compile(r"\b(request[ _-]?id:?\s+)['\"`(]*[\w-]*\d[\w-]*", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^\s/@]{1,500}@[^\s\"',)]*", re.IGNORECASE)
 _QUERY = re.compile(r"(https?://[^\s?\"']{1,500}\?)[^\s\"',)]+", re.IGNORECASE)

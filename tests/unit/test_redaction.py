@@ -1,0 +1,100 @@
+"""What a provider says is shown to the job's owner; what it says of the account is not."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterthought.domain.redaction import REDACTED, redacted
+
+# As OpenAI and its like have worded them, with ids of our own.
+TOLD = [
+    (
+        "Limit reached for gpt-5 in organization org-abcDEF123 on tokens per min (TPM): Limit 30000, Used 29937.",
+        "Limit reached for gpt-5 in organization [redacted] on tokens per min (TPM): Limit [redacted], Used [redacted].",
+    ),
+    (
+        "Requested 385. Please try again in 644ms. Visit https://platform.openai.com/account/rate-limits for more.",
+        "Requested 385. Please try again in 644ms. Visit https://platform.openai.com/account/rate-limits for more.",
+    ),
+    (
+        "for gpt-3.5 in organization org-abc123 on requests per min. Limit: 3 / min. Current: 20 / min.",
+        "for gpt-3.5 in organization [redacted] on requests per min. Limit: [redacted] / min. Current: [redacted] / min.",
+    ),
+    ("Limit: 150000.000000 / min. Current: 1,176,000 / min.", "Limit: [redacted] / min. Current: [redacted] / min."),
+    (
+        "Incorrect API key provided: sk-proj-*************************abcd. You can find yours in the dashboard.",
+        "Incorrect API key provided: [redacted]. You can find yours in the dashboard.",
+    ),
+    ("Incorrect API key provided: sk-abc*****xyz.", "Incorrect API key provided: [redacted]."),
+    ("Project `proj_Ab12Cd34` does not have access to `gpt-5`", "Project `[redacted]` does not have access to `gpt-5`"),
+    (
+        "The server had an error. Please include the request ID req_0a1b2c3d4e in your message.",
+        "The server had an error. Please include the request ID [redacted] in your message.",
+    ),
+    (
+        "Contact us through our help center (please include the request ID 5e1c0f2ab39d4c7b in your email).",
+        "Contact us through our help center (please include the request ID [redacted] in your email).",
+    ),
+    ("Request id: 1f2e-3d4c failed", "Request id: [redacted] failed"),
+    ("x-request-id: req_9f8e7d6c5b", "x-request-id: [redacted]"),
+    ("user-Ab12Cd34Ef is over its limit", "[redacted] is over its limit"),
+    ("Authorization: Bearer abc.def.ghi was refused", "Authorization: Bearer [redacted] was refused"),
+    ("POST https://me:secret@llm.example.com/v1 failed", "POST https://[redacted] failed"),
+    ("redis://:pw@10.0.0.1:6379 is down", "redis://[redacted] is down"),
+    ("see https://llm.example.com/v1?api-key=abc&x=1, please", "see https://llm.example.com/v1?[redacted], please"),
+]
+
+PLAIN = [
+    "Your input exceeds the context window of this model. Please adjust your input and try again.",
+    "Invalid schema for response_format 'answer': In context=(), 'required' is required to be supplied.",
+    "Unsupported value: 'reasoning.effort' does not support 'xhigh' with this model.",
+    "The model `openai/gpt-oss-20b` does not exist.",
+    "Please include the request ID in your message.",
+    "Your organization must be verified: see https://platform.openai.com/settings/organization/general.",
+    "This model's maximum context length is 131072 tokens. However, you requested 140000 tokens.",
+    "Item 'rs_0a1b2c3d' of type 'reasoning' was provided without its required following item.",
+    "The limit of tools is 128; a task-list or risk-free use of sk- is no key.",
+    "organization-wide, project-based, user-friendly and request-scoped words are words",
+]
+
+
+@pytest.mark.parametrize(("told", "shown"), TOLD)
+def test_what_tells_of_the_account_is_taken_out(told: str, shown: str) -> None:
+    assert redacted(told) == shown
+
+
+@pytest.mark.parametrize("told", PLAIN)
+def test_what_helps_the_caller_stays(told: str) -> None:
+    assert redacted(told) == told
+
+
+@pytest.mark.parametrize("told", [shown for _, shown in TOLD])
+def test_what_has_been_taken_out_stays_as_it_is(told: str) -> None:
+    assert redacted(told) == told
+
+
+def test_a_secret_of_any_form_is_taken_out_where_it_is_known() -> None:
+    assert redacted("key=hunter2hunter2!", ["hunter2hunter2"]) == f"key={REDACTED}!"
+
+
+@pytest.mark.parametrize("word", ["", "EMPTY", "ollama", "none"])
+def test_a_word_that_stands_for_a_key_is_no_secret(word: str) -> None:
+    assert redacted("the ollama server said: none, EMPTY", [word]) == "the ollama server said: none, EMPTY"
+
+
+@given(
+    before=st.text(max_size=50),
+    secret=st.text("abcdefXYZ0123456789-_.+/=$^()[]\\", min_size=8),
+    after=st.text(max_size=50),
+)
+def test_a_known_secret_never_stands(before: str, secret: str, after: str) -> None:
+    assert secret in REDACTED or secret not in redacted(f"{before}{secret}{after}", [secret])
+
+
+@pytest.mark.parametrize("unit", ["a", "sk-", "http://", "request id ", "org-", "https://a?", "limit ", "@", "bearer "])
+def test_a_long_message_takes_no_long_time(unit: str) -> None:
+    begun = time.process_time()
+    redacted(unit * (500_000 // len(unit)))
+    assert time.process_time() - begun < 5

@@ -29,13 +29,13 @@ class Attempt(BaseModel):
     """One entry of the ledger: written, with its hold, before the paid call that it stands for.
 
     `held`: the money is held, no call is made (yet, or the provider refused it for now). `submitting`: the call is
-    being made. `submitted`: the provider took it. `unknown`: it may have been made, and no answer came; the provider may
-    still tell. `settled`: it ended, and `cost_usd` is what it cost. `refused`: the provider refused it for good.
+    being made. `submitted`: the provider took it. `unknown`: it may have been made, and no answer came; the provider
+    may still tell. `settled`: it ended, and `cost_usd` is what it cost. `refused`: the provider refused it for good.
     `released`: it was never called. The last two cost nothing.
 
     `hold_usd` is the bound of what it can cost, taken at `held_at`: the budgets of that day and month bear the hold and
     then the cost. `token` is random and comes back from the provider in the metadata; `called_at` decides the price
-    row.
+    row. `model`, `effort` and `max_output_tokens` stand where they are not what was asked for; `because` says why.
     """
 
     # A field that is not known here was written by newer code: its writer must not lose it by ours.

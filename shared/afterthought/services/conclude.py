@@ -98,7 +98,7 @@ class Conclude:
         can_tell = job.mode == "background" and provider is not None and self.generations.announces(provider)
         if not can_tell:
             return self.unresolved(job, message)
-        return self._write(job, lambda stands, then: stands.lost(now=self.clock(), wait=schedule.UNKNOWN_WAIT))
+        return self._save(job, lambda stands: stands.lost(now=self.clock(), wait=schedule.UNKNOWN_WAIT))
 
     def unresolved(self, job: Job, message: str) -> Job:
         """Nobody told in time what came of the call: it may have run, and counts as if it had. It is repeated only
@@ -124,7 +124,7 @@ class Conclude:
         )
 
     def _submitted(self, job: Job, provider: Provider, generation: Generation) -> Job:
-        def change(stands: Job, then: Plan | None) -> Job:  # noqa: ARG001 it has the form of a Change
+        def change(stands: Job) -> Job:
             announced = self.generations.announces(provider)
             wait = schedule.net_seconds if announced else schedule.check_seconds
             return stands.submitted(
@@ -134,7 +134,7 @@ class Conclude:
                 messaged=not announced,
             )
 
-        return self._write(job, change)
+        return self._save(job, change)
 
     def _failed(self, job: Job, provider: Provider, error: ProviderError) -> Job:
         if isinstance(error, ProviderBusy):
@@ -142,13 +142,13 @@ class Conclude:
         if isinstance(error, ProviderRefused):
             return self._refused(job, error.code or "server_error", error.message)
         if isinstance(error, OutcomeUnknown) and error.code == "deadline_exceeded":
-            return self._write(job, lambda stands, then: overdue(stands, self.clock()))
+            return self._save(job, lambda stands: overdue(stands, self.clock()))
         return self.lost(job, provider, error.message)
 
     def _busy(self, job: Job, provider: Provider, code: str | None, retry_after_seconds: float | None) -> Job:
         """Nothing ran. The hold stands, and the call is made again later."""
         seconds = schedule.busy_seconds(job.refusals, retry_after_seconds, self.chance())
-        after = self._write(job, lambda stands, then: stands.put_back(now=self.clock(), busy_seconds=seconds))
+        after = self._save(job, lambda stands: stands.put_back(now=self.clock(), busy_seconds=seconds))
         if code in NO_MONEY_CODES:
             self.breaker.pause(provider.name, str(code))
             self.paused(provider.name, str(code))
@@ -163,7 +163,7 @@ class Conclude:
             # Left as it is, the entry would count as a call of which nobody knows, and cost its hold. Nothing ran: it
             # may be called, and refused, once more. Going back moves no money, so this write meets nobody.
             seconds = schedule.busy_seconds(0, None, self.chance())
-            return self._write(job, lambda stands, then: stands.put_back(now=self.clock(), busy_seconds=seconds))
+            return self._save(job, lambda stands: stands.put_back(now=self.clock(), busy_seconds=seconds))
 
     def _successor(self, job: Job, because: Because) -> tuple[Sequence[Plan], str]:
         """The model to call instead, where its owner asked for that; else why there is none."""
@@ -190,9 +190,9 @@ class Conclude:
             for plan in plans:
                 with suppress(OverBudget):
                     return self._save(job, partial(change, then=plan), caps_of(tenant))
-        return self._save(job, partial(change, then=None), NO_CAPS)
+        return self._save(job, partial(change, then=None))
 
-    def _save(self, job: Job, change: Callable[[Job], Job], caps: Caps) -> Job:
+    def _save(self, job: Job, change: Callable[[Job], Job], caps: Caps = NO_CAPS) -> Job:
         """What was called is known, whoever wrote the job meanwhile: a cancel that was asked for, a pass of the
         sweeper. The change is made on what stands, as long as the same call is open there."""
         token = job.attempt.token if job.attempt else None

@@ -13,7 +13,8 @@ from afterthought.services.ports import JobQueue, Ledger
 @dataclass(frozen=True)
 class Swept:
     """The overdue jobs by what came of them: sent to the worker again, announced again, put off because their next step
-    is not wanted yet, or given up after too many sweeps without a step. `troubled` are those that could not be swept, with the error: the next pass tries again."""
+    is not wanted yet, or given up after too many sweeps without a step. `troubled` are those that could not be swept,
+    with the error: the next pass tries again."""
 
     woken: list[Job] = field(default_factory=list)
     announced: list[Job] = field(default_factory=list)

@@ -5,7 +5,7 @@ is. That finds a job whose worker has not yet written the response's id down, or
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from afterthought.catalogue import Catalogue
@@ -24,7 +24,7 @@ class Woken:
     `told`, with the step that was taken."""
 
     outcome: Literal["told", "known", "foreign", "gone"]
-    step: Step = Step("dropped")
+    step: Step = field(default_factory=lambda: Step("dropped"))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """`python -m local.demo` (make demo): jobs from end to end on this machine, followed live, with all that came of them.
 
 Environment: QUESTION, MODEL, EFFORT ask the person's own question; OPENAI_API_KEY and OPENAI_BASE_URL let a real
-endpoint with background mode answer; STANDIN_SPEED (1) divides the stand-in's thinking time. Ends 0 if every job
-completed, its webhook was accepted and its SNS message came.
+endpoint with background mode answer; STANDIN_SPEED (1) divides the stand-in's thinking time; EVENTS=0 keeps the
+stand-in from saying when it is done. Ends 0 if every job completed, its webhook was accepted and its SNS message came.
 """
 
 import os

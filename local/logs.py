@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from local.service import Service
 
-FUNCTIONS = ("Api", "Worker", "Notifier", "Webhooks", "Sweeper")
+FUNCTIONS = ("Api", "Worker", "Direct", "ProviderEvents", "Notifier", "Webhooks", "Sweeper")
 
 
 def lines(running: Service) -> Iterator[str]:

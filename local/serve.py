@@ -1,7 +1,8 @@
 """`python -m local.serve` (make serve): the whole service on this machine, until it is stopped.
 
 Environment: PORT (8000); OPENAI_API_KEY and OPENAI_BASE_URL for a real model endpoint; STANDIN_SPEED (1) divides the
-stand-in's thinking time; WEBHOOK_ORIGINS (comma list) are the local origins that webhooks may call.
+stand-in's thinking time; EVENTS=0 keeps the stand-in from saying when it is done; WEBHOOK_ORIGINS (comma list) are the
+local origins that webhooks may call.
 """
 
 import os
@@ -63,6 +64,7 @@ def welcome(running: service.Service, origins: list[str], budget: str) -> str:
 Base URL   {running.base_url}
 API page   {root}/docs
 Models     {running.endpoint.described}
+Waking     {waking(running)}
 Webhooks   may call {", ".join(origins)} (`.venv/bin/python -m local.receiver` shows what arrives) and public https
 Budgets    {budget}
 Logs       {shown(LOGS / "serve-ministack.log")}
@@ -75,6 +77,12 @@ Paste this into a Python with the openai SDK:
 {snippet(running.base_url)}
 
 Ctrl-C stops it."""
+
+
+def waking(running: service.Service) -> str:
+    if running.endpoint.webhook_secret is None:
+        return "by delayed looks at the model endpoint, which does not say when it is done"
+    return f"by the stand-in's own signed events to {running.base_url}/provider_events/{running.endpoint.provider}"
 
 
 def snippet(base_url: str) -> str:

@@ -43,6 +43,7 @@ def running(
         cloud.secrets.put_secret_value(SecretId=stack["ProviderSecretArn"], SecretString=json.dumps(endpoint.secret()))
         tenants.seed(cloud, stack)
         base_url = parts.enter_context(gateway.serving(port or free_port(), cloud.url, stack.api_path))
+        endpoint.announce_to(base_url)
         yield Service(base_url, cloud, stack, endpoint)
 
 

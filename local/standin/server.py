@@ -46,7 +46,9 @@ class StandIn:
         self._script = Script()
         self.runs = Runs(self._script, speed)
         self._agenda = Agenda()
-        self._sender = Sender(webhook_url, webhook_secret, self.stopping) if webhook_url and webhook_secret else None
+        self._sender: Sender | None = None
+        if webhook_url and webhook_secret:
+            self.announce_to(webhook_url, webhook_secret)
         self._listener = Listener((HOST, port), partial(Connection, self))
         self._thread = Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -60,6 +62,10 @@ class StandIn:
     def start(self) -> None:
         self._agenda.start()
         self._thread.start()
+
+    def announce_to(self, webhook_url: str, webhook_secret: str) -> None:
+        """Announce the end of each background run from now on: who listens may come up after us. Raises ValueError."""
+        self._sender = Sender(webhook_url, webhook_secret, self.stopping)
 
     def stop(self) -> None:
         """Close every connection, whatever hangs on it, and end every thread."""

@@ -16,9 +16,10 @@ from afterthought.catalogue import default_catalogue
 from afterthought.composition import compose
 from afterthought.services.direct import Direct, NoTimeLeft
 
-_AT_ONCE = 20
-"""Calls awaited at once. A request has up to 4 MB and is held four times over (as stored, read, written again, and
-sent): so many fit into the function's memory even where each is that large."""
+_OWN_MEGABYTES = 128
+_CALL_MEGABYTES = 25
+"""What the function takes without a call, and what one takes while it is sent: a request has up to 4 MB and is then
+held six times over (as read, copied by the SDK, written as JSON, buffered)."""
 
 _THREADS = 10
 """For the tables, which are waited for in threads: as many as a client of AWS keeps connections."""
@@ -56,4 +57,9 @@ async def _handle(event: dict[str, Any], context: Any) -> PartialItemFailureResp
             raise HandOutAgain from None
         steps.tell(log, step, job_id)
 
-    return await messages_at_once(event, call, most=_AT_ONCE)
+    return await messages_at_once(event, call, most=_at_once(context))
+
+
+def _at_once(context: Any) -> int:
+    """So many calls as the function's memory holds, be each as large as it may."""
+    return max(1, (int(context.memory_limit_in_mb) - _OWN_MEGABYTES) // _CALL_MEGABYTES)

@@ -98,6 +98,14 @@ def test_the_calls_of_a_batch_are_awaited_side_by_side(acme: Deployed, standin: 
     assert standin.requests["create"] == 8
 
 
+@pytest.mark.parametrize(("megabytes", "most"), [("512", 15), (1024, 35), (128, 1)])
+def test_no_more_calls_are_awaited_than_the_memory_holds(acme: Deployed, megabytes: object, most: int) -> None:
+    context = Context()
+    context.memory_limit_in_mb = megabytes  # type: ignore[assignment]
+    with acme.running("Direct") as module:
+        assert module._at_once(context) == most
+
+
 def test_a_duplicate_message_makes_no_second_call(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     assert call(acme, message(job_id, "a"), message(job_id, "b"), message(job_id, "c")) == []

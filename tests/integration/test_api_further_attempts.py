@@ -1,0 +1,152 @@
+"""What a job may call when its first call does not do: over HTTP, with the provider at the other end of the wire."""
+
+import json
+from typing import Any
+
+import pytest
+from openai.types.responses import Response
+
+from local.standin import StandIn
+from tests.integration.deployed import Deployed
+
+ACME = "local-key-acme"
+QUESTION = {"model": "gpt-5-nano", "input": "What is 17 times 23?", "max_output_tokens": 2000}
+
+
+@pytest.fixture
+def api(service: Deployed) -> Deployed:
+    service.make_tenant("acme", api_key=ACME)
+    return service
+
+
+def run(api: Deployed, changes: dict[str, Any] | None = None, /, **ours: Any) -> dict[str, Any]:
+    """A job from its request to its end."""
+    body = {**QUESTION, **(changes or {}), "afterthought": ours}
+    created = api.call("POST", "/v1/responses", body, key=ACME)
+    assert created.status == 200, created.event
+    response_id = created.body["id"]
+    record = {"messageId": "m", "receiptHandle": "r", "body": json.dumps({"job_id": response_id}), "attributes": {}}
+    for _ in range(12):
+        shown = api.call("GET", f"/v1/responses/{response_id}", key=ACME).body
+        Response.model_validate(shown, strict=True)
+        if shown["status"] not in ("queued", "in_progress"):
+            return shown
+        assert api.invoke("Worker", {"Records": [record]}) == {"batchItemFailures": []}
+        api.clock.pass_seconds(20)
+    raise AssertionError(f"{response_id} has not ended")
+
+
+def called(standin: StandIn) -> list[tuple[str, str | None]]:
+    """What ran at the provider: each model, with the effort it thought with."""
+    return [(one.model, one.effort) for one in standin.generations]
+
+
+def total(shown: dict[str, Any]) -> str:
+    cost: str = shown["afterthought"]["cost"]["total_usd"]
+    return cost
+
+
+def test_a_model_that_the_provider_does_not_have_is_run_by_its_successor(api: Deployed, standin: StandIn) -> None:
+    standin.script(do="model_not_found", contains="gpt-5-nano")
+    shown = run(api, model_policy="successor")
+    assert shown["status"] == "completed"
+    ours = shown["afterthought"]
+    assert ours["requested_model"] == "gpt-5-nano"
+    assert shown["model"] == ours["served_model"] == "gpt-5.6-luna"
+    assert ours["substituted_because"] == "model_not_found"
+    first, second = ours["attempts"]
+    assert (first["state"], first["cost_usd"]) == ("refused", None)
+    assert (second["state"], second["cost_usd"]) == ("settled", total(shown))
+    assert ours["cost"]["price_id"].startswith("gpt-5.6-luna/")
+    assert standin.requests["create"] == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "ran"),
+    [
+        ({"model": "gpt-5-nano", "reasoning": {"effort": "minimal"}}, ("gpt-5.6-luna", "low")),
+        ({"model": "gpt-4o"}, ("gpt-6-luna", "none")),
+    ],
+)
+def test_a_successor_thinks_with_the_effort_that_was_meant(
+    api: Deployed, standin: StandIn, asked: dict[str, Any], ran: tuple[str, str]
+) -> None:
+    standin.script(do="model_not_found", contains=asked["model"])
+    shown = run(api, asked, model_policy="successor")
+    assert called(standin) == [ran]
+    assert (shown["model"], shown["reasoning"]["effort"]) == ran
+
+
+@pytest.mark.parametrize(
+    "ours", [{}, {"model_policy": "exact"}, {"model_policy": "successor", "max_cost_usd": "0.001"}]
+)
+def test_without_leave_or_money_the_job_fails_and_nothing_is_paid(
+    api: Deployed, standin: StandIn, ours: dict[str, Any]
+) -> None:
+    standin.script(do="model_not_found", contains="gpt-5-nano")
+    shown = run(api, **ours)
+    assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "model_not_found")
+    assert ("max_cost_usd" in shown["error"]["message"]) == ("max_cost_usd" in ours)
+    assert total(shown) == "0"
+    assert standin.requests["create"] == 1
+
+
+def test_a_call_of_which_nobody_knows_is_made_once_more_and_both_are_paid(api: Deployed, standin: StandIn) -> None:
+    standin.script(do="close_after")
+    shown = run(api, on_unknown="retry")
+    assert shown["status"] == "completed"
+    first, second = shown["afterthought"]["attempts"]
+    assert (first["estimated"], first["cost_usd"]) == (True, first["hold_usd"])
+    assert (second["because"], second["estimated"]) == ("outcome_unknown", False)
+    assert float(total(shown)) == pytest.approx(float(first["cost_usd"]) + float(second["cost_usd"]))
+    assert shown["afterthought"]["cost"]["estimated"] is True
+    assert standin.requests["create"] == 2
+
+
+def test_a_second_loss_ends_the_job(api: Deployed, standin: StandIn) -> None:
+    standin.script(do="close_after", times=5)
+    shown = run(api, on_unknown="retry")
+    assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
+    assert standin.requests["create"] == 2
+
+
+def test_an_answer_that_starved_is_named_so(api: Deployed, standin: StandIn) -> None:
+    shown = run(api, {"max_output_tokens": 16, "reasoning": {"effort": "high"}})
+    assert (shown["status"], shown["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    assert shown["afterthought"]["incomplete_reason"] == "reasoning_starved"
+    assert standin.requests["create"] == 1
+
+
+def test_an_answer_that_starved_is_asked_for_with_more_room(api: Deployed, standin: StandIn) -> None:
+    shown = run(api, {"max_output_tokens": 200}, on_starved="retry")
+    first, second = shown["afterthought"]["attempts"]
+    assert (first["max_output_tokens"], second["max_output_tokens"]) == (200, 800)
+    assert (second["because"], second["effort"]) == ("reasoning_starved", "medium")
+    assert (shown["status"], shown["max_output_tokens"]) == ("completed", 200)
+    assert shown["usage"]["output_tokens"] > 200
+    assert first["usage"]["output_tokens"] == 200
+
+
+def test_where_more_room_does_not_fit_the_cap_it_is_asked_to_think_less(api: Deployed, standin: StandIn) -> None:
+    shown = run(
+        api, {"max_output_tokens": 450, "reasoning": {"effort": "high"}}, on_starved="retry", max_cost_usd="0.0005"
+    )
+    first, second = shown["afterthought"]["attempts"]
+    assert (first["effort"], second["effort"], second["max_output_tokens"]) == ("high", "medium", 450)
+    assert called(standin) == [("gpt-5-nano", "high"), ("gpt-5-nano", "medium")]
+    assert float(total(shown)) <= 0.0005
+
+
+def test_a_job_past_its_own_deadline_is_not_started(api: Deployed, standin: StandIn) -> None:
+    body = {**QUESTION, "afterthought": {"deadline_seconds": 60}}
+    created = api.call("POST", "/v1/responses", body, key=ACME).body
+    assert created["afterthought"]["deadline_at"] == pytest.approx(
+        created["afterthought"]["timeline"]["created_at"] + 60
+    )
+    api.clock.pass_seconds(61)
+    record = {"messageId": "m", "receiptHandle": "r", "body": json.dumps({"job_id": created["id"]}), "attributes": {}}
+    assert api.invoke("Worker", {"Records": [record]}) == {"batchItemFailures": []}
+    shown = api.call("GET", f"/v1/responses/{created['id']}", key=ACME).body
+    assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "deadline_exceeded")
+    assert total(shown) == "0"
+    assert "create" not in standin.requests

@@ -113,13 +113,22 @@ class Connection(BaseHTTPRequestHandler):
 
     def call(self, kind: str, name: str, raw: bytes) -> Json:
         calls: dict[str, Callable[[], Json]] = {
-            "create": lambda: self.stand_in.create(raw),
+            "create": lambda: self.stand_in.create(raw, self.hung_up),
             "retrieve": lambda: self.stand_in.retrieve(name),
             "cancel": lambda: self.stand_in.cancel(name),
             "delete": lambda: self.stand_in.delete(name),
             "models": lambda: self.stand_in.show_model(name) if name else self.stand_in.list_models(),
         }
         return calls[kind]()
+
+    def hung_up(self) -> bool:
+        """Whether the client has closed its side."""
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def answer_open(self, path: str, raw: bytes) -> None:
         """What needs no key: who it is, how it is, and the test's own doors."""

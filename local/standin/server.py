@@ -1,5 +1,6 @@
 """The stand-in as an HTTP server on 127.0.0.1, for a test in its own process or a person at their own desk."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from local.standin.wire import Json, WireError, model_not_found, parse_object
 HOST = "127.0.0.1"
 FAMILIES = ("gpt-", "o1", "o3", "o4", "qwen")
 OWNER = "stand-in"
+LOOK_SECONDS = 0.1
 
 
 class StandIn:
@@ -116,8 +118,9 @@ class StandIn:
             return model.startswith(FAMILIES)
         return model in self._models or (model[-11:-10] == "-" and model[:-11] in self._models)
 
-    def create(self, raw: bytes) -> Json:
-        """Start a generation; for one that is not in the background, wait until it has ended. Raises WireError."""
+    def create(self, raw: bytes, gone: Callable[[], bool] = lambda: False) -> Json:
+        """Start a generation; for one that is not in the background, wait until it has ended. One whose caller is
+        `gone` before that ends there, as with servers that have no background mode. Raises WireError."""
         request = read(parse_object(raw), self.serves)
         run = self.runs.start(request, raw)
         if request.background:
@@ -125,7 +128,11 @@ class StandIn:
             if run.ends is not None:
                 self._agenda.at(run.ends, partial(self._announce, run))
             return run.shape(run.started)
-        self.stopping.wait(None if run.ends is None else max(0.0, run.ends - time.monotonic()))
+        while (now := time.monotonic()) < (run.ends or math.inf) and not self.stopping.is_set():
+            if gone():
+                run.cancelled = True
+                break
+            self.stopping.wait(min(LOOK_SECONDS, (run.ends or math.inf) - now))
         return run.shape(time.monotonic())
 
     def retrieve(self, response_id: str) -> Json:

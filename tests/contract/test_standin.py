@@ -132,6 +132,25 @@ def test_a_run_in_the_foreground_is_held_until_it_has_ended(client: openai.OpenA
     assert time.monotonic() - started >= 6 * 0.85 / 100
 
 
+@pytest.mark.parametrize("endless", [True, False])
+def test_a_run_in_the_foreground_ends_with_its_callers_patience(standin: StandIn, endless: bool) -> None:
+    standin.script("never_ends" if endless else "slow_run", seconds=60)
+    with connect(standin, timeout=0.3) as impatient, pytest.raises(openai.APITimeoutError):
+        ask(impatient, background=False)
+    until = time.monotonic() + 10
+    while standin.generations[0].status != "cancelled":
+        assert time.monotonic() < until
+        threading.Event().wait(0.01)
+
+
+def test_models_of_servers_of_ones_own_are_played_too(client: openai.OpenAI) -> None:
+    for model in ("gpt-oss-20b", "qwen3-32b"):
+        response = ask(client, model=model, background=False, store=False)
+        assert "391" in response.output_text
+        assert response.usage is not None
+        assert response.usage.output_tokens_details.reasoning_tokens > 0
+
+
 def test_a_model_that_does_not_reason_takes_no_effort_and_thinks_no_tokens(client: openai.OpenAI) -> None:
     response = follow(client, ask(client, model="gpt-4o"))
     assert response.usage is not None

@@ -236,6 +236,10 @@ def test_a_job_cancelled_while_its_call_is_awaited_lets_go_of_it(
     with during(cancel, standin):
         assert call(acme, message(job_id)) == []
     assert time.monotonic() - begun < 20
+    until = time.monotonic() + 10
+    while standin.generations[0].status != "cancelled":
+        assert time.monotonic() < until, "the server still works"
+        time.sleep(0.02)
     ended = shown(acme, job_id)
     assert ended["status"] == "cancelled"
     (attempt,) = ended["afterthought"]["attempts"]

@@ -197,7 +197,8 @@ def test_a_model_has_its_providers_limits_or_those_of_every_model_or_none(tmp_pa
     provider = load(write(tmp_path)).providers["ours"]
     assert provider.limits_for("ours") == PaceLimits(requests_per_minute=7, tokens_per_minute=900)
     assert provider.limits_for("another") == PaceLimits(requests_per_minute=60)
-    assert load(write(tmp_path, provider=PROVIDER.split("limits")[0])).providers["ours"].limits_for("ours") is None
+    unlimited, _ = PROVIDER.split("limits")
+    assert load(write(tmp_path, provider=unlimited)).providers["ours"].limits_for("ours") is None
 
 
 def test_openais_models_have_limits_and_the_stand_ins_have_none() -> None:

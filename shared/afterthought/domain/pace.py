@@ -142,15 +142,30 @@ class Pacing:
     def again(self, taken: Taken, tenant: str, at: datetime) -> datetime:
         """When it may first help to ask again, of a call that found no room at `at`."""
         number = self.number(at)
-        next_window = self.start(number + 1)
-        # The share grows to all of the window: it comes to what the tenant has taken at this moment of it.
-        grown = self.start(number) + timedelta(microseconds=2 * taken.shares.get(tenant, 0) - self._length)
-        moment = next_window if taken.full(self.room(at, lined_up=False)) else min(grown, next_window)
+        if taken.full(self.room(at, lined_up=False)):
+            moment = self.start(number + self._windows_taken(taken, number))
+        else:
+            # The share grows to all of the window: it comes to what the tenant has taken at this moment of it.
+            grown = self.start(number) + timedelta(microseconds=2 * taken.shares.get(tenant, 0) - self._length)
+            moment = min(grown, self.start(number + 1))
         return max(moment, at + _SOONEST)
 
-    def interval(self, charge: Charge) -> timedelta:
-        """What a job takes of its tenant's line."""
-        return timedelta(microseconds=max(1, charge.share * 100 // _LINE_SPEED_PERCENT))
+    def interval(self, charge: Charge, *, alone: bool) -> timedelta:
+        """What a job takes of its tenant's line. Where others call as well it is the job's part of the pace, so that
+        all lines press alike. One tenant alone asks more often where calls are few: with one to a window or fewer, a
+        look that comes a little too early would leave as long a gap as a call is to take."""
+        even = charge.share * 100 // _LINE_SPEED_PERCENT
+        often = max(self._length // 2, charge.share // 3)
+        return timedelta(microseconds=max(1, min(even, often) if alone else even))
+
+    def _windows_taken(self, taken: Taken, number: int) -> int:
+        """After how many windows there is room again: a window into which more was booked than it has keeps the whole
+        of it on its item, and what is too much stands in the next as well."""
+        over, windows, part = taken.tokens, 0, self.window_tokens(number) or 0
+        while over >= part > 0:
+            over, windows = over - part, windows + 1
+            part = self.window_tokens(number + windows) or 0
+        return max(1, windows)
 
     @property
     def _length(self) -> int:
@@ -168,10 +183,9 @@ def head_place(first: datetime, chance: float) -> datetime:
     return first + _HEAD_SPREAD * chance
 
 
-def line_place(line_end: datetime, interval: timedelta, taken: Taken, tenant: str, chance: float) -> datetime:
+def line_place(line_end: datetime, interval: timedelta, chance: float, *, alone: bool) -> datetime:
     """When one comes back that ends its line. Two lines in step would always meet in the same order, so where others
     call as well any moment of its interval will do; alone, evenness counts for more."""
-    alone = set(taken.shares) <= {tenant}
     return line_end - interval + interval * (chance / 4 if alone else chance)
 
 

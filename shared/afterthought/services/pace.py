@@ -83,7 +83,8 @@ class Pace:
     def _line_up(
         self, provider: str, model: str, tenant: str, pacing: Pacing, charge: Charge, taken: Taken, at: datetime
     ) -> datetime:
-        first, interval = pacing.again(taken, tenant, at), pacing.interval(charge)
+        alone = not set(taken.shares) - {tenant} and not self._others_wait(provider, model, tenant, at)
+        first, interval = pacing.again(taken, tenant, at), pacing.interval(charge, alone=alone)
         expires_at = at + _LINE_KEPT
         end = self.paces.lengthen(provider, model, tenant, interval, expires_at=expires_at)
         if end - interval < first:
@@ -92,4 +93,8 @@ class Pace:
                 return head_place(first, self.chance())
             end = self.paces.lengthen(provider, model, tenant, interval, expires_at=expires_at)
         self._lines[provider, model, tenant] = end
-        return line_place(end, interval, taken, tenant, self.chance())
+        return line_place(end, interval, self.chance(), alone=alone)
+
+    def _others_wait(self, provider: str, model: str, tenant: str, at: datetime) -> bool:
+        """Whether other tenants are known to have lines for the model."""
+        return any(end > at and key[:2] == (provider, model) and key[2] != tenant for key, end in self._lines.items())

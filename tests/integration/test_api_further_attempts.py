@@ -66,6 +66,7 @@ def test_a_model_that_the_provider_does_not_have_is_run_by_its_successor(api: De
     [
         ({"model": "gpt-5-nano", "reasoning": {"effort": "minimal"}}, ("gpt-5.6-luna", "low")),
         ({"model": "gpt-4o"}, ("gpt-6-luna", "none")),
+        ({"model": "gpt-5-pro"}, ("gpt-5.6-sol", "high")),
     ],
 )
 def test_a_successor_thinks_with_the_effort_that_was_meant(

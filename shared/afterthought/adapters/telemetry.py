@@ -59,8 +59,8 @@ def count_ended(job: Job) -> None:
 
 
 def count_event(outcome: str, **about: str | None) -> None:
-    """One record for an event of a provider, by what became of it. `about` stands in the same line, which is all that is
-    logged of it: an event comes with every job."""
+    """One record for an event of a provider, by what became of it. `about` stands in the same line, which is all that
+    is logged of it: an event comes with every job."""
     metrics = EphemeralMetrics()
     metrics.add_dimension("outcome", outcome)
     metrics.add_metric("ProviderEvents", MetricUnit.Count, 1)

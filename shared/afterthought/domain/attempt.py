@@ -35,7 +35,8 @@ class Attempt(BaseModel):
 
     `hold_usd` is the bound of what it can cost, taken at `held_at`: the budgets of that day and month bear the hold and
     then the cost. `token` is random and comes back from the provider in the metadata; `called_at` decides the price
-    row. `model`, `effort` and `max_output_tokens` stand where they are not what was asked for; `because` says why.
+    row. Where there is a `because`, `model`, `effort` and `max_output_tokens` are what it calls in place of what was
+    asked for; else they are absent.
     """
 
     # A field that is not known here was written by newer code: its writer must not lose it by ours.

@@ -1,13 +1,16 @@
 """A paid call that is about to be made, and what the provider sees of it."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from afterthought.domain.admission import changed
 from afterthought.domain.attempt import Attempt
+from afterthought.domain.body import canonical
 from afterthought.domain.job import Job
-from afterthought.domain.model import Model
 from afterthought.domain.provider import Provider
+from afterthought.domain.request import CreateResponse
 
 JOB, ATTEMPT, TOKEN = "afterthought_job", "afterthought_attempt", "afterthought_token"
 """What stands in the metadata of what we ask a provider for: by these its events and its answers are known as ours."""
@@ -32,25 +35,27 @@ class Call(NamedTuple):
     request: Mapping[str, Any]
 
 
-def call_request(job: Job, request: Mapping[str, Any], model: Model) -> dict[str, Any]:
+def call_request(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
     """What the provider sees: the caller's parameters as the attempt has them, without what is ours or the caller's
-    alone, and our metadata. `request` is the stored one."""
+    alone, and our metadata. `request` is the stored one, in canonical form."""
     attempt = job.opened
-    kept = {name: value for name, value in request.items() if name not in _PRIVATE and name != "service_tier"}
-    asked = {"model": attempt.model, "max_output_tokens": attempt.max_output_tokens}
-    metadata = {JOB: job.id, ATTEMPT: str(attempt.number), TOKEN: attempt.token}
-    told = kept | {name: value for name, value in asked.items() if value is not None} | {"metadata": metadata}
-    if "reasoning" in told or attempt.effort is not None:
-        told["reasoning"] = _reasoning(told.get("reasoning") or {}, attempt.effort, model)
+    asked = request if attempt.because is None else _otherwise(job, request)
+    kept = {name: value for name, value in asked.items() if name not in _PRIVATE}
+    told = {**kept, "metadata": {JOB: job.id, ATTEMPT: str(attempt.number), TOKEN: attempt.token}}
     # What is awaited on the line is not kept there.
     return {**told, "store": False} if job.mode == "direct" else {**told, **_in_background(job, request)}
 
 
-def _reasoning(asked: Mapping[str, Any], effort: str | None, model: Model) -> dict[str, Any]:
-    """A model that is called in another's place may take no effort at all."""
-    wanted = effort or asked.get("effort")
-    rest = {name: value for name, value in asked.items() if name != "effort"}
-    return {"effort": wanted, **rest} if wanted in model.efforts else rest
+def _otherwise(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request as an attempt has it that calls something else than was asked for."""
+    other = changed(
+        CreateResponse.model_validate(request),
+        model=job.called_model,
+        effort=job.called_effort,
+        max_output_tokens=job.called_output_tokens,
+    )
+    found: dict[str, Any] = json.loads(canonical(other))
+    return found
 
 
 def _in_background(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -216,15 +216,10 @@ class Job(Record):
         committed = exact_sum(*(each.held_usd for each in attempts), *(each.spent_usd for each in attempts))
         if self.max_cost_usd is not None and exact_sum(committed, plan.hold_usd) > self.max_cost_usd:
             raise IllegalStep(f"{self.id}: {committed} and {plan.hold_usd} are above {self.max_cost_usd}")
+        # What is called as it was asked for stands in the job already.
+        other = {} if plan.because is None else plan._asdict()
         entry = Attempt(
-            number=len(attempts) + 1,
-            state="held",
-            hold_usd=plan.hold_usd,
-            held_at=now,
-            model=plan.model if plan.model != self.model else None,
-            effort=plan.effort if plan.effort != self.effort else None,
-            max_output_tokens=plan.max_output_tokens if plan.max_output_tokens != self.max_output_tokens else None,
-            because=plan.because,
+            **{"number": len(attempts) + 1, "state": "held", "hold_usd": plan.hold_usd, "held_at": now, **other}
         )
         return self._step(status="queued", attempts=(*attempts, entry), wake_at=now, refusals=0)
 

@@ -91,15 +91,25 @@ class Record(BaseModel):
     @property
     def called_model(self) -> str:
         """What the newest attempt calls."""
-        return (self.attempt.model if self.attempt else None) or self.model
+        return self._other.model or self.model if self._other else self.model
+
+    @property
+    def first_model(self) -> str:
+        """What the first attempt called: its tenant's minute of that model was charged."""
+        return (self.attempts[0].model if self.attempts else None) or self.model
 
     @property
     def called_effort(self) -> str | None:
-        return (self.attempt.effort if self.attempt else None) or self.effort
+        return self._other.effort if self._other else self.effort
 
     @property
     def called_output_tokens(self) -> int | None:
-        return (self.attempt.max_output_tokens if self.attempt else None) or self.max_output_tokens
+        return self._other.max_output_tokens if self._other else self.max_output_tokens
+
+    @property
+    def _other(self) -> Attempt | None:
+        """The newest attempt, where it calls something else than was asked for."""
+        return self.attempt if self.attempt is not None and self.attempt.because is not None else None
 
     @property
     def held_usd(self) -> Decimal:

@@ -155,7 +155,7 @@ class Advance:
         # The ledger entry comes before the call: whoever wins this write makes the call, and nobody else does.
         lease = SUBMIT_LEASE if self.mode == "background" else DIRECT_LEASE
         begun = job.begin(token=self.new_token(), provider=provider.name, now=self.clock(), lease=lease)
-        return Call(self._save(job, begun), provider, call_request(begun, request, model))
+        return Call(self._save(job, begun), provider, call_request(begun, request))
 
     def _look(self, job: Job, attempt: Attempt) -> Job:
         provider = self.catalogue.providers.get(attempt.provider or "")
@@ -258,7 +258,7 @@ class Advance:
         attempt = job.attempt
         if job.terminal and attempt is not None and not attempt.estimated:
             used = attempt.usage.total_tokens if attempt.usage is not None else 0
-            self.limit.correct(job.tenant, job.model, job.created_at, self.clock(), used - job.rate_tokens)
+            self.limit.correct(job.tenant, job.first_model, job.created_at, self.clock(), used - job.rate_tokens)
 
     def _wake_later(self, job: Job) -> bool:
         """Sends the message for the job's next look, where it is a message that brings it about. An ended job is looked

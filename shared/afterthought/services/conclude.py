@@ -83,8 +83,8 @@ class Conclude:
         bill = bill_of(job, attempt, generation, self.catalogue.find(job.called_model))
         put_answer(self.contents, job, attempt.number, Answer(output=generation.output))
         plans: Sequence[Plan] = ()
-        again = job.on_starved == "retry" and attempt.because != "reasoning_starved"
-        if failure is None and again and job.cancel_requested_at is None and starved(generation):
+        again = job.on_starved == "retry" and self._may_go_on(job, "reasoning_starved")
+        if failure is None and again and starved(generation):
             spent = settle(job, generation, bill, now=self.clock())
             plans = self._plans(job, lambda request: self.substitute.starved(spent, request))
         return self._write(
@@ -109,7 +109,7 @@ class Conclude:
                 return stands.cancelled(now=self.clock())
             return stands.failed("outcome_unknown", message, now=self.clock(), then=then)
 
-        again = job.on_unknown == "retry" and job.opened.because != "outcome_unknown" and not self._late(job)
+        again = job.on_unknown == "retry" and self._may_go_on(job, "outcome_unknown")
         closed = job.failed("outcome_unknown", message, now=self.clock())
         plans = self._plans(job, lambda request: _as_plans(self.substitute.again(closed, request))) if again else ()
         return self._write(job, change, plans)
@@ -167,7 +167,7 @@ class Conclude:
 
     def _successor(self, job: Job, because: Because) -> tuple[Sequence[Plan], str]:
         """The model to call instead, where its owner asked for that; else why there is none."""
-        if job.model_policy != "successor" or job.cancel_requested_at is not None:
+        if job.model_policy != "successor" or job.cancel_requested_at is not None or self.clock() >= job.deadline_at:
             return (), ""
         request = get_request(self.contents, job)
         if request is None:
@@ -179,8 +179,10 @@ class Conclude:
         request = get_request(self.contents, job)
         return () if request is None else tuple(of(request))
 
-    def _late(self, job: Job) -> bool:
-        return self.clock() >= job.deadline_at
+    def _may_go_on(self, job: Job, because: Because) -> bool:
+        """For each reason once, and only while an answer is wanted."""
+        wanted = job.cancel_requested_at is None and self.clock() < job.deadline_at
+        return wanted and all(attempt.because != because for attempt in job.attempts)
 
     def _write(self, job: Job, change: Change, plans: Sequence[Plan] = ()) -> Job:
         """The first of the plans that its tenant's budgets hold, else the job's end."""

@@ -11,16 +11,16 @@ from afterthought.domain.redaction import REDACTED, redacted
 # As OpenAI and its like have worded them, with ids of our own.
 TOLD = [
     (
-        "Limit reached for gpt-5 in organization org-abcDEF123 on tokens per min (TPM): Limit 30000, Used 29937.",
-        "Limit reached for gpt-5 in organization [redacted] on tokens per min (TPM): Limit [redacted], Used [redacted].",
+        "Limit of gpt-5 in organization org-abcDEF123 on tokens per min (TPM): Limit 30000, Used 29937.",
+        "Limit of gpt-5 in organization [redacted] on tokens per min (TPM): Limit [redacted], Used [redacted].",
     ),
     (
         "Requested 385. Please try again in 644ms. Visit https://platform.openai.com/account/rate-limits for more.",
         "Requested 385. Please try again in 644ms. Visit https://platform.openai.com/account/rate-limits for more.",
     ),
     (
-        "for gpt-3.5 in organization org-abc123 on requests per min. Limit: 3 / min. Current: 20 / min.",
-        "for gpt-3.5 in organization [redacted] on requests per min. Limit: [redacted] / min. Current: [redacted] / min.",
+        "gpt-3.5 in organization org-abc123 on requests per min. Limit: 3 / min. Current: 20 / min.",
+        "gpt-3.5 in organization [redacted] on requests per min. Limit: [redacted] / min. Current: [redacted] / min.",
     ),
     ("Limit: 150000.000000 / min. Current: 1,176,000 / min.", "Limit: [redacted] / min. Current: [redacted] / min."),
     (

@@ -22,6 +22,7 @@ from afterthought.domain.schedule import (
     MOST_DELAY_SECONDS,
     NET,
     SWEEPS_BEFORE_FAILURE,
+    SWEPT_AHEAD,
     UNKNOWN_WAIT,
 )
 from tests.simulator.clock import START
@@ -136,10 +137,13 @@ def test_what_no_message_wakes_is_due_when_it_is_wanted() -> None:
     begun = QUEUED.begin(token="t", provider="standin", now=LATER + FIRST_NET)
     awaited = begun.submitted(response_id="r", now=LATER + FIRST_NET, check_seconds=540, messaged=False)
     assert awaited.due_at == awaited.wake_at == LATER + FIRST_NET + timedelta(seconds=540)
+
+
+def test_what_waits_longer_than_a_message_can_be_kept_back_is_due_shortly_before() -> None:
     far = QUEUED.waits(START + timedelta(seconds=MOST_DELAY_SECONDS + 1), now=START)
-    assert far.due_at in (far.wake_at, QUEUED.due_at)
-    moved = QUEUED.waits(START + timedelta(hours=1), now=START + FIRST_NET)
-    assert moved.due_at == moved.wake_at == START + timedelta(hours=1)
+    assert far.due_at == far.wake_at - SWEPT_AHEAD
+    near = QUEUED.waits(START + timedelta(seconds=MOST_DELAY_SECONDS), now=START)
+    assert near.due_at == near.wake_at + NET
 
 
 def test_a_sweep_before_the_step_is_wanted_moves_only_what_is_due() -> None:

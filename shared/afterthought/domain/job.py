@@ -20,6 +20,7 @@ from afterthought.domain.schedule import (
     MOST_DELAY_SECONDS,
     NET,
     SWEEPS_BEFORE_FAILURE,
+    SWEPT_AHEAD,
     sweep_delay,
     typical_thinking,
 )
@@ -200,9 +201,10 @@ class Job(Record):
         return min(later, self.deadline_at if now < self.deadline_at else now + LATE_LOOK)
 
     def _waits(self, until: datetime, now: datetime, **changes: Any) -> Self:
-        # What is further away than a message can be kept back is woken by the sweeper.
-        near = until - now <= timedelta(seconds=MOST_DELAY_SECONDS)
-        return self._step(wake_at=until, messaged=near, **changes)
+        if until - now <= timedelta(seconds=MOST_DELAY_SECONDS):
+            return self._step(wake_at=until, **changes)
+        # A message cannot be kept back for so long: the sweeper sends it shortly before.
+        return self._step(wake_at=until, messaged=False, **changes, due_at=until - SWEPT_AHEAD)
 
     def _closed(self) -> tuple[Attempt, ...]:
         """The ledger with its open entry ended: what was called at its hold, what was not at nothing."""

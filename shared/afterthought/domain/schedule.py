@@ -25,6 +25,9 @@ DUE_KEPT_BEYOND = timedelta(minutes=10)
 """A `due_at` that is so much after the step that is expected next, and not more beyond the one that is wanted, is left
 where it is: to move it is to write the index twice."""
 
+SWEPT_AHEAD = timedelta(minutes=2)
+"""So long before a far step the sweeper, who comes once a minute, sends the message for it."""
+
 UNKNOWN_WAIT = timedelta(minutes=60)
 """How long a call of which no answer came may still be told of by the provider's event."""
 

@@ -1,5 +1,6 @@
 """Write into the ledger what came of a call: the job's end, another attempt of it, or another try of the same one."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -148,11 +149,11 @@ class Conclude:
     def _busy(self, job: Job, provider: Provider, code: str | None, retry_after_seconds: float | None) -> Job:
         """Nothing ran. The hold stands, and the call is made again later."""
         seconds = schedule.busy_seconds(job.refusals, retry_after_seconds, self.chance())
-        after = self._save(job, lambda stands: stands.put_back(now=self.clock(), busy_seconds=seconds))
         if code in NO_MONEY_CODES:
-            self.breaker.pause(provider.name, str(code))
+            until = self.breaker.pause(provider.name, str(code))
+            seconds = max(1, math.ceil((until - self.clock()).total_seconds()))
             self.paused(provider.name, str(code))
-        return after
+        return self._save(job, lambda stands: stands.put_back(now=self.clock(), busy_seconds=seconds))
 
     def _refused(self, job: Job, code: str, message: str) -> Job:
         plans, why_not = self._successor(job, "model_not_found") if code == _MODEL_GONE else ((), "")

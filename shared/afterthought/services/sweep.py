@@ -1,5 +1,6 @@
 """Find what should have happened and did not: every job that is overdue is looked at again."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,6 +64,9 @@ class Sweep:
                 swept.given_up.append(later)
             return
         if now < job.wake_at:
+            if (attempt := job.open_attempt) is not None and attempt.state == "held":
+                # It waits for its place, which is near enough for a message now.
+                self.queue.send(later, delay_seconds=math.ceil((job.wake_at - now).total_seconds()))
             swept.put_off.append(later)
             return
         self.queue.send(later)

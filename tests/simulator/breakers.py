@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from afterthought.domain.breaker import BreakerUnavailable, Pause
+from afterthought.domain.breaker import Pause
 from tests.simulator.line import Line
 
 
@@ -25,19 +25,15 @@ class SimulatedBreakers:
             self.items[provider] = after
             return after
 
-        return self.line.call("breakers.swap", write, failure=_unavailable)
+        return self.line.call("breakers.swap", write)
 
     def clear(self, provider: str, pause: Pause) -> None:
         def delete() -> None:
             if _end(self.items.get(provider)) == pause.paused_until:
                 del self.items[provider]
 
-        self.line.call("breakers.clear", delete, failure=_unavailable)
+        self.line.call("breakers.clear", delete)
 
 
 def _end(pause: Pause | None) -> object:
     return None if pause is None else pause.paused_until
-
-
-def _unavailable(done: bool) -> Exception:
-    return BreakerUnavailable("after the call took effect" if done else "before the call took effect")

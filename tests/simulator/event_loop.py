@@ -4,40 +4,40 @@ import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from tests.simulator.clock import START
+from tests.simulator.clock import START, Clock
 
 Result = TypeVar("Result")
 
 
 class _Selector(selectors.DefaultSelector):
-    """Waits for nothing: what it was to wait, it puts on the clock."""
+    """Waits for nothing: what it was to wait, it lets pass."""
 
-    passed = 0.0
+    def __init__(self, pass_by: Callable[[float], object]) -> None:
+        super().__init__()
+        self._pass_by = pass_by
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise AssertionError("everybody waits for somebody, and nobody for a time")
-        self.passed += max(timeout, 0.0)
+        if timeout > 0:
+            # A whole millisecond, or what is less would never pass by a clock that counts them.
+            self._pass_by(max(timeout, 0.001))
         return super().select(0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """What is asked of a thread is done on the spot: a thread's time could not be virtual."""
+    """What is asked of a thread is done on the spot: a thread's time could not be virtual. `pass_by` lets time pass on
+    the clock, and may do in it what others do in that time."""
 
-    def __init__(self) -> None:
-        self._selector_in_use = _Selector()
-        super().__init__(self._selector_in_use)
+    def __init__(self, clock: Clock | None = None, pass_by: Callable[[float], object] | None = None) -> None:
+        self.now = clock or Clock()
+        super().__init__(_Selector(pass_by or self.now.pass_by))
         self.set_default_executor(_OnTheSpot())
 
     def time(self) -> float:
-        return self._selector_in_use.passed
-
-    def now(self) -> datetime:
-        """The time of day."""
-        return START + timedelta(seconds=self.time())
+        return (self.now() - START).total_seconds()
 
 
 class _OnTheSpot(ThreadPoolExecutor):
@@ -50,9 +50,13 @@ class _OnTheSpot(ThreadPoolExecutor):
         return done
 
 
-def in_virtual_time(main: Callable[[VirtualLoop], Coroutine[Any, Any, Result]]) -> Result:
+def in_virtual_time(
+    main: Callable[[VirtualLoop], Coroutine[Any, Any, Result]],
+    clock: Clock | None = None,
+    pass_by: Callable[[float], object] | None = None,
+) -> Result:
     """Runs to the end, in no time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock, pass_by)) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)
         return runner.run(main(loop))

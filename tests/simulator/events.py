@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from afterthought.domain.errors import QueueUnavailable
 from tests.simulator.line import Line
 from tests.simulator.queues import Queue
+from tests.simulator.secret import SimulatedSecret
 
 SECRET = "whsec_" + base64.b64encode(b"the provider signs with this").decode()
 
@@ -18,12 +18,11 @@ SECRET = "whsec_" + base64.b64encode(b"the provider signs with this").decode()
 class SimulatedWebhookSecrets:
     """The port `WebhookSecrets`."""
 
+    secret: SimulatedSecret
+
     def webhook_secrets(self, provider: str, *, fresh: bool = False) -> tuple[str, ...]:
+        self.secret.get(fresh=fresh)
         return (SECRET,)
-
-
-def _unavailable(done: bool) -> Exception:
-    return QueueUnavailable("the answer was lost" if done else "the queue could not be reached")
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class SimulatedEventQueue:
 
     def send(self, provider: str, response_id: str) -> None:
         body = json.dumps({"provider": provider, "response_id": response_id})
-        self.line.call("event_queue.send", lambda: self.queue.put(body), failure=_unavailable)
+        self.line.call("event_queue.send", lambda: self.queue.put(body))
 
 
 def provider_event(provider: str, response_id: str, now: datetime) -> tuple[dict[str, str], bytes]:

@@ -1,5 +1,6 @@
 """A model provider that counts: which generations ran, for whom, and whether the ledger knew of them beforehand."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from afterthought.domain.record import TERMINAL, Status
 from afterthought.services.ports import Generation
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
+from tests.simulator.secret import SimulatedSecret
 
 THINKING_SECONDS = {"none": 2, "minimal": 4, "low": 8, "medium": 40, "high": 180, "xhigh": 900, "max": 3600}
 
@@ -42,13 +44,15 @@ refused only then, with nothing run."""
 REFUSED_RUNS: dict[Ending, str] = {"rate limited": "rate_limit_exceeded", "out of money": "insufficient_quota"}
 
 LATE_USAGE = timedelta(minutes=10)
+_FOR_EVER = 1e9
 
 
 @dataclass
 class Plan:
     """What the provider does with the next creates: an answer for each, and an ending for each that it takes. After
     these it takes and completes. `answer` is for all when the list is empty. `usages` are what the next ones use;
-    `served_tier` is the tier in which all are served, where it is not the one they asked for."""
+    `served_tier` is the tier in which all are served, where it is not the one they asked for; `seconds` is how long
+    each thinks, where that does not go by its effort."""
 
     answers: list[Answer] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
@@ -56,12 +60,14 @@ class Plan:
     served_tier: str | None = None
     answer: Answer = "takes"
     retry_after_seconds: float | None = None
+    seconds: float | None = None
 
 
 @dataclass
 class Run:
     """One generation, as the provider knows it. `ledgered` says whether its entry stood in the table when it began;
-    `usage` is what it uses where that does not derive from its token."""
+    `usage` is what it uses where that does not derive from its token; `lost` says that the call which began it gets no
+    answer."""
 
     response_id: str
     request: dict[str, Any]
@@ -71,6 +77,7 @@ class Run:
     ledgered: bool
     served_tier: str | None = None
     usage: Usage | None = None
+    lost: bool = False
     cancelled: bool = False
 
     @property
@@ -82,24 +89,16 @@ class Run:
         return str(self.request["metadata"]["afterthought_token"])
 
 
-def _create_failure(done: bool) -> Exception:
-    if done:
-        return OutcomeUnknown("no answer came", code="no_answer")
-    return ProviderBusy("the provider could not be reached", code="unreachable")
-
-
-def _look_failure(done: bool) -> Exception:
-    return ProviderBusy("the provider could not be reached", code="unreachable")
-
-
 @dataclass
 class SimulatedProvider:
-    """The port `Generations`. `in_ledger` is asked with the job and the token at the moment a generation begins.
-    `looks` is what asking for a generation comes to, as long as it is set. With `events` it says of each generation in
-    the background that it has ended: `announcements` are those still to be made, by when."""
+    """The ports `Generations` and `Awaited`. `in_ledger` is asked with the job and the token at the moment a generation
+    begins. `looks` is what asking for a generation comes to, as long as it is set. With `events` it says of each
+    generation in the background that it has ended: `announcements` are those still to be made, by when. `meanwhile` is
+    what happens, once, while a call is made: the generation runs, and its answer is not back yet."""
 
     line: Line
     clock: Clock
+    secret: SimulatedSecret
     in_ledger: Callable[[str, str], bool]
     plan: Plan = field(default_factory=Plan)
     looks: ProviderError | None = None
@@ -107,16 +106,47 @@ class SimulatedProvider:
     creates: int = 0
     events: bool = False
     announcements: list[tuple[datetime, str]] = field(default_factory=list)
+    meanwhile: Callable[[], object] | None = None
 
     def announces(self, provider: Provider) -> bool:
+        try:
+            self.secret.get()
+        except ProviderBusy:
+            return False
         return self.events
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
-        direct = provider.mode_for(str(request["model"])) == "direct"
-        return self.line.call("provider.create", lambda: self._create(dict(request), direct), failure=_create_failure)
+        def call() -> Generation:
+            run = self._taken(request)
+            if run.ending != "never":
+                self._announce(run)
+            return self._answered(run)
+
+        self.secret.get()
+        return self.line.call("provider.create", call)
+
+    async def create_awaited(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
+        async def call() -> Generation:
+            run = self._taken(request)
+            try:
+                # One that never ends is given up by the client.
+                seconds = (run.ends_at - self.clock()).total_seconds()
+                await asyncio.sleep(_FOR_EVER if run.ending == "never" else seconds)
+            except asyncio.CancelledError:
+                run.cancelled, run.ends_at = True, self.clock()
+                raise
+            return self._answered(run)
+
+        self.secret.get()
+        try:
+            async with asyncio.timeout(provider.direct_seconds):
+                return await self.line.call_awaited("provider.create", call)
+        except TimeoutError as error:
+            raise OutcomeUnknown("no answer came in time", code="no_answer") from error
 
     def retrieve(self, provider: Provider, response_id: str) -> Generation:
-        return self.line.call("provider.retrieve", lambda: self._look(response_id), failure=_look_failure)
+        self.secret.get()
+        return self.line.call("provider.retrieve", lambda: self._look(response_id))
 
     def cancel(self, provider: Provider, response_id: str) -> Generation:
         def stop() -> Generation:
@@ -126,12 +156,14 @@ class SimulatedProvider:
                 self._announce(run)
             return self._look(response_id)
 
-        return self.line.call("provider.cancel", stop, failure=_look_failure)
+        self.secret.get()
+        return self.line.call("provider.cancel", stop)
 
     def generations(self, job_id: str) -> list[Run]:
         return [run for run in self.runs.values() if run.job_id == job_id]
 
-    def _create(self, request: dict[str, Any], direct: bool) -> Generation:
+    def _taken(self, request: Mapping[str, Any]) -> Run:
+        """The generation that a call has begun. Raises what it is refused with."""
         self.creates += 1
         answer = self.plan.answers.pop(0) if self.plan.answers else self.plan.answer
         if answer == "busy":
@@ -144,27 +176,30 @@ class SimulatedProvider:
             raise ProviderRefused("the model does not exist", code="model_not_found")
         if answer == "lost before":
             raise OutcomeUnknown("no answer came", code="no_answer")
-        run = self._begin(request)
-        if direct:
-            self.clock.pass_by((run.ends_at - self.clock()).total_seconds())
-        elif run.ending != "never":
-            self._announce(run)
-        if answer == "lost after":
+        return self._begin(dict(request), lost=answer == "lost after")
+
+    def _answered(self, run: Run) -> Generation:
+        if (others := self.meanwhile) is not None:
+            self.meanwhile = None
+            others()
+        if run.lost:
             raise OutcomeUnknown("no answer came", code="no_answer")
         return self._generation(run)
 
-    def _begin(self, request: dict[str, Any]) -> Run:
+    def _begin(self, request: dict[str, Any], *, lost: bool) -> Run:
         effort = (request.get("reasoning") or {}).get("effort") or "medium"
+        seconds = self.plan.seconds if self.plan.seconds is not None else THINKING_SECONDS[effort]
         metadata = request["metadata"]
         run = Run(
             response_id=f"resp_{len(self.runs):048x}",
             request=request,
             started_at=self.clock(),
-            ends_at=self.clock() + timedelta(seconds=THINKING_SECONDS[effort]),
+            ends_at=self.clock() + timedelta(seconds=seconds),
             ending=self.plan.endings.pop(0) if self.plan.endings else "completed",
             ledgered=self.in_ledger(metadata["afterthought_job"], metadata["afterthought_token"]),
             served_tier=self.plan.served_tier or request.get("service_tier"),
             usage=self.plan.usages.pop(0) if self.plan.usages else None,
+            lost=lost,
         )
         self.runs[run.response_id] = run
         return run

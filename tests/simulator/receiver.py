@@ -18,10 +18,6 @@ class Received:
     status: int
 
 
-def _not_reached(done: bool) -> Exception:
-    return DeliveryFailed("the answer was lost" if done else "the endpoint was not reached")
-
-
 @dataclass
 class SimulatedReceiver:
     """The port `Receiver`. `status` is what it answers; None when nobody listens. `received` is all that arrived,
@@ -41,7 +37,7 @@ class SimulatedReceiver:
                 raise DeliveryFailed(f"the endpoint answered {self.status}", status=self.status)
             return self.status
 
-        return self.line.call("receiver.post", arrive, failure=_not_reached)
+        return self.line.call("receiver.post", arrive)
 
     @property
     def accepted(self) -> list[Received]:

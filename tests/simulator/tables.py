@@ -59,7 +59,7 @@ class SimulatedJobs:
             self.books.move(job.tenant, movement(None, job), caps)
             self._write(job)
 
-        self.line.call("jobs.create", put, meets_itself=lambda: JobExists(job.id))
+        self.line.call("jobs.create", put)
 
     def get(self, job_id: str) -> Job | None:
         return self.line.call("jobs.get", lambda: self.items.get(job_id))
@@ -69,10 +69,11 @@ class SimulatedJobs:
             stands = self.items.get(after.id)
             if stands is None or stands.version != before.version:
                 raise JobChanged(after.id)
-            self.books.move(after.tenant, movement(before, after), caps)
+            self.books.move(after.tenant, moved, caps)
             self._write(after)
 
-        self.line.call("jobs.save", put, meets_itself=lambda: JobChanged(after.id))
+        moved = movement(before, after)
+        self.line.call("jobs.save", put, as_="jobs.save with money" if moved else None)
 
     def announced(self, job_id: str) -> None:
         def update() -> None:

@@ -1,14 +1,17 @@
 """The whole service, wired as the functions wire it, on the simulator; run event by event in virtual time."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any, Literal
 
-from afterthought.catalogue import default_catalogue
+from afterthought.catalogue import Catalogue, default_catalogue
+from afterthought.domain.budget import Caps
 from afterthought.domain.errors import ProviderError
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import delivery_seconds, event_seconds
@@ -19,6 +22,7 @@ from afterthought.services.breaker import Breaker
 from afterthought.services.cancel import Cancel
 from afterthought.services.conclude import Conclude
 from afterthought.services.deliver import Deliver
+from afterthought.services.direct import Direct
 from afterthought.services.dry_run import DryRun
 from afterthought.services.limit import Limit
 from afterthought.services.pace import Pace
@@ -34,15 +38,17 @@ from tests.simulator.accounts import SimulatedAccounts
 from tests.simulator.books import SimulatedBooks
 from tests.simulator.breakers import SimulatedBreakers
 from tests.simulator.cipher import SimulatedCipher
-from tests.simulator.clock import Clock
+from tests.simulator.clock import START, Clock
+from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
 from tests.simulator.line import Fault, Line, ProcessDied
 from tests.simulator.paces import SimulatedPaces
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.provider import SimulatedProvider
-from tests.simulator.queues import Luck, Queue, SimulatedJobQueue
+from tests.simulator.queues import Luck, Message, Queue, SimulatedJobQueue
 from tests.simulator.rates import SimulatedRateWindows
 from tests.simulator.receiver import SimulatedReceiver
+from tests.simulator.secret import SimulatedSecret
 from tests.simulator.tables import (
     SimulatedContents,
     SimulatedDeliveries,
@@ -86,12 +92,18 @@ class Down:
     sweeper: bool = False
 
 
+def _catalogue() -> Catalogue:
+    # Looked up only now: a test may have put its own in the place of the function.
+    return default_catalogue()
+
+
 @dataclass
 class World:
     """With `events` the provider announces what has ended: `announced` says by its number what becomes of an
     announcement, else it comes once and in time. `faults` go by the number of the call on the line, and begin to count
-    once the tenants are made. `accepted` are the ids of the jobs whose caller got a 2xx; `errors` is what a function
-    ended a record with.
+    once the tenants are made. `accepted` are the ids of the jobs whose caller got a 2xx; `cancelled` says when those
+    whose cancel got one had not ended by then; `capped` are the budgets that `cap` has set; `errors` is what a
+    function ended a record with.
     """
 
     seed: int = 0
@@ -102,10 +114,14 @@ class World:
     lost_records: list[StreamRecord] = field(default_factory=list)
     down: Down = field(default_factory=Down)
     events: bool = False
-    announced: dict[int, "Announced"] = field(default_factory=dict)
+    announced: Mapping[int, "Announced"] = field(default_factory=dict)
+    cancelled: dict[str, datetime] = field(default_factory=dict)
+    capped: dict[str, Caps] = field(default_factory=dict)
+    start: datetime = START
+    catalogue: Catalogue = field(default_factory=_catalogue)
 
     def __post_init__(self) -> None:
-        self.clock = Clock()
+        self.clock = Clock(self.start)
         self.random = Random(self.seed)
         self.line = Line(self.clock)
         self.job_messages = self._queue("JobQueue")
@@ -122,20 +138,24 @@ class World:
         self.paces = SimulatedPaces(self.line)
         self.breakers = SimulatedBreakers(self.line)
         self.topic = SimulatedTopic(self.line, self.webhook_messages, stack.webhook_filter())
-        self.provider = SimulatedProvider(self.line, self.clock, self._in_ledger, events=self.events)
+        self.secret = SimulatedSecret(self.line, self.clock)
+        self.provider = SimulatedProvider(self.line, self.clock, self.secret, self._in_ledger, events=self.events)
         self.receiver = SimulatedReceiver(self.line, self.clock)
         self._wire()
         self._last_sweep = self.clock()
         self._record_again_at = self.clock()
         self._announcements = 0
+        self._calling_directly = False
         tenants = Tenants(self.accounts, self.cipher, self.clock, self.random.randbytes)
         # What is no test of the limits must not meet them.
         self.secrets = {name: str(tenants.create(name, tier="tier5").webhook_secret) for name in TENANTS}
         self.line.calls.clear()
+        self.line.ways.clear()
         self.line.faults = self.faults
+        self.line.others = self._look_at_all
 
     def _wire(self) -> None:
-        catalogue = default_catalogue()
+        catalogue = self.catalogue
         limit = Limit(self.rates, catalogue, self.clock)
         self.admit = Admit(catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock)
         self.dry_run = DryRun(self.books, self.accounts, limit, self.clock)
@@ -175,10 +195,16 @@ class World:
             clock=self.clock,
             new_token=lambda: self.random.randbytes(16).hex(),
         )
-        self.direct = replace(self.advance, mode="direct")
+        self.direct = Direct(
+            steps=replace(self.advance, mode="direct"),
+            jobs=self.jobs,
+            generations=self.provider,
+            longest_seconds=max(self.catalogue.providers[name].direct_seconds for name in PROVIDERS),
+            clock=self.clock,
+        )
         self.wake = Wake(self.jobs, self.provider, catalogue, PROVIDERS, self.advance)
         self.receive_event = ReceiveEvent(
-            SimulatedWebhookSecrets(), SimulatedEventQueue(self.line, self.job_messages), self.clock
+            SimulatedWebhookSecrets(self.secret), SimulatedEventQueue(self.line, self.job_messages), self.clock
         )
         self.cancel_service = Cancel(self.jobs, self.queue, self.clock)
         self.announce = Announce(self.jobs, self.topic)
@@ -203,7 +229,15 @@ class World:
     def cancel(self, job_id: str, *, tenant: str = "acme") -> Job:
         """The owner's wish, as the api takes it in."""
         with self._process("api"):
-            return self.cancel_service(tenant, job_id).job
+            cancelled = self.cancel_service(tenant, job_id).job
+        if not cancelled.terminal or cancelled.status == "cancelled":
+            self.cancelled.setdefault(job_id, self.clock())
+        return cancelled
+
+    def cap(self, tenant: str = "acme", *, day_usd: Decimal) -> None:
+        """Sets its budget of a day, once; not a call on the line."""
+        self.accounts.by_name[tenant] = self.accounts.by_name[tenant].model_copy(update={"day_cap_usd": day_usd})
+        self.capped[tenant] = Caps(day_usd=day_usd)
 
     def step(self, job_id: str) -> Step:
         """One look of a worker at a job, with no message behind it."""
@@ -263,7 +297,7 @@ class World:
             yield self._notify
         if self.job_messages.visible() and not self.down.worker:
             yield self._work
-        if self.direct_messages.visible() and not self.down.direct:
+        if self.direct_messages.visible() and not self._direct_down:
             yield self._work_directly
         if self._announcement() is not None and not self.down.provider_events:
             yield self._receive_announcement
@@ -275,7 +309,7 @@ class World:
     def _next_moment(self) -> datetime | None:
         moments = (
             None if self.down.worker else self.job_messages.next_at(),
-            None if self.down.direct else self.direct_messages.next_at(),
+            None if self._direct_down else self.direct_messages.next_at(),
             None if self.down.provider_events else min((at for at, _ in self.provider.announcements), default=None),
             None if self.down.webhooks else self.webhook_messages.next_at(),
             self._record_again_at if self.jobs.stream and not self.down.notifier else None,
@@ -307,19 +341,42 @@ class World:
                     self.wake(told["provider"], told["response_id"])
                 except ProviderError:
                     if (seconds := event_seconds(message.receives)) is not None:
-                        self.job_messages.hide(message, seconds)
+                        self._hide(self.job_messages, message, seconds)
                         return
             else:
                 self.advance(told["job_id"])
             self.job_messages.delete(message)
 
     def _work_directly(self) -> None:
-        message = self.direct_messages.receive()
-        if message is None:
+        """One invocation takes all there is, on one event loop; while it awaits, the others go on."""
+        messages = list(self._direct_batch())
+        if not messages:
             return
-        with self._border("direct"):
-            self.direct(json.loads(message.body)["job_id"])
-            self.direct_messages.delete(message)
+        ends_at = self.clock() + timedelta(seconds=stack.timeout_seconds("DirectFunction"))
+
+        def seconds_left() -> float:
+            return (ends_at - self.clock()).total_seconds()
+
+        async def call(message: Message) -> None:
+            try:
+                await self.direct(json.loads(message.body)["job_id"], seconds_left)
+                self.direct_messages.delete(message)
+            except Exception as error:  # noqa: BLE001 whatever it is, Lambda hands the message out again
+                self.errors.append(error)
+
+        async def all_of_them(_: VirtualLoop) -> None:
+            await asyncio.gather(*(call(message) for message in messages))
+
+        self._calling_directly = True
+        try:
+            with self._border("direct"):
+                in_virtual_time(all_of_them, self.clock, lambda seconds: self.run_for(seconds=seconds))
+        finally:
+            self._calling_directly = False
+
+    def _direct_batch(self) -> Iterator[Message]:
+        while len(self.direct_messages.visible()) and (message := self.direct_messages.receive()) is not None:
+            yield message
 
     def _announcement(self) -> tuple[datetime, str] | None:
         return next((each for each in self.provider.announcements if each[0] <= self.clock()), None)
@@ -347,7 +404,7 @@ class World:
         with self._border("webhooks"):
             delivery = self.deliver(str(json.loads(message.body)["data"]["id"]))
             if delivery.outcome == "failed":
-                self.webhook_messages.hide(message, delivery_seconds(message.receives))
+                self._hide(self.webhook_messages, message, delivery_seconds(message.receives))
             else:
                 self.webhook_messages.delete(message)
 
@@ -389,6 +446,19 @@ class World:
                 return
             except Exception as error:  # noqa: BLE001 whatever it is, Lambda hands the record out again
                 self.errors.append(error)
+
+    @property
+    def _direct_down(self) -> bool:
+        # One event loop cannot run within another.
+        return self.down.direct or self._calling_directly
+
+    def _hide(self, queue: Queue, message: Message, seconds: float) -> None:
+        self.line.call("messages.hide", lambda: queue.hide(message, seconds))
+
+    def _look_at_all(self) -> None:
+        """What other workers do that are a little faster."""
+        for job_id in list(self.jobs.items):
+            self.look(job_id)
 
     def _in_ledger(self, job_id: str, token: str) -> bool:
         job = self.jobs.items.get(job_id)

@@ -148,7 +148,10 @@ def test_a_ledger_entry_that_meets_itself_is_followed_by_its_call() -> None:
     [
         ("provider.create", Fault.DIES_BEFORE),
         ("provider.create", Fault.DIES_AFTER),
+        ("provider.create", Fault.FAILS_BEFORE),
         ("provider.create", Fault.FAILS_AFTER),
+        ("provider.create", Fault.SERVER_FAILS),
+        ("provider.create", Fault.SERVER_FAILS_AFTER),
         ("jobs.save", Fault.DIES_AFTER),
     ],
 )
@@ -179,8 +182,9 @@ def test_nobody_judges_a_submission_before_its_lease_is_over() -> None:
     assert world.job(job_id).status == "in_progress"
 
 
-def test_a_call_that_could_not_be_sent_is_made_again() -> None:
-    world = cut("worker", "provider.create", Fault.FAILS_BEFORE)
+@pytest.mark.parametrize("fault", [Fault.NOT_REACHED, Fault.THROTTLED])
+def test_a_call_that_could_not_be_sent_or_was_throttled_is_made_again(fault: Fault) -> None:
+    world = cut("worker", "provider.create", fault)
     world.submit()
     job = finished(world)
     assert job.status == "completed"

@@ -1,42 +1,53 @@
 """Submitters, workers and sweepers as processes of their own, which are killed at random moments and started again.
 
-Run as `python -m tests.e2e.money_storm PLACE SECONDS SEED`, it prints how many it killed and which ended by themselves,
-which none should. Each is forked from this process, so that it is at work in a moment and not in seconds.
+Run as `python -m tests.e2e.money_storm PLACE SEED`, it prints what was done until there was `ENOUGH` of everything. Each
+process is forked from this one, so that it is at work in a moment and not in seconds.
+
+How strong the machine is plays no part: a process tells of each piece of its work, and as many pieces as chance says lie
+between two kills, however long they take.
 """
 
 import json
+import math
 import os
 import random
 import secrets
+import select
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from openai import OpenAI
 
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.aws import CONFIG
 from afterthought.adapters.books import BookTable
+from afterthought.adapters.breaker_table import BreakerTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
+from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.errors import RequestRefused
+from afterthought.domain.errors import MoneyRefused, RequestRefused
+from afterthought.domain.job import Job
 from afterthought.services.admit import Admit
-from afterthought.services.advance import Advance
+from afterthought.services.advance import Step
 from afterthought.services.announce import Announce
+from afterthought.services.calling import calling
 from afterthought.services.limit import Limit
 from afterthought.services.submit import Submit
 from afterthought.services.sweep import Sweep
@@ -48,7 +59,15 @@ SPEED = 20
 """Times as fast as it really does the services' time passes: a lease of three minutes is over in nine seconds."""
 START = datetime(2026, 11, 30, 23, 58, tzinfo=UTC)
 """What time it then is: a month ends while they run."""
-KILLED_EVERY_SECONDS = 0.08
+MOST_PIECES_BETWEEN_KILLS = 10
+LIMIT_SECONDS = 30.0
+
+Piece = Literal["accepted", "repeated", "refused", "stepped", "completed", "swept", "dropped", "early", "elsewhere", "lost", "corrected", "begun", "submitted"]
+"""What a process has done: a request was answered (`refused`: for want of room in a budget), a message was taken a step
+further (`completed`: to an answer), or a pass of the sweeper is over."""
+PIECES: tuple[Piece, ...] = ("accepted", "repeated", "refused", "stepped", "completed", "swept", "dropped", "early", "elsewhere", "lost", "corrected", "begun", "submitted")
+IDLE: frozenset[Piece] = frozenset({"repeated", "refused"})
+ENOUGH: Mapping[str, int] = {"killed": 50, "accepted": 100, "refused": 10, "completed": 40}
 
 
 @dataclass(frozen=True)
@@ -88,7 +107,7 @@ class Parts:
         self.limit = Limit(RateWindows(dynamodb, place.accounts), self.catalogue, self.now)
         self.books = BookTable(dynamodb, place.accounts)
         self.accounts = AccountTable(dynamodb, place.accounts)
-        self.queue = HurriedQueue(self.sqs, place.queue)
+        self.queue = HurriedQueue(self.sqs, {"background": place.queue})
         self.admit = Admit(
             catalogue=self.catalogue, providers=("standin",), allowed_origins=frozenset(), clock=self.now
         )
@@ -102,39 +121,46 @@ class Parts:
             clock=self.now,
             random_bytes=os.urandom,
         )
-        self.advance = Advance(
+        self.advance = calling(
             jobs=self.jobs,
             contents=self.contents,
+            accounts=self.accounts,
             queue=self.queue,
             generations=OpenAIResponses(ProviderSecrets(secretsmanager, place.secret)),
+            rates=RateWindows(dynamodb, place.accounts),
+            paces=PaceTable(dynamodb, place.accounts),
+            breakers=BreakerTable(dynamodb, place.accounts),
             catalogue=self.catalogue,
             providers=("standin",),
-            limit=self.limit,
             clock=self.now,
+            chance=random.random,
             new_token=lambda: secrets.token_hex(16),
-        )
+            paused=lambda _provider, _code: None,
+        ).advance
         self.sweep = Sweep(self.jobs, self.queue, Announce(self.jobs, SnsTopic(sns, place.topic)), self.now)
 
     def now(self) -> datetime:
         passed = timedelta(seconds=round((time.time() - self.place.began) * SPEED, 3))
         return START + passed + self.ahead
 
-    def work(self, wait_seconds: int) -> bool:
-        """Takes one message and does what it asks for. False when none came."""
+    def work(self, wait_seconds: int) -> list[Step]:
+        """Takes one message and does what it asks for, if one comes."""
         received = self.sqs.receive_message(QueueUrl=self.place.queue, WaitTimeSeconds=wait_seconds)
+        steps = []
         for message in received.get("Messages", []):
-            self.advance(str(json.loads(message["Body"])["job_id"]))
+            steps.append(self.advance(str(json.loads(message["Body"])["job_id"])))
             with suppress(ClientError):
                 # Another has it by now, when this took longer than it was out of sight.
                 self.sqs.delete_message(QueueUrl=self.place.queue, ReceiptHandle=message["ReceiptHandle"])
-        return bool(received.get("Messages"))
+        return steps
 
 
 class HurriedQueue(SqsJobQueue):
     """The queue's delays pass as fast as the services' time."""
 
-    def send(self, job_id: str, *, tenant: str, delay_seconds: int = 0) -> None:
-        super().send(job_id, tenant=tenant, delay_seconds=delay_seconds // SPEED)
+    def send(self, job: Job, *, delay_seconds: int = 0) -> None:
+        # Rounded up: a message that came too early would leave its job to the sweeper.
+        super().send(job, delay_seconds=math.ceil(delay_seconds / SPEED))
 
 
 def question(number: int) -> bytes:
@@ -144,91 +170,126 @@ def question(number: int) -> bytes:
     return json.dumps({**asked, "reasoning": {"effort": "none"}, "afterthought": ours}).encode()
 
 
-def submit_all(parts: Parts, submitter: int) -> None:
+# ---- what the processes do
+
+Tell = Callable[[Piece], None]
+
+
+def submit_all(parts: Parts, submitter: int, tell: Tell) -> None:
     """Its jobs, each under a key of its own; what finds no room is tried again, twice."""
     left = list(range(JOBS_EACH))
     random.shuffle(left)
     for _ in range(3):
-        left = [number for number in left if not accepted(parts, submitter, number)]
+        left = [number for number in left if not accepted(parts, submitter, number, tell)]
 
 
-def accepted(parts: Parts, submitter: int, number: int) -> bool:
+def accepted(parts: Parts, submitter: int, number: int, tell: Tell) -> bool:
     try:
         tenant, key = TENANTS[number % len(TENANTS)], f"{submitter}-{number}"
         submitted = parts.submit(tenant, parts.admit(question(number)), key)
+    except MoneyRefused:
+        tell("refused")
+        return False
     except RequestRefused:
         return False
     with Path(parts.place.accepted).open("a") as file:
         file.write(f"{submitted.job.id}\n")
+    tell("repeated" if submitted.repeated else "accepted")
     return True
 
 
-def work_on(parts: Parts, _worker: int) -> None:
-    parts.work(wait_seconds=1)
+def work_on(parts: Parts, _worker: int, tell: Tell) -> None:
+    for step in parts.work(wait_seconds=1):
+        tell("completed" if step.ended is not None and step.ended.status == "completed" else step.outcome if step.outcome != "moved" else "submitted" if step.after.open_attempt and step.after.open_attempt.state=="submitted" else "stepped")
 
 
-def sweep_on(parts: Parts, _sweeper: int) -> None:
+def sweep_on(parts: Parts, _sweeper: int, tell: Tell) -> None:
     if troubled := parts.sweep(enough_time=lambda: True).troubled:
         raise troubled[0][1]
+    tell("swept")
     time.sleep(0.5)
 
 
-Role = tuple[Callable[[Parts, int], None], int]
+Role = tuple[Callable[[Parts, int, Tell], None], int]
 """What a process does, again and again, and its number."""
 
 
-def begin(parts: Parts, role: Role) -> int:
-    """The id of a process that plays the role until it is killed."""
-    parent = os.getpid()
-    if not (pid := os.fork()):
-        play(parts, role, parent)
-    return pid
-
-
-def play(parts: Parts, role: Role, parent: int) -> NoReturn:
+def play(parts: Parts, role: Role, parent: int, tell: Tell) -> NoReturn:
     try:
         part, number = role
         while os.getppid() == parent:
             # What the transport raises ends a function's call, and the record is handed out again.
             with suppress(BotoCoreError, ClientError):
-                part(parts, number)
+                part(parts, number, tell)
     except BaseException:  # noqa: BLE001 nothing may get out of the fork into the parent's code
         traceback.print_exc()
     finally:
         os._exit(1)
 
 
-def storm(parts: Parts, seconds: float, chance: random.Random) -> dict[str, int]:
-    """Lets them run and kills them, by the ids of those that it started itself and that have not ended yet."""
-    roles: list[Role] = [(submit_all, number) for number in range(SUBMITTERS)]
-    roles += [(work_on, number) for number in range(WORKERS)]
-    roles += [(sweep_on, number) for number in range(SWEEPERS)]
-    running = {begin(parts, role): role for role in roles}
-    killed = ended = 0
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        time.sleep(chance.uniform(0, 2 * KILLED_EVERY_SECONDS))
-        victim = chance.choice(sorted(running))
-        ended += by_itself(victim)
-        role = running.pop(victim)
-        running[begin(parts, role)] = role
-        killed += 1
-    for pid in running:
-        ended += by_itself(pid)
-    return {"killed": killed, "ended": ended}
+# ---- the storm
 
 
-def by_itself(pid: int) -> bool:
-    """Kills the process. Whether it had ended before."""
-    os.kill(pid, signal.SIGKILL)
-    return not os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+@dataclass
+class Storm:
+    """The processes, and a pipe on which each tells of its pieces, a byte each. `done` counts them, and the kills."""
+
+    parts: Parts
+    chance: random.Random
+    done: Counter[str] = field(default_factory=Counter)
+    running: dict[int, Role] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.reading, self.writing = os.pipe()
+
+    def blow(self) -> dict[str, int]:
+        """Lets them run and kills them, by the ids of those that it started itself and that have not ended yet."""
+        roles: list[Role] = [(submit_all, number) for number in range(SUBMITTERS)]
+        roles += [(work_on, number) for number in range(WORKERS)]
+        roles += [(sweep_on, number) for number in range(SWEEPERS)]
+        for role in roles:
+            self.begin(role)
+        end = time.monotonic() + LIMIT_SECONDS
+        while not all(self.done[name] >= most for name, most in ENOUGH.items()) and time.monotonic() < end:
+            self.let_pieces_be_done(self.chance.randrange(MOST_PIECES_BETWEEN_KILLS), end)
+            self.begin(self.kill(self.chance.choice(sorted(self.running))))
+            self.done["killed"] += 1
+        for pid in list(self.running):
+            self.kill(pid)
+        return dict(self.done)
+
+    def let_pieces_be_done(self, pieces: int, end: float) -> None:
+        while pieces > 0 and time.monotonic() < end:
+            ready, _, _ = select.select([self.reading], [], [], 0.5)
+            told = os.read(self.reading, pieces) if ready else b""
+            done = [PIECES[code] for code in told]
+            self.done.update(done)
+            pieces -= sum(piece not in IDLE for piece in done)
+
+    def begin(self, role: Role) -> None:
+        """A process that plays the role until it is killed."""
+        parent = os.getpid()
+        if not (pid := os.fork()):
+            play(self.parts, role, parent, self.tell)
+        self.running[pid] = role
+
+    def kill(self, pid: int) -> Role:
+        """What it played. One that had ended by itself is counted."""
+        os.kill(pid, signal.SIGKILL)
+        self.done["ended"] += not os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        return self.running.pop(pid)
+
+    def tell(self, piece: Piece) -> None:
+        os.write(self.writing, bytes([PIECES.index(piece)]))
 
 
 def main() -> None:
-    place, seconds, seed = sys.argv[1:]
-    # The clients are made here, once, and connect in each process anew.
-    parts = Parts(Place(**json.loads(place)))
-    print(json.dumps(storm(parts, float(seconds), random.Random(seed))))  # noqa: T201
+    place, seed = sys.argv[1:]
+    # The clients are made here, once, and connect in each process anew; what they import when they are first used is
+    # imported here as well.
+    _ = OpenAI(api_key="none").responses.with_raw_response
+    storm = Storm(Parts(Place(**json.loads(place))), random.Random(seed))
+    print(json.dumps(storm.blow()))  # noqa: T201
 
 
 if __name__ == "__main__":

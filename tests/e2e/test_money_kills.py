@@ -26,16 +26,15 @@ from local import ROOT, endpoint
 from local.standin import StandIn
 from tests.e2e import own_tables
 from tests.e2e.conftest import Whole
-from tests.e2e.money_storm import JOBS_EACH, START, TENANTS, Parts, Place, question
+from tests.e2e.money_storm import ENOUGH, JOBS_EACH, LIMIT_SECONDS, START, TENANTS, Parts, Place, question
 from tests.e2e.own_tables import Tables
 from tests.simulator import money
 
 pytestmark = pytest.mark.e2e
 
-STORM_SECONDS = 10.0
 REST_SECONDS = 90.0
-FITTING = 25
-"""So many holds fit the capped tenant's month."""
+FITTING = 10
+"""So many holds fit the capped tenant's month. Where one more finds no room, nine tenths of it are used."""
 
 
 @dataclass
@@ -48,9 +47,8 @@ class Scene:
 
     def storm(self, seed: int) -> dict[str, int]:
         """Runs the processes, and looks at the capped budget all the while."""
-        command = [sys.executable, "-m", "tests.e2e.money_storm", self.parts.place.encoded(), str(STORM_SECONDS)]
         with subprocess.Popen(
-            [*command, str(seed)],
+            [sys.executable, "-m", "tests.e2e.money_storm", self.parts.place.encoded(), str(seed)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "shared")))},
             stdout=subprocess.PIPE,
@@ -138,10 +136,12 @@ def test_processes_killed_at_any_moment_break_no_law_of_the_money(whole: Whole, 
     with scene(whole, accepted) as here:
         misbehave(here.stand_in)
         told = here.storm(seed=1)
+        missing = {name: most for name, most in ENOUGH.items() if told.get(name, 0) < most}
+        assert not missing, f"within {LIMIT_SECONDS:.0f} s no storm came of it: {told}, of which {missing} was wanted"
         here.rest()
 
         jobs = here.tables.all_jobs()
-        assert told["ended"] == 0
+        assert told["ended"] == 0, "a process ended by itself"
         assert all(job.terminal for job in jobs)
         assert set(accepted.read_text().split()) <= {job.id for job in jobs}
         assert max(here.used) <= here.most
@@ -161,11 +161,11 @@ def test_processes_killed_at_any_moment_break_no_law_of_the_money(whole: Whole, 
         assert (found.differences, found.moving) == ((), ())
 
         ends = Counter(job.failure.code if job.failure else job.status for job in jobs)
-        # It was a storm, and some came through it. How many is the machine's affair.
-        assert told["killed"] >= 5
-        assert ends["outcome_unknown"] >= 1
-        assert ends["completed"] >= 1
-        assert max(here.used) > 0
+        # It was a storm, and many came through it.
+        assert told["killed"] >= 20
+        assert ends["outcome_unknown"] >= 2
+        assert ends["completed"] >= 20
+        assert max(here.used) >= here.most * 9 / 10
 
 
 def cost_of(jobs: list[Job]) -> Fraction:

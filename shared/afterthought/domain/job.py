@@ -128,6 +128,8 @@ class Job(Record):
             update={
                 "state": "settled",
                 "response_id": response_id or opened.response_id,
+                # Its end can be known before anybody wrote down that it had begun.
+                "submitted_at": opened.submitted_at or opened.called_at,
                 "served_model": served_model,
                 "usage": usage,
                 "price_id": price_id,

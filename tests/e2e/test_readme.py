@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"<!-- run by tests/e2e/test_readme.py -->\n```python\n(.*?)
 
 @pytest.mark.e2e
 def test_the_code_it_shows_runs_as_it_stands(whole: Whole, capsys: pytest.CaptureFixture[str]) -> None:
-    submit, retrieve, money = (
+    submit, retrieve, money, fate = (
         block.replace("http://127.0.0.1:8000/v1", whole.service.base_url).replace(
             f"http://127.0.0.1:{PORT}/{ACME.name}", whole.receiver.url(ACME.name)
         )
@@ -43,6 +43,11 @@ def test_the_code_it_shows_runs_as_it_stands(whole: Whole, capsys: pytest.Captur
     plan, refused, usage = capsys.readouterr().out.splitlines()
     assert [plan, refused] == re.findall(r"  # ((?:0\.\d+ \[\]|402 \d+))", money)
     assert "'tag': 'team:ops'" in usage
+
+    exec(fate, pasted)  # noqa: S102 - as above
+    served, cancelled = capsys.readouterr().out.splitlines()
+    assert served == "gpt-5 None"
+    assert cancelled in ("cancelled", "in_progress")
     pasted["client"].close()
 
 

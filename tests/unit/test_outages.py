@@ -203,3 +203,16 @@ def test_a_record_that_the_notifier_cannot_handle_is_announced_by_the_sweeper() 
     assert len(world.lost_records) == 1
     assert all(isinstance(error, TransportFailed) for error in world.errors)
     assert len(world.receiver.accepted) == 1
+
+
+def test_a_job_cancelled_for_its_deadline_says_so_even_if_the_provider_says_it_first() -> None:
+    """The answer to the cancel is lost, and the event of what it did comes before the next look."""
+    world = World(events=True)
+    world.provider.plan = Plan(endings=["never"])
+    world.submit()
+    world.run_until(lambda: any(call.name == "provider.cancel" for call in world.line.calls), timedelta(hours=25))
+    world = World(events=True, faults={world.line.place("worker", "provider.cancel"): Fault.FAILS_AFTER})
+    world.provider.plan = Plan(endings=["never"])
+    world.submit()
+    job = finished(world)
+    assert (job.status, failure_code(job)) == ("failed", "deadline_exceeded")

@@ -24,7 +24,7 @@ from afterthought.domain.errors import (
 )
 from afterthought.domain.job import DIRECT_LEASE, SUBMIT_LEASE, Job
 from afterthought.domain.provider import Mode, Provider
-from afterthought.domain.record import TERMINAL
+from afterthought.domain.record import TERMINAL, Failure
 from afterthought.services.breaker import Breaker
 from afterthought.services.conclude import Conclude, deadline_failure, overdue
 from afterthought.services.contents import get_request
@@ -126,7 +126,8 @@ class Advance:
             return self._correct(job, attempt, generation)
         provider = self.catalogue.providers[attempt.provider or ""]
         try:
-            return self._moved(job, self.conclude.ended(job, provider, generation))
+            ended = self.conclude.ended(job, provider, generation, failure=self._by_deadline(job, generation))
+            return self._moved(job, ended)
         except JobChanged:
             return Step("lost", before=job)
 
@@ -186,8 +187,12 @@ class Advance:
             return self._save(job, job.failed("internal_error", other, now=self.clock()))
         if generation.status not in TERMINAL:
             return self._save(job, self._stopped(job) if over else self._look_again(job, attempt, provider, None))
-        by_deadline = late and asked_at is None and generation.status == "cancelled"
-        return self.conclude.ended(job, provider, generation, failure=deadline_failure() if by_deadline else None)
+        return self.conclude.ended(job, provider, generation, failure=self._by_deadline(job, generation))
+
+    def _by_deadline(self, job: Job, generation: Generation) -> Failure | None:
+        """Why the provider's word is that it was cancelled, where it was by us and not by the job's owner."""
+        late = self.clock() >= job.deadline_at and job.cancel_requested_at is None
+        return deadline_failure() if late and generation.status == "cancelled" else None
 
     def _stopped(self, job: Job) -> Job:
         """The provider could not be brought to cancel it in time."""

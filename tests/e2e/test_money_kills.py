@@ -124,9 +124,9 @@ def misbehave(stand_in: StandIn) -> None:
     stand_in.script("rate_limited", skip=10, times=10, retry_after=1)
     stand_in.script("close_after", skip=2, times=3)
     stand_in.script("no_usage", skip=15, times=10)
-    stand_in.script("run_failed", skip=30, times=5)
-    stand_in.script("run_incomplete", skip=40, times=5)
-    stand_in.script("never_ends", skip=50, times=2)
+    stand_in.script("run_failed", skip=20, times=5)
+    stand_in.script("run_incomplete", skip=26, times=5)
+    stand_in.script("never_ends", skip=32, times=2)
     stand_in.script("server_error", on="retrieve", skip=20, times=10)
 
 

@@ -16,10 +16,12 @@ Month = tuple[str, date]
 
 @dataclass
 class SimulatedBooks:
-    """The port `Books`. `months` go by tenant and the month's first day, `rows` by tenant and key."""
+    """The port `Books`. `months` go by tenant and the month's first day, `rows` by tenant and key; `history` is all
+    that ever stood of a month."""
 
     line: Line
     months: dict[Month, MonthBook] = field(default_factory=dict)
+    history: list[tuple[Month, MonthBook]] = field(default_factory=list)
     rows: dict[str, dict[UsageKey, dict[str, Decimal]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(Decimal)))
     )
@@ -60,6 +62,7 @@ class SimulatedBooks:
             moved[month] = after
         for month, after in moved.items():
             self.months[tenant, month] = after
+            self.history.append(((tenant, month), after))
         for key, counts in movement.usage.items():
             for name, amount in counts.items():
                 self.rows[tenant][key][name] += amount

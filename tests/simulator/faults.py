@@ -62,6 +62,11 @@ class Way:
         return ", ".join(sorted(fault.value for fault in self.faults))
 
 
+def named() -> frozenset[str]:
+    """The calls that have something of their own documented."""
+    return frozenset(name.partition(" ")[0] for name in _WAYS)
+
+
 def way_of(name: str) -> Way:
     return _WAYS.get(name, _OF_AWS)
 

@@ -6,35 +6,41 @@ import hmac
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.attempt import OPEN, Attempt
 from afterthought.domain.books import Standing
+from afterthought.domain.budget import NO_CAPS
 from afterthought.domain.job import Job
-from tests.simulator.provider import REFUSED_RUNS, Run, usage_of
+from tests.simulator import money
+from tests.simulator.provider import REFUSED_RUNS, usage_of
 from tests.simulator.receiver import Received
 from tests.simulator.world import World
 
-AFTER_DEADLINE = timedelta(hours=2)
-"""A job may outlive its deadline by the faults that happen just then: a lease, a queue's patience, some sweeps."""
+WITHIN = timedelta(hours=2)
+"""What was to end (at a deadline, at its owner's wish) may go on for so long, by what goes wrong just then: a lease, a
+queue's visibility, some sweeps."""
 
 _STANDS_STILL = {"due_at", "sweeps", "version"}
 
 
-def broken(world: World) -> list[str]:
-    """Everything that breaks a law; empty when all hold."""
+def broken(world: World, *, within: timedelta = WITHIN) -> list[str]:
+    """Everything that breaks a law; empty when all hold. A job ends `within` so much of its deadline, and of the moment
+    at which its owner was told that it is being cancelled."""
     return (
         [f"{job_id}: {what}" for job_id in world.accepted for what in _lost(world, job_id)]
+        + [f"{job.id}: {what}" for job in world.jobs.items.values() for what in _ended(job, within)]
         + [
             f"{job.id}: {what}"
             for job in world.jobs.items.values()
-            for law in (_ended, _announced, _paid_once, _explained, _exact, _never_unwritten, _told)
+            for law in (_announced, _paid_once, _explained, _exact, _never_unwritten, _told)
             for what in law(world, job)
         ]
-        + [*_budgets(world), *_usage(world)]
+        + [f"{job.id}: {what}" for job in world.jobs.items.values() for what in _cancelled(world, job, within)]
+        + [*_budgets(world), *_never_over_the_cap(world)]
     )
 
 
@@ -43,11 +49,13 @@ def _lost(world: World, job_id: str) -> Iterator[str]:
         yield "accepted and lost"
 
 
-def _ended(world: World, job: Job) -> Iterator[str]:
+def _ended(job: Job, within: timedelta) -> Iterator[str]:
     if not job.terminal or job.finished_at is None:
         yield f"never ended, it is {job.status}"
-    elif job.finished_at > job.deadline_at + AFTER_DEADLINE:
+    elif job.finished_at > job.deadline_at + within:
         yield f"ended {job.finished_at - job.deadline_at} after its deadline"
+    elif job.open_attempt is not None:
+        yield f"ended and is {job.open_attempt.state}"
 
 
 def _announced(world: World, job: Job) -> Iterator[str]:
@@ -63,39 +71,51 @@ def _announced(world: World, job: Job) -> Iterator[str]:
 
 
 def _paid_once(world: World, job: Job) -> Iterator[str]:
-    """What the provider refused only after it took it ran nothing: it may be tried again, by the same entry."""
-    runs = [run for run in world.provider.generations(job.id) if run.ending not in REFUSED_RUNS]
-    owners: list[int] = []
+    """Every generation belongs to exactly one entry, which is settled; every entry has one at most. What the provider
+    refused only after it took it ran nothing: it may be tried again, by the same entry."""
+    runs = [run for run in world.provider.generations(job.id) if run.ending not in REFUSED_RUNS or run.cancelled]
     for run in runs:
-        entries = {e.number: e.state for version in world.jobs.history[job.id] for e in version.attempts if _is(e, run)}
+        entries = [entry for entry in job.attempts if entry.token == run.token]
         if not run.ledgered:
             yield "a generation began that the ledger did not know"
         if len(entries) != 1:
             yield f"a generation belongs to {len(entries)} ledger entries"
-        if set(entries.values()) & {"held", "refused", "released"}:
-            yield "a generation belongs to an entry that says nothing ran"
-        owners += entries
-    if len(set(owners)) < len(owners):
-        yield f"an entry has more than one generation: {owners}"
+        if any(entry.state != "settled" for entry in entries):
+            yield f"a generation ran and its entry is {entries[0].state}"
+        if any(entry.response_id not in (None, run.response_id) for entry in entries):
+            yield "a generation's entry names another"
+    tokens = [run.token for run in runs]
+    if len(set(tokens)) < len(tokens):
+        yield "an entry has more than one generation"
+    if len(runs) > len(job.attempts):
+        yield f"{len(runs)} generations ran for {len(job.attempts)} entries"
+
+
+_ASKED_FOR = {
+    "outcome_unknown": lambda job: job.on_unknown == "retry",
+    "reasoning_starved": lambda job: job.on_starved == "retry",
+    "model_retired": lambda job: job.model_policy == "successor",
+    "model_not_found": lambda job: job.model_policy == "successor",
+}
 
 
 def _explained(world: World, job: Job) -> Iterator[str]:
     """A second attempt only where the owner asked for it, and for the reason it gives."""
     for before, after in pairwise(job.attempts):
-        if after.because is None:
-            yield f"attempt {after.number} has no reason"
+        if after.because is None or not _ASKED_FOR[after.because](job):
+            yield f"attempt {after.number} was begun because of {after.because}, which nobody asked for"
         if after.because == "outcome_unknown" and not _was_lost(world, job, before):
             yield f"attempt {after.number} repeats a call whose outcome was known"
-        if after.because == "reasoning_starved" and (before.usage is None or before.state != "settled"):
+        if after.because == "reasoning_starved" and not _starved(world, before):
             yield f"attempt {after.number} follows a call that did not starve"
-        if after.because in ("model_retired", "model_not_found") and before.state not in ("refused", "released"):
+        # Where an unknown outcome is repeated after its model has gone, the repeat calls the successor.
+        repeats = job.on_unknown == "retry" and before.state == "settled" and _was_lost(world, job, before)
+        ran_nothing = before.state in ("refused", "released") or repeats
+        if after.because in ("model_retired", "model_not_found") and not ran_nothing:
             yield f"attempt {after.number} takes the place of a call that may have run"
-    if sum(each.because == "outcome_unknown" for each in job.attempts) > 1:
-        yield "an unknown outcome was repeated twice"
-
-
-def _is(entry: Attempt, run: Run) -> bool:
-    return entry.token == run.token
+    for reason in ("outcome_unknown", "reasoning_starved"):
+        if sum(each.because == reason for each in job.attempts) > 1:
+            yield f"was repeated twice because of {reason}"
 
 
 def _was_lost(world: World, job: Job, entry: Attempt) -> bool:
@@ -103,6 +123,38 @@ def _was_lost(world: World, job: Job, entry: Attempt) -> bool:
     stood = [e for v in world.jobs.history[job.id] if len(v.attempts) > entry.number for e in v.attempts]
     first = next(e for e in stood if e.number == entry.number)
     return first.state == "settled" and first.estimated and first.response_id is None
+
+
+def _starved(world: World, entry: Attempt) -> bool:
+    run = world.provider.runs.get(entry.response_id or "")
+    return run is not None and run.ending == "starved" and entry.state == "settled"
+
+
+def _cancelled(world: World, job: Job, within: timedelta) -> Iterator[str]:
+    """Once its owner was told that it is being cancelled, nothing is called any more, and soon nothing runs. An answer
+    is given only where it was there when the provider was told."""
+    at = world.cancelled.get(job.id)
+    by_itself = any(run.ending == "cancelled" for run in world.provider.generations(job.id))
+    if job.status == "cancelled" and job.id not in world.asked_to_cancel and not by_itself:
+        yield "is cancelled, and nobody asked for that"
+    if at is None:
+        return
+    if job.finished_at is None or job.finished_at > at + within:
+        yield f"was cancelled at {at} and ended at {job.finished_at}"
+    runs = {run.token: run for run in world.provider.generations(job.id)}
+    # What became known only after the end could not be cancelled any more.
+    ended = next((version for version in world.jobs.history[job.id] if version.terminal), job)
+    for run in runs.values():
+        entry = next((entry for entry in ended.attempts if entry.token == run.token), None)
+        if entry is None or entry.called_at is None or entry.called_at > at:
+            yield "was called after it was cancelled"
+        elif run.ends_at > at + within and entry.response_id is not None:
+            yield f"ran on until {run.ends_at - at} after it was cancelled"
+    if job.status != "cancelled" and (job.attempt is None or job.attempt.state == "released"):
+        yield f"was cancelled before it was called and is {job.status}"
+    last = runs.get(job.attempt.token or "") if job.attempt else None
+    if job.status in ("completed", "incomplete") and (last is None or last.cancelled):
+        yield f"was cancelled and is {job.status}, by no answer of the provider"
 
 
 def _exact(world: World, job: Job) -> Iterator[str]:
@@ -136,7 +188,7 @@ def dollars(job: Job, entry: Attempt) -> Decimal:
     usage = entry.usage
     assert model is not None
     assert usage is not None
-    (row,) = model.rows("standard", job.created_at.date())
+    row = model.rows("standard", (entry.called_at or entry.held_at).date())[0]
     read, write = row.cached_input or row.input, row.cache_write or row.input
     plain = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
     return (
@@ -152,12 +204,25 @@ def _never_unwritten(world: World, job: Job) -> Iterator[str]:
     if [version.version for version in history] != list(range(1, len(history) + 1)):
         yield "versions were skipped or written twice"
     ended = [version for version in history if version.terminal]
-    # An estimate may be corrected; the end itself stands.
-    changes = _STANDS_STILL | ({"attempts"} if ended and ended[0].estimated else set())
-    if len({version.model_dump_json(exclude=changes) for version in ended}) > 1:
+    if len({version.model_dump_json(exclude=_STANDS_STILL | {"attempts"}) for version in ended}) > 1:
         yield "an end was changed"
     if any(version.due_at is None for version in history if not version.terminal):
         yield "was forgotten before its end"
+    for before, after in pairwise(history):
+        yield from _never_rewritten(before, after)
+
+
+def _never_rewritten(before: Job, after: Job) -> Iterator[str]:
+    """What is settled stands. Only an estimate may be corrected, and that only lowers what was spent."""
+    if len(after.attempts) < len(before.attempts):
+        yield "a ledger entry was taken out"
+    for old, new in zip(before.attempts, after.attempts, strict=False):
+        if old.state in OPEN or old == new:
+            continue
+        if not old.estimated or new.state != "settled":
+            yield f"attempt {old.number} was {old.state} and was changed"
+        elif new.spent_usd > old.spent_usd and not new.overrun:
+            yield f"attempt {old.number} was corrected from {old.spent_usd} up to {new.spent_usd}"
 
 
 def _told(world: World, job: Job) -> Iterator[str]:
@@ -185,42 +250,24 @@ def verifies(received: Received, secret: str) -> bool:
 
 
 def _budgets(world: World) -> Iterator[str]:
-    """What stands of the budgets is what the jobs hold and have cost: worked out here from the attempts alone."""
-    told: dict[tuple[str, date], tuple[Decimal, Decimal]] = defaultdict(lambda: (Decimal(0), Decimal(0)))
-    for job in world.jobs.items.values():
-        for entry in job.attempts:
-            held, spent = told[job.tenant, entry.held_at.date()]
-            is_open = entry.state in OPEN
-            now_held, now_spent = (entry.hold_usd, 0) if is_open else (0, entry.cost_usd or 0)
-            told[job.tenant, entry.held_at.date()] = (held + now_held, spent + now_spent)
-    stands = {
-        (tenant, day): standing
-        for (tenant, _), book in world.books.months.items()
-        for day, standing in book.days.items()
-    }
-    for key in told.keys() | stands.keys():
-        if told[key] != stands.get(key):
-            yield f"{key[0]} {key[1]}: {stands.get(key)} stands, the jobs say {told[key]}"
+    """What stands in the books is what the jobs hold, have cost and have used."""
+    yield from money.differences(money.of_jobs(world.jobs.items.values()), money.of_books(world.books))
     for (tenant, month), book in world.books.months.items():
         if Standing(*(sum(column, Decimal(0)) for column in zip(*book.days.values(), strict=True))) != book.total:
             yield f"{tenant} {month}: the month is not the sum of its days"
 
 
-def _usage(world: World) -> Iterator[str]:
-    """The usage rows count what the jobs hold, have cost and have used."""
-    for tenant in {job.tenant for job in world.jobs.items.values()}:
-        jobs = [job for job in world.jobs.items.values() if job.tenant == tenant]
-        entries = [entry for job in jobs for entry in job.attempts]
-        counts: dict[str, Decimal] = defaultdict(Decimal)
-        for row in world.books.rows[tenant].values():
-            for name, amount in row.items():
-                counts[name.partition("_")[2]] += amount
-        told: dict[str, Decimal | int] = {
-            "jobs": len(jobs),
-            "held_usd": sum(entry.hold_usd for entry in entries if entry.state in OPEN),
-            "spent_usd": sum(entry.cost_usd or 0 for entry in entries),
-            "output_tokens": sum(entry.usage.output_tokens for entry in entries if entry.usage),
-        }
-        for name, number in told.items():
-            if counts[name] != number:
-                yield f"{tenant}: the usage rows count {counts[name]} {name}, the jobs {number}"
+def _never_over_the_cap(world: World) -> Iterator[str]:
+    """At every instant: but by what came in dearer than it was held for, which is booked in full."""
+    overrun: dict[str, Decimal] = defaultdict(Decimal)
+    for job in world.jobs.items.values():
+        overrun[job.tenant] += sum((e.spent_usd - e.hold_usd for e in job.attempts if e.overrun), Decimal(0))
+    for (tenant, month), book in world.books.history:
+        cap = world.capped.get(tenant, NO_CAPS)
+        stands = [(f"{month:%Y-%m}", book.total, cap.month_usd)]
+        stands += [(day.isoformat(), standing, cap.day_usd) for day, standing in book.days.items()]
+        for period, standing, most in stands:
+            if standing.held_usd < 0 or standing.spent_usd < 0:
+                yield f"{tenant} {period}: {standing} stood"
+            if most is not None and standing.used_usd > most + overrun[tenant]:
+                yield f"{tenant} {period}: {standing.used_usd} was held and spent, the cap is {most}"

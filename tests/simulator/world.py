@@ -102,8 +102,8 @@ class World:
     """With `events` the provider announces what has ended: `announced` says by its number what becomes of an
     announcement, else it comes once and in time. `faults` go by the number of the call on the line, and begin to count
     once the tenants are made. `accepted` are the ids of the jobs whose caller got a 2xx; `cancelled` says when those
-    whose cancel got one had not ended by then; `capped` are the budgets that `cap` has set; `errors` is what a
-    function ended a record with.
+    whose cancel got one had not ended by then; `capped` are the budgets that `cap` has set; `later` is what somebody
+    does at a given time; `errors` is what a function ended a record with.
     """
 
     seed: int = 0
@@ -115,6 +115,8 @@ class World:
     down: Down = field(default_factory=Down)
     events: bool = False
     announced: Mapping[int, "Announced"] = field(default_factory=dict)
+    later: list[tuple[datetime, Callable[[], object]]] = field(default_factory=list)
+    asked_to_cancel: set[str] = field(default_factory=set)
     cancelled: dict[str, datetime] = field(default_factory=dict)
     capped: dict[str, Caps] = field(default_factory=dict)
     start: datetime = START
@@ -228,6 +230,7 @@ class World:
 
     def cancel(self, job_id: str, *, tenant: str = "acme") -> Job:
         """The owner's wish, as the api takes it in."""
+        self.asked_to_cancel.add(job_id)
         with self._process("api"):
             cancelled = self.cancel_service(tenant, job_id).job
         if not cancelled.terminal or cancelled.status == "cancelled":
@@ -259,7 +262,7 @@ class World:
     def quiet(self) -> bool:
         """Whether nothing will ever happen again by itself."""
         messages = self.job_messages.messages or self.direct_messages.messages or self.webhook_messages.messages
-        return not (messages or self.jobs.stream or self.due() or self.provider.announcements)
+        return not (self.later or messages or self.jobs.stream or self.due() or self.provider.announcements)
 
     def run(self, days: float = 8) -> None:
         """Runs until all is quiet. Raises NotQuiet when that takes more than so many days."""
@@ -305,6 +308,8 @@ class World:
             yield self._send_webhook
         if (sweep_at := self._sweep_at()) is not None and sweep_at <= self.clock():
             yield self._sweep_overdue
+        if any(at <= self.clock() for at, _ in self.later):
+            yield self._do_later
 
     def _next_moment(self) -> datetime | None:
         moments = (
@@ -314,6 +319,7 @@ class World:
             None if self.down.webhooks else self.webhook_messages.next_at(),
             self._record_again_at if self.jobs.stream and not self.down.notifier else None,
             self._sweep_at(),
+            min((at for at, _ in self.later), default=None),
         )
         return min((moment for moment in moments if moment is not None), default=None)
 
@@ -324,6 +330,11 @@ class World:
             return None
         since = max(first - self._last_sweep, timedelta())
         return self._last_sweep + (since // SWEEP_EVERY + 1) * SWEEP_EVERY
+
+    def _do_later(self) -> None:
+        first = min(self.later, key=lambda each: each[0])
+        self.later.remove(first)
+        first[1]()
 
     def _sweep_overdue(self) -> None:
         self._last_sweep = self.clock()

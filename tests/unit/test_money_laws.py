@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 
 from afterthought.domain import books
 from afterthought.domain.budget import Caps
-from afterthought.domain.errors import IdempotencyConflict, MoneyRefused, QueueUnavailable
+from afterthought.domain.errors import IdempotencyConflict, MoneyRefused, QueueUnavailable, TablesBusy
 from afterthought.domain.identity import keyed_job_id
 from afterthought.domain.job import Job
 from tests.simulator import money
@@ -283,7 +283,7 @@ class Spending(RuleBasedStateMachine):
             return str(refused.code)
         except IdempotencyConflict:
             return "conflict"
-        except (ProcessDied, TransportFailed, QueueUnavailable):
+        except (ProcessDied, TransportFailed, QueueUnavailable, TablesBusy):
             return "failed"
 
     def _set(self, tenant: str, caps: dict[str, Decimal | None]) -> None:
@@ -397,8 +397,8 @@ class CostForgotten(SimulatedBooks):
 def bill_each_poll(patch: pytest.MonkeyPatch) -> None:
     checked = Job.checked
 
-    def billed(job: Job, *, now: datetime, check_seconds: int) -> Job:
-        after = checked(job, now=now, check_seconds=check_seconds)
+    def billed(job: Job, **known: Any) -> Job:
+        after = checked(job, **known)
         entry = after.opened
         return after.model_copy(
             update={"attempts": (entry.model_copy(update={"cost_usd": entry.spent_usd + Decimal("0.01")}),)}
@@ -423,8 +423,8 @@ def book_at_the_end(patch: pytest.MonkeyPatch) -> None:
 def add_to_the_estimate(patch: pytest.MonkeyPatch) -> None:
     corrected = Job.corrected
 
-    def added(job: Job, *, cost_usd: Decimal, **known: Any) -> Job:
-        return corrected(job, cost_usd=job.spent_usd + cost_usd, **known)
+    def added(job: Job, number: int, *, cost_usd: Decimal, **known: Any) -> Job:
+        return corrected(job, number, cost_usd=job.spent_usd + cost_usd, **known)
 
     patch.setattr(Job, "corrected", added)
 
@@ -441,8 +441,8 @@ def book_no_more_than_the_hold(patch: pytest.MonkeyPatch) -> None:
 def bill_what_was_not_called(patch: pytest.MonkeyPatch) -> None:
     failed = Job.failed
 
-    def billed(job: Job, code: str, message: str, *, now: datetime) -> Job:
-        after = failed(job, code, message, now=now)
+    def billed(job: Job, *told: str, **known: Any) -> Job:
+        after = failed(job, *told, **known)
         entry = after.attempts[-1]
         paid = entry.model_copy(update={"state": "settled", "cost_usd": entry.hold_usd})
         return after.model_copy(update={"attempts": (*after.attempts[:-1], paid)})
@@ -463,7 +463,7 @@ def take_silence_for_nothing(patch: pytest.MonkeyPatch) -> None:
 def settings_to_find() -> settings:
     """The same examples each time, and no time spent on making them small."""
     return settings(
-        max_examples=200,
+        max_examples=1000,
         stateful_step_count=25,
         deadline=None,
         derandomize=True,

@@ -7,7 +7,8 @@ import sys
 from time import monotonic
 
 from bench import cold, contention, cost, job
-from bench.report import bears, costs, requests, starts, steps
+from bench.bill import Bill
+from bench.report import bears, requests, starts, steps
 from local.stack import read_template
 
 
@@ -17,12 +18,15 @@ def main() -> None:
     options = parser.parse_args()
     began = monotonic()
     machine = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    show(starts(cold.measure(options.runs), machine))
+    # First what is counted: it drives the functions in this process, which must not have been used for anything else.
     counted, measured = job.count()
     show(requests(counted))
     show(steps(measured))
+    bill = Bill(counted, cost.load(), read_template())
+    for part in (bill.thinking, bill.milliseconds, bill.calls, bill.services):
+        show(part())
     show(bears(contention.survey()))
-    show(costs(counted, cost.load(), read_template()))
+    show(starts(cold.measure(options.runs), machine))
     print(f"{monotonic() - began:.0f} s", file=sys.stderr)
 
 

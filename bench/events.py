@@ -1,7 +1,11 @@
 """The events that the functions are given."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
+
+REQUEST_ID = "JKJaXmPLvHcESHA="
+"""As long as API Gateway's are."""
 
 
 def request_event(method: str, path: str, api_key: str, body: Any = None) -> dict[str, Any]:
@@ -12,8 +16,24 @@ def request_event(method: str, path: str, api_key: str, body: Any = None) -> dic
         "rawPath": path,
         "rawQueryString": "",
         "headers": {"authorization": f"Bearer {api_key}", "content-type": "application/json"},
-        "requestContext": {"requestId": "bench", "stage": "$default", "http": {"method": method, "path": path}},
+        "requestContext": {"requestId": REQUEST_ID, "stage": "$default", "http": {"method": method, "path": path}},
         "body": None if body is None else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+def provider_event(provider: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """What a model provider says, as the HTTP API hands it on."""
+    path = f"/v1/provider_events/{provider}"
+    return {
+        "version": "2.0",
+        "routeKey": "POST /v1/provider_events/{provider}",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json", **headers},
+        "requestContext": {"requestId": REQUEST_ID, "stage": "$default", "http": {"method": "POST", "path": path}},
+        "pathParameters": {"provider": provider},
+        "body": body.decode(),
         "isBase64Encoded": False,
     }
 

@@ -1,28 +1,55 @@
 """What one job asks of AWS, from its request to its webhook."""
 
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
-from bench import steps
-from bench.driver import at, driving
+from bench import steps, texts
+from bench.driver import Driver, Way, driving
 from bench.meter import Tally
+from bench.stage import at
 from bench.steps import Steps
 
-_LARGE_BYTES = 40_000
+LARGE_BYTES = 40_000
+_WAYS: tuple[Way, ...] = ("checked", "direct", "woken")
+EFFORTS: Mapping[int, str] = {1: "low", 60: "medium", 3600: "max"}
+"""By how many seconds the model thinks."""
+
+LONG_SECONDS = 3600
+LONGEST_DIRECT_SECONDS = 840
+"""What is awaited must end before its function does."""
+
+
+@dataclass(frozen=True)
+class Case:
+    way: Way
+    thinking_seconds: int
+    effort: str
+
+
+CASES = (
+    *(Case("woken", seconds, effort) for seconds, effort in EFFORTS.items()),
+    *(Case("checked", seconds, effort) for seconds, effort in EFFORTS.items()),
+    *(Case("direct", seconds, "low") for seconds in (1, 60, LONGEST_DIRECT_SECONDS)),
+)
+USUAL = Case("woken", 60, "medium")
+"""The job whose cost is shown call by call."""
+
+HASTY = tuple(Case("woken", LONG_SECONDS, effort) for effort in ("high", "medium"))
+"""Jobs that think far longer than their effort lets expect: the nets look at them."""
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """What jobs that take more than a minute ask of AWS, in a process that has served others before.
+    """What jobs ask of AWS, in a process that has served others before.
 
-    `small` is looked at once; `look` is one look more; `large` is a small one whose question is so many bytes that it
-    goes to S3; `read` is one GET of a finished job; `first` is what a process asks once and keeps.
+    `random` is a usual one whose question and answer are random letters; `large` is one whose question goes to S3;
+    `read` is one GET of a finished job; `first` is what a process asks once and keeps.
     """
 
-    small: Tally
-    look: Tally
+    cases: Mapping[Case, Tally]
+    random: Tally
     large: Tally
     read: Tally
     first: Tally
@@ -34,28 +61,47 @@ class Jobs:
     metrics: frozenset[tuple[str, ...]]
     """Name and dimensions of each metric that jobs of one model, all completed, have written."""
 
+    @property
+    def usual(self) -> Tally:
+        return self.cases[USUAL]
+
 
 def count() -> tuple[Jobs, Steps]:
-    """Drives some jobs to their webhooks and many to their settlements; takes some seconds, of which some are the jobs'
-    own delays."""
-    with driving(at(day=1)) as (driver, standin, logs):
-        warming, _ = driver.run("What is 17 times 23?")
-        small, job_id = driver.run("What is 17 times 23?")
-        standin.script("slow_run", seconds=1.5)
-        slow, _ = driver.run("What is 17 times 23?")
-        large, large_id = driver.run(secrets.token_urlsafe(_LARGE_BYTES))
+    """Drives some jobs to their webhooks and many to their settlements; takes some seconds."""
+    with driving(at(day=1)) as driver:
+        cases: dict[Case, Tally] = {}
+        warming = Tally()
+        for way in _WAYS:
+            driver.announce(events=way == "woken")
+            warming, _ = _run(driver, Case(way, 1, "low"))
+            for case in (*CASES, *HASTY):
+                if case.way == way:
+                    cases[case], job_id = _run(driver, case)
+        # The last of them were woken, as the usual one is.
+        usual, job_id = _run(driver, USUAL)
+        cases[USUAL] = usual
+        random, _ = _run(driver, USUAL, texts.random_text(texts.QUESTION_BYTES), texts.random_text(texts.ANSWER_BYTES))
+        large, large_id = _run(driver, USUAL, texts.random_text(LARGE_BYTES))
         jobs = Jobs(
-            small=small,
-            look=slow.plus(small, -1),
+            cases=cases,
+            random=random,
             large=large,
             read=driver.read(job_id),
-            first=warming.plus(small, -1),
+            first=warming.plus(cases[Case("woken", 1, "low")], -1),
             item_bytes=driver.left(job_id),
             large_item_bytes=driver.left(large_id),
             object_bytes=driver.left_in_bucket(large_id),
-            metrics=metrics_in(logs.getvalue()),
+            metrics=metrics_in(driver.stage.logs.getvalue()),
         )
+        driver.announce(events=False)
         return jobs, steps.measure(driver)
+
+
+def _run(driver: Driver, case: Case, question: str | None = None, answer: str | None = None) -> tuple[Tally, str]:
+    # Each at the beginning of a minute, which is all its own.
+    driver.stage.calendar.set(driver.stage.calendar.next_hour())
+    thinking = timedelta(seconds=case.thinking_seconds)
+    return driver.run(case.way, thinking, case.effort, question or texts.question(), answer or texts.answer())
 
 
 def metrics_in(logs: str) -> frozenset[tuple[str, ...]]:

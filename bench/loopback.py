@@ -1,7 +1,7 @@
 """As much of AWS as the functions' first requests need, on loopback: it answers at once, so that the time is ours.
 
-Items are kept and found by their keys; conditions and updates are not carried out. It is no emulator: the time of one
-would drown what is measured.
+Items and objects are kept and found by their keys; conditions and updates are not carried out. It is no emulator: the
+time of one would drown what is measured.
 """
 
 import json
@@ -20,6 +20,8 @@ class Loopback:
     def __init__(self, secret: str) -> None:
         self._secret = secret
         self._items: dict[tuple[str, str, str], Json] = {}
+        self.objects: dict[str, bytes] = {}
+        """Of S3, by the path with the bucket."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -93,6 +95,13 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
             else:
                 answer = loopback.answer(target.rpartition(".")[2], json.loads(body))
                 self._send("application/x-amz-json-1.0", json.dumps(answer).encode())
+
+        def do_PUT(self) -> None:
+            loopback.objects[self.path] = self.rfile.read(int(self.headers["content-length"]))
+            self._send("text/plain", b"")
+
+        def do_GET(self) -> None:
+            self._send("application/octet-stream", loopback.objects[self.path])
 
         def _send(self, kind: str, body: bytes) -> None:
             self.send_response(200)

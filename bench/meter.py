@@ -1,5 +1,6 @@
 """Counts what the functions ask of AWS, at the last moment before a request leaves botocore: retries count too."""
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ INDEX_UNITS = "of which the index"
 READ_UNITS = "dynamodb read units"
 
 _TRANSACTION = "TransactWriteItems"
-_WRITES = ("PutItem", "UpdateItem", _TRANSACTION)
+_WRITES = ("PutItem", "UpdateItem", "DeleteItem", _TRANSACTION)
+# The sweeper asks, once a minute, what is due: whether anything is or not.
+_OF_NO_JOB = "Query"
 _INDEX_KEYS = ("due_shard", "due_at", "pk", "sk")
 
 
@@ -34,12 +37,18 @@ class Touched(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """`who` is a function, or Lambda for it; `items` are DynamoDB's."""
+    """`who` is a function, or Lambda or SNS for it; `items` are DynamoDB's. `grouped`: an SQS message with a group."""
 
     who: str
     service: str
     operation: str
     items: tuple[Touched, ...] = ()
+    grouped: bool = False
+
+    @property
+    def function(self) -> str:
+        """Whose work it is part of."""
+        return self.who.rpartition(" ")[2]
 
     @property
     def write_units(self) -> int:
@@ -60,22 +69,37 @@ class Tally:
         self.made: list[Request] = []
         """Each request, in its order; one that was repeated stands here once."""
         self.invocations: Counter[str] = Counter()
+        self.over_http: Counter[str] = Counter()
+        """Requests that came over the HTTP API, by the function that they went to."""
+        self.outside: Counter[tuple[str, str]] = Counter()
+        """Calls of what is not AWS, by function and what for."""
+        self.log_bytes: Counter[str] = Counter()
+        """By function."""
+        self.log_lines: Counter[str] = Counter()
+        """By function."""
         self.units: dict[str, Decimal] = {}
-        self.log_bytes = 0
 
-    def add_units(self, kind: str, amount: Decimal | int) -> None:
-        self.units[kind] = self.units.get(kind, Decimal(0)) + amount
+    def add(self, request: Request) -> None:
+        self.made.append(request)
+        for item in request.items:
+            self._add_units(WRITE_UNITS, item.write_units + item.index_units)
+            self._add_units(INDEX_UNITS, item.index_units)
+            self._add_units(READ_UNITS, item.read_units)
+
+    def add_counted(self, request: Request) -> None:
+        """One that did not leave botocore."""
+        self.requests[request.who, request.service, request.operation] += 1
+        self.add(request)
 
     def plus(self, other: "Tally", times: int) -> "Tally":
         """This and so many times the other; `times` may be negative."""
         made = Tally()
-        for key in self.requests.keys() | other.requests.keys():
-            made.requests[key] = self.requests[key] + times * other.requests[key]
-        for name in self.invocations.keys() | other.invocations.keys():
-            made.invocations[name] = self.invocations[name] + times * other.invocations[name]
+        for name in ("requests", "invocations", "over_http", "outside", "log_bytes", "log_lines"):
+            ours, theirs, both = getattr(self, name), getattr(other, name), getattr(made, name)
+            for key in ours.keys() | theirs.keys():
+                both[key] = ours[key] + times * theirs[key]
         for kind in self.units.keys() | other.units.keys():
             made.units[kind] = self.units.get(kind, Decimal(0)) + times * other.units.get(kind, Decimal(0))
-        made.log_bytes = self.log_bytes + times * other.log_bytes
         return made
 
     def of(self, service: str, *operations: str) -> int:
@@ -86,18 +110,26 @@ class Tally:
             if asked == service and (not operations or operation in operations)
         )
 
+    def _add_units(self, kind: str, amount: Decimal | int) -> None:
+        self.units[kind] = self.units.get(kind, Decimal(0)) + amount
+
 
 class Meter:
-    """Listens on the events of a session whose clients the functions use. `plain` is a client that it does not hear."""
+    """Listens on the events of a session whose clients the functions use. `plain` is a client that it does not hear,
+    `logs` what the functions log, `outside` what others than AWS have been called for so far."""
 
-    def __init__(self, events: BaseEventHooks, plain: "DynamoDBClient") -> None:
+    def __init__(
+        self, events: BaseEventHooks, plain: "DynamoDBClient", logs: io.StringIO, outside: Counter[str]
+    ) -> None:
         self._plain = plain
+        self._logs = logs
+        self._outside = outside
         self._function = ""
         self._tally = Tally()
         self._asked: dict[str, Any] = {}
         self._before: list[Item | None] = []
         events.register("request-created", self._count)
-        events.register("provide-client-params.dynamodb", self._look_before)
+        events.register("provide-client-params", self._look_before)
         events.register("after-call", self._record)
 
     def start(self) -> Tally:
@@ -106,41 +138,43 @@ class Meter:
         return self._tally
 
     @contextmanager
-    def running(self, function: str) -> Iterator[None]:
-        """While a function is invoked."""
+    def running(self, function: str, *, over_http: bool = False, invoked: bool = True) -> Iterator[None]:
+        """While a function runs. `invoked`: for this job, and not anyway."""
         self._function = function
-        self._tally.invocations[function] += 1
+        logged, called = self._logs.tell(), self._outside.copy()
         try:
             yield
         finally:
             self._function = ""
+            if invoked:
+                self._tally.invocations[function] += 1
+                self._tally.log_bytes[function] += self._logs.tell() - logged
+                self._tally.log_lines[function] += self._logs.getvalue().count("\n", logged)
+            self._tally.over_http[function] += over_http
+            for what, number in (self._outside - called).items():
+                self._tally.outside[function, what] += number
 
-    def by_lambda(self, function: str, service: str, operation: str) -> None:
-        """A request that Lambda makes for the function."""
-        who = f"Lambda for {function}"
-        self._tally.requests[who, service, operation] += 1
-        self._tally.made.append(Request(who, service, operation))
+    def by_aws(self, who: str, function: str, operation: str, *, grouped: bool) -> None:
+        """A request that Lambda or SNS makes of SQS for the function."""
+        self._tally.add_counted(Request(f"{who} for {function}", "sqs", operation, grouped=grouped))
 
     def _count(self, event_name: str, **_: Any) -> None:
-        if self._function:
-            service, operation = event_name.split(".")[1:]
+        service, operation = event_name.split(".")[1:]
+        if self._function and operation != _OF_NO_JOB:
             self._tally.requests[self._function, service, operation] += 1
 
-    def _look_before(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+    def _look_before(self, event_name: str, params: dict[str, Any], model: Any, **_: Any) -> None:
         self._asked = dict(params)
-        if self._function and model.name in _WRITES:
+        if self._function and ".dynamodb." in event_name and model.name in _WRITES:
             self._before = [self._stored(write) for write in self._asked_writes(model.name)]
 
     def _record(self, event_name: str, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-        if not self._function:
+        if not self._function or model.name == _OF_NO_JOB:
             return
         service = event_name.split(".")[1]
         items = self._touched(model.name, parsed) if service == "dynamodb" else ()
-        self._tally.made.append(Request(self._function, service, model.name, items))
-        for item in items:
-            self._tally.add_units(WRITE_UNITS, item.write_units + item.index_units)
-            self._tally.add_units(INDEX_UNITS, item.index_units)
-            self._tally.add_units(READ_UNITS, item.read_units)
+        grouped = service == "sqs" and "MessageGroupId" in self._asked
+        self._tally.add(Request(self._function, service, model.name, items, grouped))
 
     def _touched(self, operation: str, parsed: Mapping[str, Any]) -> tuple[Touched, ...]:
         if operation == "GetItem":

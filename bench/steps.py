@@ -8,12 +8,14 @@ from itertools import chain
 
 from afterthought.adapters import books
 from afterthought.adapters.job_table import state_item
+from afterthought.domain.attempt import Plan
 from afterthought.domain.books import movement, total
 from afterthought.domain.budget import Caps
 from afterthought.domain.job import Job, accept
 from afterthought.domain.pricing import Usage
-from bench.driver import ACCOUNT_TABLE, JOB_TABLE, Driver, at
+from bench.driver import MODELS, Driver
 from bench.meter import Tally
+from bench.stage import ACCOUNT_TABLE, JOB_TABLE, at
 
 MANY = 200
 """The jobs before, over all days of the month."""
@@ -68,7 +70,7 @@ class Steps:
 def measure(driver: Driver) -> Steps:
     """Takes some seconds."""
     first = _measure(driver, 1, lambda variant: f"new-{_VARIANTS.index(variant)}", {})
-    busy = {"busy": driver.tenant("busy")}
+    busy = {"busy": driver.stage.tenant("busy")}
     _write_history(driver, "busy")
     after_many = _measure(driver, _DAYS, lambda _: "busy", busy)
     sizes = driver.book_bytes("busy")
@@ -79,9 +81,9 @@ def _measure(driver: Driver, day: int, tenant_of: Callable[[_Variant], str], key
     admissions, settlements = {}, {}
     for variant in _VARIANTS:
         tenant = tenant_of(variant)
-        api_key = keys.get(tenant) or driver.tenant(tenant)
-        driver.accounts.change_tenant(tenant, _CAPS if variant.budgets else _NO_CAPS)
-        driver.calendar.set(at(day))
+        api_key = keys.get(tenant) or driver.stage.tenant(tenant)
+        driver.stage.accounts.change_tenant(tenant, _CAPS if variant.budgets else _NO_CAPS)
+        driver.stage.calendar.set(at(day))
         key = f"{_VARIANTS.index(variant)}-{day}" if variant.key else None
         admissions[variant.admission], job_id = driver.admit(api_key, idempotency_key=key)
         settlements[variant.settlement] = driver.settle(job_id, thinking=variant.thinking)
@@ -97,22 +99,22 @@ def _write_history(driver: Driver, tenant: str) -> None:
         came = total(movement(None, job) for job in queued)
         went = total(movement(before, after) for before, after in zip(queued, ended, strict=True))
         for write in chain.from_iterable(books.writes(ACCOUNT_TABLE, tenant, moved, Caps()) for moved in (came, went)):
-            driver.dynamodb.update_item(**write["Update"])
+            driver.stage.dynamodb.update_item(**write["Update"])
         for job in ended:
-            driver.dynamodb.put_item(TableName=JOB_TABLE, Item=state_item(job))
+            driver.stage.dynamodb.put_item(TableName=JOB_TABLE, Item=state_item(job))
 
 
 def _queued(tenant: str, number: int) -> Job:
     return accept(
         id=f"resp_{number:048}",
         tenant=tenant,
-        model="gpt-5",
-        effort="minimal",
+        model=MODELS["woken"],
+        effort="low",
         max_output_tokens=None,
         service_tier="default",
         body_hash="0" * 64,
         webhook=True,
-        hold_usd=Decimal("1.280745"),
+        plan=Plan(MODELS["woken"], "low", None, Decimal("1.280745")),
         tags=_TAGS[number % len(_TAGS)],
         now=at(day=1 + number % _DAYS),
     )
@@ -120,11 +122,11 @@ def _queued(tenant: str, number: int) -> Job:
 
 def _ended(job: Job) -> Job:
     now = job.created_at + _LATER
-    called = job.begin(token="0" * 32, provider="standin", now=now)
+    called = job.begin(token="0" * 32, provider="openai", now=now)
     return called.submitted(response_id="resp_bench", now=now, check_seconds=1).settled(
         "completed",
         now=now,
-        served_model="gpt-5",
+        served_model=MODELS["woken"],
         usage=Usage(input_tokens=10, output_tokens=137, reasoning_tokens=128),
         price_id="bench",
         cost_usd=Decimal("0.0013825"),

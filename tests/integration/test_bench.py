@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.cost import memory
+from local.stack import read_template
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -43,19 +46,45 @@ def row(printed: str, name: str) -> list[str]:
 def test_it_times_every_function_against_the_floor(printed: str) -> None:
     starts = section(printed, "COLD START")
     assert row(starts, "floor")[6] == "1.00×"
-    for name in ("api", "worker", "notifier", "webhooks", "sweeper"):
+    for name in ("api", "worker", "direct", "provider_events", "notifier", "webhooks", "sweeper"):
         cells = row(starts, name)
         assert re.fullmatch(r"\d+\.\d\d×", cells[6])
-        assert all(float(cells[column]) > 0 for column in (0, 2, 4, 7))
+        assert all(float(cells[column]) > 0 for column in (0, 2, 4, 7, 9, 11))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
+def test_the_largest_jobs_fit_the_memory_that_the_template_gives(printed: str) -> None:
+    starts = section(printed, "COLD START")
+    for name, memory_mb in memory(read_template()).items():
+        needed_mb = float(row(starts, name)[15])
+        # Lambda's own part of the process, and what another processor and another Python take more.
+        assert needed_mb * 1.2 + 20 < memory_mb, name
 
 
 def test_it_counts_the_requests_of_a_small_and_of_a_large_job(printed: str) -> None:
     counted = section(printed, "AWS REQUESTS PER JOB")
-    small, large = row(counted, "together")[:2]
-    assert int(small) < int(large) < 40
-    assert row(printed, "worker                s3 GetObject") == ["1"], "a large question is fetched once"
-    assert row(printed, "notifier              sns Publish") == ["1", "1"], "a job is announced once"
-    assert row(printed, "webhooks              kms Decrypt") == ["1"], "a secret is opened once a process"
+    woken, _, _, large = row(counted, "together")[:4]
+    assert int(woken) < int(large) < 40
+    assert row(printed, "worker                      s3 GetObject") == ["1"], "a large question is fetched once"
+    published = row(printed, "notifier                    sns Publish")
+    assert published == ["1", "1", "1", "1"], "a job is announced once"
+
+
+def test_what_a_woken_job_asks_for_does_not_grow_with_its_thinking(printed: str) -> None:
+    table = section(printed, "WHAT THINKING COSTS")
+    (_, *second, _), (_, *minute, _), (_, *hour, _) = (row(table, f"woken, {s} s") for s in (1, 60, 3600))
+    assert minute == hour, "invocations, and billed milliseconds"
+    assert minute[0] == second[0]
+
+
+def test_the_usual_design_is_priced_beside_it_and_cannot_think_for_an_hour(printed: str) -> None:
+    table = section(printed, "WHAT THINKING COSTS")
+    woken = float(row(table, "woken, 60 s")[3])
+    small, large = (float(row(table, f"the usual design, 60 s, {mb} MB")[3]) for mb in (256, 1024))
+    assert woken < 50
+    assert 200 < small < 220
+    assert 800 < large < 830
+    assert row(table, "the usual design, 3600 s, 256 MB") == ["cannot"]
 
 
 def test_the_state_of_a_job_fits_one_write_unit(printed: str) -> None:
@@ -90,12 +119,21 @@ def test_it_shows_what_one_budget_bears(printed: str) -> None:
     assert most == sorted(most, reverse=True)
 
 
+def test_it_prices_a_million_jobs_call_by_call(printed: str) -> None:
+    bill = section(printed, "DOLLARS PER MILLION JOBS, CALL BY CALL")
+    dollars = re.findall(r"^(?!kept|submit).{84} +(\d+\.\d{3})$", bill, re.MULTILINE)
+    (together,) = re.findall(r"^submit to webhook .* (\d+\.\d{3})$", bill, re.MULTILINE)
+    assert len(dollars) > 40
+    assert sum(map(float, dollars)) == pytest.approx(float(together), abs=0.001 * len(dollars))
+    assert float(together) < 40
+    assert len(re.findall(r"^kept afterwards: ", bill, re.MULTILINE)) == 2
+
+
 def test_it_prices_a_million_jobs_by_service(printed: str) -> None:
-    table = section(printed, "DOLLARS PER MILLION JOBS")
-    rows = re.findall(r"^(\S.*?) {2,}(\d+\.\d\d) +(\d+\.\d\d) +(\d+\.\d\d)$", table, re.MULTILINE)
-    priced = {name: (float(small), float(large)) for name, small, large, _ in rows}
+    table = section(printed, "DOLLARS PER MILLION JOBS, BY SERVICE")
+    rows = re.findall(r"^(\S.*?) {2,}(\d+\.\d\d(?: +\d+\.\d\d)+)$", table, re.MULTILINE)
+    priced = {name: [float(cell) for cell in cells.split()] for name, cells in rows}
     total = priced.pop("together")
     assert {"HTTP API", "Lambda duration", "SQS", "SNS", "DynamoDB writes", "DynamoDB reads", "Logs"} <= set(priced)
-    for column in (0, 1):
-        assert sum(each[column] for each in priced.values()) == pytest.approx(total[column], abs=0.01 * len(priced))
-    assert re.search(r"List prices of us-east-1, 20\d\d-\d\d-\d\d", table)
+    for column, sum_ in enumerate(total):
+        assert sum(each[column] for each in priced.values()) == pytest.approx(sum_, abs=0.01 * len(priced))

@@ -143,9 +143,10 @@ def _cancelled(world: World, job: Job, within: timedelta) -> Iterator[str]:
         yield f"was cancelled at {at} and ended at {job.finished_at}"
     runs = {run.token: run for run in world.provider.generations(job.id)}
     # What became known only after the end could not be cancelled any more.
-    ended = next((version for version in world.jobs.history[job.id] if version.terminal), job)
+    until_its_end = [version for version in world.jobs.history[job.id] if not version.terminal]
     for run in runs.values():
-        entry = next((entry for entry in ended.attempts if entry.token == run.token), None)
+        entries = [entry for version in until_its_end for entry in version.attempts if entry.token == run.token]
+        entry = entries[-1] if entries else None
         if entry is None or entry.called_at is None or entry.called_at > at:
             yield "was called after it was cancelled"
         elif run.ends_at > at + within and entry.response_id is not None:

@@ -63,6 +63,7 @@ TENANTS = ("acme", "globex")
 WEBHOOK_URL = "https://hooks.example.com/done"
 SWEEP_EVERY = timedelta(minutes=1)
 ANNOUNCED_AGAIN_AFTER = timedelta(seconds=30)
+ANNOUNCED_LATE = timedelta(hours=2)
 RETRY_RECORD_AFTER = timedelta(seconds=1)
 MOST_CALLS = 50_000
 
@@ -77,7 +78,7 @@ def question(effort: str = "low", *, webhook: bool = True, **more: Any) -> dict[
     return {**body, "afterthought": {"webhook_url": WEBHOOK_URL}} if webhook else body
 
 
-Announced = Literal["lost", "doubled"]
+Announced = Literal["lost", "doubled", "late"]
 
 
 @dataclass
@@ -400,7 +401,10 @@ class World:
         self.provider.announcements.remove(announcement)
         _, response_id = announcement
         number = self._announcements = self._announcements + 1
-        for _ in range({"lost": 0, "doubled": 2}.get(self.announced.get(number, ""), 1)):
+        fate = self.announced.get(number)
+        if fate == "late":
+            self.provider.announcements.append((self.clock() + ANNOUNCED_LATE, response_id))
+        for _ in range({"lost": 0, "doubled": 2, "late": 0}[fate] if fate else 1):
             taken = False
             with self._border("provider_events"):
                 headers, body = provider_event("standin", response_id, self.clock())

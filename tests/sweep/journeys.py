@@ -234,6 +234,7 @@ JOURNEYS = (
     Journey("woken", (DONE,), plain, events=True),
     Journey("woken, event lost", (DONE,), plain, events=True, announced={1: "lost"}),
     Journey("woken, event twice", (DONE,), plain, events=True, announced={1: "doubled"}),
+    Journey("woken, event late", (DONE,), plain, events=True, announced={1: "late"}),
     Journey("woken, event overtakes", (DONE,), overtaken, events=True),
     Journey("asked again by its key", (DONE,), asked_again),
     Journey("two tenants", (DONE, DONE), two_at_once, events=True),

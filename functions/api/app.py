@@ -88,11 +88,11 @@ def create_response() -> Response[str]:
         return _json(200, service().dry_run(tenant, admitted), planned)
     submitted = service().submit(tenant, admitted, _header("idempotency-key"))
     log = telemetry.logger()
-    if not submitted.repeated:
-        telemetry.count_submitted(submitted.job.model)
     if not submitted.enqueued:
         log.warning("the job's message was not sent; the sweeper will send it", job_id=submitted.job.id)
-    log.info("submitted", job_id=submitted.job.id, tenant=tenant, repeated=submitted.repeated)
+    new = () if submitted.repeated else (telemetry.counted("JobsSubmitted", model=submitted.job.model),)
+    told = {"job_id": submitted.job.id, "tenant": tenant, **telemetry.figures_of(*new)}
+    log.info("submitted", repeated=submitted.repeated or None, **told)
     rate = submitted.rate.headers() if submitted.rate else {}
     return _json(200, service().read.submitted(submitted), {**rate, **_lifecycle(submitted.job)})
 

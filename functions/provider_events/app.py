@@ -44,13 +44,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         # The border of a request: the provider will send it again, and the sweeper finds the job without it.
         log.warning("an event could not be taken", request_id=request_id, exc_info=True)
         received = Received("unavailable")
-    telemetry.count_event(
-        received.outcome,
+    log.info(
+        "an event",
         # What was not verified may have been called anything.
         provider=None if received.outcome == "unknown_provider" else provider,
         response_id=received.response_id,
         reason=received.reason,
         request_id=request_id,
+        **telemetry.figures_of(telemetry.counted("ProviderEvents", outcome=received.outcome)),
     )
     return _answer(received.outcome, request_id)
 

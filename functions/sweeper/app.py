@@ -35,8 +35,8 @@ def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
     log = telemetry.begin(context)
     swept = service()(enough_time=lambda: context.get_remaining_time_in_millis() > _ENOUGH_MILLISECONDS)
     for ended in swept.given_up:
-        log.error("a job was given up", job_id=ended.id, tenant=ended.tenant)
-        telemetry.count_ended(ended)
+        figures = telemetry.figures_of(telemetry.ended(ended))
+        log.error("a job was given up", job_id=ended.id, tenant=ended.tenant, **figures)
     for job_id, error in swept.troubled:
         log.warning("a job could not be swept; the next pass tries again", job_id=job_id, exc_info=error)
     counts = {

@@ -48,8 +48,9 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
         delivery = service()(job_id)
         sends = int(record.attributes.approximate_receive_count)
         log.append_keys(tenant=delivery.tenant)
-        log.info(delivery.outcome, status=delivery.status, reason=delivery.reason, sends=sends)
-        telemetry.count(f"Webhooks{delivery.outcome.capitalize()}")
+        told = {"status": delivery.status, "reason": delivery.reason, "sends": sends}
+        counted = telemetry.counted(f"Webhooks{delivery.outcome.capitalize()}")
+        log.info(delivery.outcome, **(told | telemetry.figures_of(counted)))
         if delivery.outcome == "failed":
             # Out of sight until its next try; after the last one SQS sets it aside.
             queue().hide(record.receipt_handle, delivery_seconds(sends))

@@ -53,17 +53,19 @@ def _told(message: dict[str, Any], record: SQSRecord) -> None:
         woken = service().wake(str(message["provider"]), str(message["response_id"]))
     except ProviderError as error:
         receives = int(record.attributes.approximate_receive_count)
-        log.warning("the provider could not be asked about its event", code=error.code, receives=receives)
-        if (seconds := event_seconds(receives)) is None:
+        seconds = event_seconds(receives)
+        given_up = () if seconds is not None else (telemetry.counted("ProviderEventsGivenUp"),)
+        told = {"code": error.code, "receives": receives, **telemetry.figures_of(*given_up)}
+        log.warning("the provider could not be asked about its event", **told)
+        if seconds is None:
             # The net looks at the job without it.
-            telemetry.count("ProviderEventsGivenUp")
             return
         queue().hide(record.receipt_handle, seconds)
         raise HandOutAgain from error
-    telemetry.count_event(woken.outcome)
+    event = telemetry.counted("ProviderEvents", outcome=woken.outcome)
     job = woken.step.after or woken.step.before
     if job is None:
-        log.info("an event that is none of ours", outcome=woken.outcome)
+        log.info("an event that is none of ours", **telemetry.figures_of(event))
         return
     log.append_keys(job_id=job.id)
-    steps.tell(log, woken.step, job.id)
+    steps.tell(log, woken.step, job.id, event)

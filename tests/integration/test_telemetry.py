@@ -54,7 +54,7 @@ class Printed:
         return [line for line in lines if "_aws" in line]
 
     def logs(self, lines: list[Json]) -> list[Json]:
-        return [line for line in lines if "_aws" not in line]
+        return [line for line in lines if "message" in line]
 
 
 @pytest.fixture
@@ -77,7 +77,10 @@ def work(service: Deployed, job_id: str) -> None:
     service.clock.pass_seconds(30)
 
 
-def test_every_line_of_a_job_says_whose_and_which_it_is(service: Deployed, standin: StandIn, printed: Printed) -> None:
+def test_every_line_of_a_job_says_whose_and_which_it_is(
+    service: Deployed, standin: StandIn, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793")
     service.make_tenant("acme", api_key=KEY)
     printed.read()
     job_id = submit(service)
@@ -92,8 +95,8 @@ def test_every_line_of_a_job_says_whose_and_which_it_is(service: Deployed, stand
     assert [line["service"] for line in told] == ["api", "worker", "worker", "notifier", "webhooks"]
     for line in told:
         assert (line["job_id"], line["tenant"]) == (job_id, "acme")
-        assert line["function_request_id"] == Context.aws_request_id
         assert line["level"] == "INFO"
+        assert len({"location", "function_request_id", "xray_trace_id"} & set(line)) == 0, "each byte is paid for"
     assert told[0]["request_id"] == sample("api")["requestContext"]["requestId"]
 
 
@@ -200,6 +203,9 @@ def test_a_failure_nobody_foresaw_prints_its_place_and_nothing_that_was_said(
     failed = [line for line in lines if "exception" in line]
     assert [line["level"] for line in failed] == ["ERROR", "WARNING"]
     assert failed[1]["job_id"] == job_id
+    for line in failed:
+        assert line["function_request_id"] == Context.aws_request_id
+        assert "location" in line
     for told in (CANARY, PROVIDER_KEY, KEY):
         assert told not in printed.text
 

@@ -28,8 +28,8 @@ def starts(measured: Starts, machine: str) -> list[str]:
     lines = [
         "COLD START",
         f"{machine}; medians of {measured.runs} fresh processes, AWS and the model on loopback.",
-        "The floor: boto3, Powertools and pydantic, one client, one read, one line of log. Work: of the processor,",
-        "cold with the import, warm for a request after the first. Memory: the most that the process has had, and the",
+        "The floor: boto3, Powertools and pydantic, one client, one read, one line of log. Work: the processor's,",
+        "at the least: cold with the import, warm for a later request. Memory: the most that it has had, and the",
         "same after the largest jobs: questions of 4 MiB, answers of 600 KB, ten direct calls at once.",
         "",
         f"{'':<16}" + "".join(f"{name:>{width}}" for name, width in _START_COLUMNS.items()),

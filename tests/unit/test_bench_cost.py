@@ -9,6 +9,7 @@ from bench import usual
 from bench.cost import Prices, by_service, lines, load, running, total
 from bench.meter import Request, Tally, Touched
 from bench.texts import ANSWER_BYTES, QUESTION_BYTES, answer, question, random_text
+from local.stack import read_template
 
 MEMORY = {"api": 1769, "worker": 512, "direct": 512, "webhooks": 256}
 
@@ -91,6 +92,25 @@ def test_the_usual_design_pays_for_the_thinking_and_ends_at_a_quarter_of_an_hour
     assert long.dollars - short.dollars == prices.lambda_usd(Decimal(60_000), 1024) > 790
     assert usual.model(899, 256, prices) is not None
     assert usual.model(900, 256, prices) is None
+
+
+def test_the_line_of_an_http_request_is_as_long_as_the_template_makes_it(prices: Prices) -> None:
+    form = read_template()["Resources"]["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]
+    told = {
+        "$context.requestId": "JKJaXmPLvHcESHA=",
+        "$context.requestTime": "21/Nov/2026:08:36:46 +0000",
+        "$context.identity.sourceIp": "203.0.113.100",
+        "$context.httpMethod": "POST",
+        "$context.path": "/v1/provider_events/openai",
+        "$context.status": "200",
+        "$context.responseLength": "1843",
+        "$context.responseLatency": "61",
+        "$context.integrationErrorMessage": "-",
+    }
+    for name, value in told.items():
+        form = form.replace(name, value)
+    assert "$context" not in form
+    assert 0 <= prices.log_bytes["an_http_request"] - len(form) < 20
 
 
 def test_the_texts_are_as_long_as_said_and_compress_as_prose_does() -> None:

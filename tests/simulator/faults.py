@@ -14,7 +14,8 @@ class Fault(Enum):
     """The process dies before the call or after it; the call is throttled, never reaches anybody, times out before it
     took effect or after (the answer is lost), or is answered with a 5xx, the same two. A conditional write meets what
     its own first try has written, when its transport repeats it (a call that counts is then counted twice), or what
-    another process writes just before. A transaction meets others until its tries are used up."""
+    another process writes just before. A transaction meets others until its tries are used up. Or it only takes long,
+    and all others go on meanwhile."""
 
     DIES_BEFORE = "dies before"
     DIES_AFTER = "dies after"
@@ -27,6 +28,7 @@ class Fault(Enum):
     MEETS_ITSELF = "meets itself"
     OVERTAKEN = "overtaken"
     CONFLICT = "conflict"
+    STALLS = "stalls"
 
 
 STRUCK_BEFORE = frozenset({Fault.THROTTLED, Fault.NOT_REACHED, Fault.FAILS_BEFORE, Fault.SERVER_FAILS, Fault.CONFLICT})
@@ -35,7 +37,10 @@ STRUCK_BEFORE = frozenset({Fault.THROTTLED, Fault.NOT_REACHED, Fault.FAILS_BEFOR
 SECONDS: Mapping[Fault, float] = {Fault.FAILS_BEFORE: 15.0, Fault.FAILS_AFTER: 15.0, Fault.CONFLICT: 4.0}
 """How long it takes to fail, where that is long."""
 
-_DEATHS = frozenset({Fault.DIES_BEFORE, Fault.DIES_AFTER})
+STALL_SECONDS = 100.0
+"""Longer than any call may take by its timeouts, and less than the worker's function lives."""
+
+_DEATHS = frozenset({Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.STALLS})
 _FAILURES = frozenset({Fault.THROTTLED, Fault.NOT_REACHED, Fault.FAILS_BEFORE, Fault.FAILS_AFTER, Fault.SERVER_FAILS})
 
 

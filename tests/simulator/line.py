@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from tests.simulator.clock import Clock
-from tests.simulator.faults import SECONDS, STRUCK_BEFORE, Fault, ProcessDied, TransportFailed, Way, way_of
+from tests.simulator.faults import (
+    SECONDS,
+    STALL_SECONDS,
+    STRUCK_BEFORE,
+    Fault,
+    ProcessDied,
+    TransportFailed,
+    Way,
+    way_of,
+)
 
 __all__ = ["Call", "Fault", "Line", "ProcessDied", "TransportFailed"]
 
@@ -23,10 +32,10 @@ class Call(NamedTuple):
 @dataclass
 class Line:
     """`faults` and `meanwhile` go by the number of the call: what becomes of it, and what somebody else does just
-    before it. A fault that is not documented for the call does not strike. `calls` is what was called, in order: its
-    length is how many places there are to cut a run; `ways` says of each what can become of it. `others` is what
-    another process does that overtakes a call. The calling process ends at `killed_at`, as a function ends at its
-    timeout."""
+    before it. A fault that is not documented for the call does not strike; `struck` are those that did. `calls` is what
+    was called, in order: its length is how many places there are to cut a run; `ways` says of each what can become of
+    it. `others` is what another process does that overtakes a call, `go_on` lets all others go on for so many seconds.
+    The calling process ends at `killed_at`, as a function ends at its timeout."""
 
     clock: Clock
     faults: Mapping[int, Fault] = field(default_factory=dict)
@@ -35,6 +44,7 @@ class Line:
     ways: list[Way] = field(default_factory=list)
     struck: list[tuple[Call, Fault]] = field(default_factory=list)
     others: Callable[[], object] | None = None
+    go_on: Callable[[float], object] | None = None
     process: str = "test"
     killed_at: datetime | None = None
 
@@ -60,26 +70,29 @@ class Line:
         self.calls.append(Call(self.process, name))
         self.ways.append(way)
         self.clock.pass_by(CALL_SECONDS)
+        fault = self.faults.get(number)
+        if fault not in way.faults:
+            fault = None
+        if fault is not None:
+            self.struck.append((self.calls[number], fault))
         if (other := self.meanwhile.pop(number, None)) is not None:
             other()
+        if fault is Fault.STALLS and self.go_on is not None:
+            self.go_on(STALL_SECONDS)
         if self.killed_at is not None and self.clock() > self.killed_at:
             raise ProcessDied(f"{self.process} ran out of time at {name}")
-        fault = self.faults.get(number)
-        if fault is None or fault not in way.faults:
-            return way, None
-        self.struck.append((self.calls[number], fault))
         if fault is Fault.OVERTAKEN and self.others is not None:
             self.others()
         if fault is Fault.DIES_BEFORE:
             raise ProcessDied(name)
-        if fault in STRUCK_BEFORE:
+        if fault is not None and fault in STRUCK_BEFORE:
             raise self._failed(way, fault)
         return way, fault
 
     def _after(self, name: str, way: Way, fault: Fault | None) -> None:
         if fault is Fault.DIES_AFTER:
             raise ProcessDied(name)
-        if fault in (Fault.FAILS_AFTER, Fault.SERVER_FAILS_AFTER):
+        if fault is Fault.FAILS_AFTER or fault is Fault.SERVER_FAILS_AFTER:
             raise self._failed(way, fault)
 
     def _failed(self, way: Way, fault: Fault) -> Exception:

@@ -94,7 +94,7 @@ class SimulatedProvider:
     """The ports `Generations` and `Awaited`. `in_ledger` is asked with the job and the token at the moment a generation
     begins. `looks` is what asking for a generation comes to, as long as it is set. With `events` it says of each
     generation in the background that it has ended: `announcements` are those still to be made, by when. `meanwhile` is
-    what happens, once, while a call is made: the generation runs, and its answer is not back yet."""
+    what happens, once, while a call is made: the generation runs, if it does, and its answer is not back yet."""
 
     line: Line
     clock: Clock
@@ -166,6 +166,8 @@ class SimulatedProvider:
         """The generation that a call has begun. Raises what it is refused with."""
         self.creates += 1
         answer = self.plan.answers.pop(0) if self.plan.answers else self.plan.answer
+        if answer not in ("takes", "lost after"):
+            self._others()
         if answer == "busy":
             raise ProviderBusy("too many requests", retry_after_seconds=self.plan.retry_after_seconds)
         if answer == "refuses":
@@ -178,10 +180,13 @@ class SimulatedProvider:
             raise OutcomeUnknown("no answer came", code="no_answer")
         return self._begin(dict(request), lost=answer == "lost after")
 
-    def _answered(self, run: Run) -> Generation:
-        if (others := self.meanwhile) is not None:
-            self.meanwhile = None
+    def _others(self) -> None:
+        others, self.meanwhile = self.meanwhile, None
+        if others is not None:
             others()
+
+    def _answered(self, run: Run) -> Generation:
+        self._others()
         if run.lost:
             raise OutcomeUnknown("no answer came", code="no_answer")
         return self._generation(run)

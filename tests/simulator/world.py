@@ -156,6 +156,7 @@ class World:
         self.line.ways.clear()
         self.line.faults = self.faults
         self.line.others = self._look_at_all
+        self.line.go_on = lambda seconds: self.run_for(seconds=seconds)
 
     def _wire(self) -> None:
         catalogue = self.catalogue

@@ -138,6 +138,17 @@ def cancelled_submitting(world: World) -> None:
     world.provider.meanwhile = partial(cancel, world, job_id)
 
 
+def cancelled_refused(answer: Answer, **policies: str) -> Callable[[World], None]:
+    """While the call is made, which then is refused."""
+
+    def act(world: World) -> None:
+        world.provider.plan = Plan(answers=[answer])
+        job_id = ask(world, afterthought=policies)
+        world.provider.meanwhile = partial(cancel, world, job_id)
+
+    return act
+
+
 def cancelled_thinking(world: World) -> None:
     job_id = ask(world, **LONG)
     wait(world, job_id, "submitted")
@@ -252,6 +263,9 @@ JOURNEYS = (
     Journey("cancelled while queued", ("cancelled",), cancelled_queued),
     Journey("cancelled while submitting", ("cancelled",), cancelled_submitting),
     Journey("cancelled while submitting, woken", ("cancelled",), cancelled_submitting, events=True),
+    Journey("cancelled while submitting, busy", ("cancelled",), cancelled_refused("busy")),
+    Journey("cancelled while submitting, model gone", ("cancelled",), cancelled_refused("model gone", **SUCCESSOR)),
+    Journey("cancelled while submitting, lost", ("cancelled",), cancelled_refused("lost before", **RETRY)),
     Journey("cancelled while thinking", ("cancelled",), cancelled_thinking),
     Journey("cancelled while thinking, woken", ("cancelled",), cancelled_thinking, events=True),
     Journey("cancelled while unknown", ("cancelled",), cancelled_unknown, events=True),

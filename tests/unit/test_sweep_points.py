@@ -34,6 +34,15 @@ def test_no_fault_at_any_call_breaks_a_law(journey: Journey) -> None:
     assert sweep(journey, every=EVERY).breaches == []
 
 
+@by_name
+def test_a_transport_that_repeats_itself_changes_no_end(journey: Journey) -> None:
+    """Nothing was lost, so nothing may be: neither an answer nor its price."""
+    for point in points(journey)[1]:
+        if point.fault is Fault.MEETS_ITSELF:
+            world, _ = live(journey, {point.number: point.fault})
+            assert tuple(ends(world)) == journey.ends, point
+
+
 @pytest.mark.parametrize("struck", [2, 3])
 def test_no_faults_together_break_a_law(struck: int) -> None:
     """The same runs each time; `make sweep` has more of them, and others by its seed."""

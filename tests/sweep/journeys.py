@@ -25,11 +25,13 @@ PATIENCE = timedelta(hours=3)
 
 @dataclass(frozen=True)
 class Journey:
-    """`ends` is how its jobs end where nothing fails, so that it is known to be what its name says."""
+    """`ends` is how its jobs end where nothing fails, and `swept` whether the sweeper has a part in that: so that it is
+    known to be what its name says."""
 
     name: str
     ends: tuple[str, ...]
     act: Callable[[World], object]
+    swept: bool = False
     events: bool = False
     announced: Mapping[int, Announced] = field(default_factory=dict)
     catalogue: Catalogue | None = None
@@ -243,9 +245,9 @@ DONE, FAILED = "completed", "failed"
 JOURNEYS = (
     Journey("checked", (DONE,), plain),
     Journey("woken", (DONE,), plain, events=True),
-    Journey("woken, event lost", (DONE,), plain, events=True, announced={1: "lost"}),
+    Journey("woken, event lost", (DONE,), plain, events=True, announced={1: "lost"}, swept=True),
     Journey("woken, event twice", (DONE,), plain, events=True, announced={1: "doubled"}),
-    Journey("woken, event late", (DONE,), plain, events=True, announced={1: "late"}),
+    Journey("woken, event late", (DONE,), plain, events=True, announced={1: "late"}, swept=True),
     Journey("woken, event overtakes", (DONE,), overtaken, events=True),
     Journey("asked again by its key", (DONE,), asked_again),
     Journey("two tenants", (DONE, DONE), two_at_once, events=True),
@@ -254,7 +256,9 @@ JOURNEYS = (
     Journey("direct, busy", (DONE,), planned(answers=("busy",)), catalogue=DIRECT),
     Journey("direct, lost", ("failed outcome_unknown",), planned(answers=("lost after",)), catalogue=DIRECT),
     Journey("direct, lost, retried", (DONE,), planned(answers=("lost after",), afterthought=RETRY), catalogue=DIRECT),
-    Journey("direct, never ends", ("failed outcome_unknown",), planned(endings=("never",)), catalogue=DIRECT),
+    Journey(
+        "direct, never ends", ("failed outcome_unknown",), planned(endings=("never",)), catalogue=DIRECT, swept=True
+    ),
     Journey("direct, cancelled", ("cancelled",), cancelled_while_awaited, catalogue=DIRECT),
     Journey(
         "direct, deadline", ("failed deadline_exceeded",), planned(effort="high", afterthought=SOON), catalogue=DIRECT
@@ -277,6 +281,7 @@ JOURNEYS = (
         ("failed deadline_exceeded",),
         planned(**LONG, afterthought=SOON),
         events=True,
+        swept=True,
     ),
     Journey(
         "deadline while queued",
@@ -285,19 +290,27 @@ JOURNEYS = (
     ),
     Journey("unknown, fails", ("failed outcome_unknown",), planned(answers=("lost after",))),
     Journey("unknown, retried", (DONE,), planned(answers=("lost after",), afterthought=RETRY)),
-    Journey("unknown, never ran, retried", (DONE,), planned(answers=("lost before",), afterthought=RETRY), events=True),
+    Journey(
+        "unknown, never ran, retried",
+        (DONE,),
+        planned(answers=("lost before",), afterthought=RETRY),
+        events=True,
+        swept=True,
+    ),
     Journey("unknown, told by the event", (DONE,), planned(answers=("lost after",)), events=True),
     Journey(
         "unknown, told too late, fails",
         ("failed outcome_unknown",),
         planned(answers=("lost after",), seconds=5000),
         events=True,
+        swept=True,
     ),
     Journey(
         "unknown, told too late, retried",
         (DONE,),
         planned(answers=("lost after",), seconds=5000, afterthought=RETRY),
         events=True,
+        swept=True,
     ),
     Journey("model gone, refused", ("failed model_not_found",), planned(answers=("model gone",))),
     Journey("model gone, successor", (DONE,), planned(answers=("model gone",), afterthought=SUCCESSOR)),
@@ -313,7 +326,12 @@ JOURNEYS = (
     Journey("starved, retried", (DONE,), planned(endings=("starved",), afterthought=STARVED), events=True),
     Journey("busy", (DONE,), planned(answers=("busy", "busy"))),
     Journey("busy, says until when", (DONE,), planned(answers=("busy", "busy"), retry_after_seconds=300)),
-    Journey("busy for longer than a message waits", (DONE,), planned(answers=("busy",), retry_after_seconds=2000)),
+    Journey(
+        "busy for longer than a message waits",
+        (DONE,),
+        planned(answers=("busy",), retry_after_seconds=2000),
+        swept=True,
+    ),
     Journey("no money, until a probe", (DONE, DONE), no_money),
     Journey("run refused for its rate", (DONE,), planned(endings=("rate limited",))),
     Journey("run refused for its rate, woken", (DONE,), planned(endings=("rate limited",)), events=True),
@@ -326,6 +344,7 @@ JOURNEYS = (
     Journey("incomplete", ("incomplete",), planned(endings=("incomplete",)), events=True),
     Journey("nobody says what was used", (DONE,), planned(endings=("without usage",))),
     Journey("usage told late", (DONE,), planned(endings=("late usage",)), events=True),
+    Journey("another's answer under its id", ("failed internal_error",), planned(endings=("foreign",))),
     Journey("generation gone", ("failed generation_gone",), planned(endings=("gone",))),
     Journey("dearer than its hold", (DONE,), planned(endings=("dearer",))),
 )

@@ -27,6 +27,7 @@ def test_a_journey_goes_as_its_name_says(journey: Journey) -> None:
     assert breaches == []
     assert tuple(ends(world)) == journey.ends
     assert world.errors == []
+    assert ("sweeper" in {call.process for call in world.line.calls}) == journey.swept
 
 
 @by_name

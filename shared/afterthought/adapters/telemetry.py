@@ -27,8 +27,9 @@ def logger() -> Logger:
 
 _NEVER = frozenset({"xray_trace_id"})
 """Lambda gives each invocation a trace's id, traced or not; nobody traces here."""
-_IN_TROUBLE = _NEVER | {"location", "function_request_id"}
-"""Logs are paid for by the byte: a line of what went well is found by its job and told by its message."""
+_IN_TROUBLE = _NEVER | {"location", "function_request_id", "timestamp"}
+"""Logs are paid for by the byte. A line of what went well is found by its job and told by its message, and CloudWatch
+has its time."""
 
 
 def _line(told: dict[str, Any]) -> str:
@@ -59,7 +60,7 @@ def figures_of(*figures: Figures) -> dict[str, Any]:
         {
             "Namespace": settings.required("POWERTOOLS_METRICS_NAMESPACE"),
             "Dimensions": [[*each.dimensions, "service"]],
-            "Metrics": [{"Name": name, "Unit": unit.value} for name, (unit, _) in each.values.items()],
+            "Metrics": [_definition(name, unit) for name, (unit, _) in each.values.items()],
         }
         for each in figures
     ]
@@ -68,6 +69,11 @@ def figures_of(*figures: Figures) -> dict[str, Any]:
         keys |= each.dimensions
         keys |= {name: [value] for name, (_, value) in each.values.items()}
     return keys if figures else {}
+
+
+def _definition(name: str, unit: MetricUnit) -> dict[str, str]:
+    """Without a unit, CloudWatch takes a number for what it is: a number."""
+    return {"Name": name} if unit is MetricUnit.NoUnit else {"Name": name, "Unit": unit.value}
 
 
 def counted(name: str, **dimensions: str) -> Figures:

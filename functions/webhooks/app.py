@@ -24,7 +24,7 @@ from afterthought.services.deliver import Deliver
 def service() -> Deliver:
     table = settings.required("JOB_TABLE")
     return Deliver(
-        jobs=JobTable(aws.dynamodb(), table),
+        jobs=JobTable(aws.dynamodb(), table, ends_only=True),
         contents=Payloads(aws.dynamodb(), aws.s3, table, settings.required("PAYLOAD_BUCKET")),
         accounts=AccountTable(aws.dynamodb(), settings.required("ACCOUNT_TABLE")),
         deliveries=DeliveryRecords(aws.dynamodb(), table),

@@ -21,14 +21,25 @@ _STATE = "STATE"
 
 class JobTable:
     """The port `Jobs` on DynamoDB. Raises botocore's ClientError for what is not named there (throttling after boto's
-    own retries, a missing permission)."""
+    own retries, a missing permission).
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    `ends_only`: for one who asks only how jobs have ended, which does not change any more. A read that may be behind
+    costs half, and is believed where it shows the end."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, *, ends_only: bool = False) -> None:
         self._client = client
         self._table = table
+        self._ends_only = ends_only
 
     def get(self, job_id: str) -> Job | None:
-        answer = self._client.get_item(TableName=self._table, Key=to_item(_key(job_id)), ConsistentRead=True)
+        if self._ends_only:
+            job = self._get(job_id, consistent=False)
+            if job is not None and job.terminal:
+                return job
+        return self._get(job_id, consistent=True)
+
+    def _get(self, job_id: str, *, consistent: bool) -> Job | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item(_key(job_id)), ConsistentRead=consistent)
         item = answer.get("Item")
         return None if item is None else job_of(item)
 

@@ -37,9 +37,12 @@ class Payloads:
         self._dynamodb.put_item(TableName=self._table, Item=to_item(item))
 
     def get(self, job_id: str, name: str) -> bytes | None:
-        answer = self._dynamodb.get_item(
-            TableName=self._table, Key=to_item({"pk": f"JOB#{job_id}", "sk": name}), ConsistentRead=True
-        )
+        key = to_item({"pk": f"JOB#{job_id}", "sk": name})
+        # What is found never changes, so a read that may be behind is as good, at half the price. Only that nothing is
+        # there, the other must say.
+        answer = self._dynamodb.get_item(TableName=self._table, Key=key)
+        if "Item" not in answer:
+            answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         if "Item" not in answer:
             return None
         item = from_item(answer["Item"])

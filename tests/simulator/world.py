@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -12,24 +12,22 @@ from typing import Any, Literal
 
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.budget import Caps
-from afterthought.domain.errors import ProviderError
+from afterthought.domain.errors import JobChanged, ProviderError
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import delivery_seconds, event_seconds
 from afterthought.services.admit import Admit
-from afterthought.services.advance import Advance, Step
+from afterthought.services.advance import Advance
 from afterthought.services.announce import Announce
-from afterthought.services.breaker import Breaker
+from afterthought.services.calling import calling
 from afterthought.services.cancel import Cancel
-from afterthought.services.conclude import Conclude
 from afterthought.services.deliver import Deliver
 from afterthought.services.direct import Direct
 from afterthought.services.dry_run import DryRun
 from afterthought.services.limit import Limit
-from afterthought.services.pace import Pace
 from afterthought.services.read import Read
 from afterthought.services.receive_event import ReceiveEvent
+from afterthought.services.step import Step
 from afterthought.services.submit import Submit, Submitted
-from afterthought.services.substitute import Substitute
 from afterthought.services.sweep import Sweep
 from afterthought.services.tenants import Tenants
 from afterthought.services.wake import Wake
@@ -56,6 +54,9 @@ from tests.simulator.tables import (
     StreamRecord,
 )
 from tests.simulator.topic import SimulatedTopic
+
+WORKERS = 2
+"""Processes that call models, each with a memory of its own. Which one takes a message is chance."""
 
 PROVIDERS = ("vllm", "standin")
 """The first is called directly, and serves models of its own only."""
@@ -174,39 +175,8 @@ class World:
             random_bytes=self.random.randbytes,
         )
         self.read = Read(self.jobs, self.contents, catalogue)
-        breaker = Breaker(self.breakers, self.clock, self.random.random)
-        self.advance = Advance(
-            jobs=self.jobs,
-            contents=self.contents,
-            queue=self.queue,
-            generations=self.provider,
-            catalogue=catalogue,
-            providers=PROVIDERS,
-            limit=limit,
-            pace=Pace(self.paces, self.clock, self.random.random),
-            breaker=breaker,
-            conclude=Conclude(
-                jobs=self.jobs,
-                contents=self.contents,
-                accounts=self.accounts,
-                generations=self.provider,
-                catalogue=catalogue,
-                substitute=Substitute(catalogue, PROVIDERS, self.clock),
-                breaker=breaker,
-                clock=self.clock,
-                chance=self.random.random,
-            ),
-            clock=self.clock,
-            new_token=lambda: self.random.randbytes(16).hex(),
-        )
-        self.direct = Direct(
-            steps=replace(self.advance, mode="direct"),
-            jobs=self.jobs,
-            generations=self.provider,
-            longest_seconds=max(self.catalogue.providers[name].direct_seconds for name in PROVIDERS),
-            clock=self.clock,
-        )
-        self.wake = Wake(self.jobs, self.provider, catalogue, PROVIDERS, self.advance)
+        self._workers = [self._calling(catalogue) for _ in range(WORKERS)]
+        self.advance, self.wake, self.direct = self._workers[0]
         self.receive_event = ReceiveEvent(
             SimulatedWebhookSecrets(self.secret), SimulatedEventQueue(self.line, self.job_messages), self.clock
         )
@@ -222,6 +192,33 @@ class World:
             receiver=self.receiver,
             clock=self.clock,
         )
+
+    def _calling(self, catalogue: Catalogue) -> tuple[Advance, Wake, Direct]:
+        """One process that calls models, with what it remembers."""
+        made = calling(
+            jobs=self.jobs,
+            contents=self.contents,
+            accounts=self.accounts,
+            queue=self.queue,
+            generations=self.provider,
+            rates=self.rates,
+            paces=self.paces,
+            breakers=self.breakers,
+            catalogue=catalogue,
+            providers=PROVIDERS,
+            clock=self.clock,
+            chance=self.random.random,
+            new_token=lambda: self.random.randbytes(16).hex(),
+            paused=lambda _provider, _code: None,
+        )
+        direct = Direct(
+            steps=made.direct,
+            jobs=self.jobs,
+            generations=self.provider,
+            longest_seconds=max(catalogue.providers[name].direct_seconds for name in PROVIDERS),
+            clock=self.clock,
+        )
+        return made.advance, made.wake, direct
 
     def submit(self, body: dict[str, Any] | None = None, *, tenant: str = "acme", key: str | None = None) -> Submitted:
         """A request, as the api takes it in. Raises as the service does; ProcessDied when the function died."""
@@ -349,15 +346,16 @@ class World:
             return
         with self._border("worker"):
             told = json.loads(message.body)
+            advance, wake, _ = self.random.choice(self._workers)
             if "response_id" in told:
                 try:
-                    self.wake(told["provider"], told["response_id"])
-                except ProviderError:
+                    wake(told["provider"], told["response_id"])
+                except (ProviderError, JobChanged):
                     if (seconds := event_seconds(message.receives)) is not None:
                         self._hide(self.job_messages, message, seconds)
                         return
             else:
-                self.advance(told["job_id"])
+                advance(told["job_id"])
             self.job_messages.delete(message)
 
     def _work_directly(self) -> None:
@@ -372,7 +370,8 @@ class World:
 
         async def call(message: Message) -> None:
             try:
-                await self.direct(json.loads(message.body)["job_id"], seconds_left)
+                _, _, direct = self.random.choice(self._workers)
+                await direct(json.loads(message.body)["job_id"], seconds_left)
                 self.direct_messages.delete(message)
             except Exception as error:  # noqa: BLE001 whatever it is, Lambda hands the message out again
                 self.errors.append(error)

@@ -73,7 +73,7 @@ ALLOWED = {
         {"submitted", "put_back", "lost", "settled", "refused", "failed", "cancelling", "cancelled"},
     ),
     "submitted": (SUBMITTED, {"checked", "put_back", "settled", "refused", "failed", "cancelling", "cancelled"}),
-    "unknown": (UNKNOWN, {"settled", "failed", "cancelling", "cancelled"}),
+    "unknown": (UNKNOWN, {"submitted", "settled", "failed", "cancelling", "cancelled"}),
     "put back": (PUT_BACK, {"begin", "waits", "goes", "failed", "cancelled"}),
     "ended": (ENDED, set()),
 }

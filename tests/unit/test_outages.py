@@ -8,7 +8,7 @@ import pytest
 
 from afterthought.domain.errors import ProviderBusy
 from afterthought.domain.job import CONTENT_KEPT
-from afterthought.domain.schedule import MOST_DELIVERIES, SWEEPS_BEFORE_FAILURE, delivery_seconds
+from afterthought.domain.schedule import MOST_DELIVERIES, delivery_seconds
 from tests.simulator.laws import broken
 from tests.simulator.line import Fault, TransportFailed
 from tests.simulator.provider import Plan
@@ -137,7 +137,7 @@ def test_a_webhook_whose_request_has_expired_is_dropped_and_stays_no_dead_letter
     assert world.webhook_messages.dead == []
 
 
-def test_a_job_that_no_worker_can_handle_is_given_up_after_its_sweeps() -> None:
+def test_a_job_that_no_worker_can_begin_is_given_up_at_its_deadline() -> None:
     world = World()
     submitted = world.submit()
     poison = (submitted.job.id, f"INPUT#{submitted.job.body_hash}")
@@ -145,9 +145,10 @@ def test_a_job_that_no_worker_can_handle_is_given_up_after_its_sweeps() -> None:
     world.submit(question(webhook=False), tenant="globex")
     world.run_until(lambda: world.job(submitted.job.id).terminal, timedelta(days=2))
     job = world.job(submitted.job.id)
-    assert failure_code(job) == "internal_error"
-    sweeps = [version.sweeps for version in world.jobs.history[job.id]]
-    assert max(sweeps) == SWEEPS_BEFORE_FAILURE - 1
+    assert failure_code(job) == "deadline_exceeded"
+    assert job.finished_at is not None
+    assert timedelta() <= job.finished_at - job.deadline_at <= timedelta(minutes=2)
+    assert job.held_usd == job.spent_usd == 0
     assert world.provider.generations(job.id) == []
     world.run()
     assert broken(world) == []

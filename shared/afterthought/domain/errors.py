@@ -164,6 +164,10 @@ class OutcomeUnknown(ProviderError):
     """The request may have reached the provider and no usable answer came: it must not be blindly repeated."""
 
 
+class HungUp(OutcomeUnknown):
+    """We gave an awaited call up: nobody wants its answer any more. It may have run."""
+
+
 class GenerationGone(ProviderError):
     """The provider no longer knows a response id that it gave us."""
 

@@ -19,6 +19,8 @@ from afterthought.domain.schedule import (
     FIRST_NET,
     MOST_DELAY_SECONDS,
     NET,
+    NOBODY_ENDS_IT,
+    SWEEPS_BEFORE_END,
     SWEEPS_BEFORE_FAILURE,
     SWEPT_AHEAD,
     sweep_delay,
@@ -32,9 +34,8 @@ that when the lease has run out its process is dead and the outcome of its call 
 DIRECT_LEASE = timedelta(seconds=960)
 """The same where the call is awaited: longer than the direct function's timeout."""
 
-DEADLINE = timedelta(hours=24)
-LATE_LOOK = timedelta(minutes=1)
-"""The longest interval between looks at a job that is past its deadline."""
+DEADLINE, LATE_LOOK = timedelta(hours=24), timedelta(minutes=1)
+"""The latter is the longest interval between looks at a job that is past its deadline."""
 
 CONTENT_KEPT = timedelta(days=30)
 
@@ -65,15 +66,15 @@ class Job(Record):
     def submitted(self, *, response_id: str, now: datetime, check_seconds: int, messaged: bool = True) -> Self:
         """The provider took the call and gave it an id. `messaged` says whether a message of ours will wake the job;
         else the provider's event is to, and the sweeper where that does not come."""
-        entry = self.open_in("submitting").model_copy(
+        entry = self.open_in("submitting", "unknown").model_copy(
             update={"state": "submitted", "response_id": response_id, "submitted_at": now}
         )
-        # Who asked for a cancel while the call was being made is served at once.
-        wake_at = now if self.cancel_requested_at else self._after(check_seconds, now)
-        expected_at = wake_at if messaged else min(wake_at, now + typical_thinking(self.called_effort))
-        return self._step(
-            attempts=self._with(entry), wake_at=wake_at, refusals=0, expected_at=expected_at, messaged=messaged
-        )
+        if self.cancel_requested_at is not None:  # while the call was being made
+            return self._step(attempts=self._with(entry), wake_at=now, refusals=0)
+        wake_at = self._after(check_seconds, now)
+        soon = wake_at if messaged else min(wake_at, now + typical_thinking(self.called_effort))
+        attempts = self._with(entry)
+        return self._step(attempts=attempts, wake_at=wake_at, refusals=0, expected_at=soon, messaged=messaged)
 
     def checked(self, *, now: datetime, check_seconds: int, messaged: bool = True) -> Self:
         """The model still thinks (or could not be asked): look again later."""
@@ -82,14 +83,13 @@ class Job(Record):
         return self._step(attempts=self._with(entry), wake_at=self._after(check_seconds, now), messaged=messaged)
 
     def put_back(self, *, now: datetime, busy_seconds: int) -> Self:
-        """The provider refused the call for now, or took it and refused the run: nothing ran, so the hold stands for
-        the next try."""
+        """The provider refused the call, or the run, for now: nothing ran, so the hold stands for the next try."""
         entry = self.open_in("submitting", "submitted").model_copy(
             update={"state": "held", "token": None, "response_id": None, "submitted_at": None, "checks": 0}
         )
-        return self._waits(
-            self._after(busy_seconds, now), now, status="queued", attempts=self._with(entry), refusals=self.refusals + 1
-        )
+        # Who asked for a cancel meanwhile does not wait for another try.
+        until = now if self.cancel_requested_at else self._after(busy_seconds, now)
+        return self._waits(until, now, status="queued", attempts=self._with(entry), refusals=self.refusals + 1)
 
     def waits(self, until: datetime, *, now: datetime) -> Self:
         """The call must not be made before `until`: its place in the provider's pace, or the end of a pause."""
@@ -183,18 +183,22 @@ class Job(Record):
         return self.model_copy(update={"attempts": attempts, "version": self.version + 1})
 
     def swept(self, *, now: datetime) -> Self:
-        """The sweeper saw it overdue. What is not terminal and has been swept too often without a step ends here. Where
-        the next step is not wanted yet, only `due_at` moves: steps leave it where it is when that is soon enough."""
+        """The sweeper saw it overdue. Here ends what was swept too often without a step (and is not just waiting to be
+        called), and what nobody ended by its deadline. Before a step is wanted, only `due_at` moves."""
         if self.due_at is None:
             raise IllegalStep(f"{self.id}: nothing is due")
         if not self.terminal and now < self.wake_at:
             return self.model_copy(update={"due_at": self.wake_at + NET, "version": self.version + 1})
-        sweeps = self.sweeps + 1
-        if sweeps >= SWEEPS_BEFORE_FAILURE and not self.terminal:
-            return self.failed("internal_error", "The job made no progress and was given up.", now=now)
-        return self.model_copy(
-            update={"sweeps": sweeps, "due_at": now + sweep_delay(sweeps), "version": self.version + 1}
-        )
+        sweeps, late = self.sweeps + 1, now - self.deadline_at
+        due_at = now + sweep_delay(sweeps)
+        if not self.terminal:
+            held = self.open_attempt is not None and self.open_attempt.state == "held"
+            if late >= timedelta() and (held or (late >= NOBODY_ENDS_IT and sweeps >= SWEEPS_BEFORE_END)):
+                return self.failed("deadline_exceeded", "The job did not end before its deadline.", now=now)
+            if sweeps >= SWEEPS_BEFORE_FAILURE and not held:
+                return self.failed("internal_error", "The job made no progress and was given up.", now=now)
+            due_at = due_at if late >= timedelta() else min(due_at, self.deadline_at)
+        return self.model_copy(update={"sweeps": sweeps, "due_at": due_at, "version": self.version + 1})
 
     def _after(self, seconds: float, now: datetime) -> datetime:
         """When to look again. Not past the deadline, or a job would outlive it by the longest interval; and once it has
@@ -205,7 +209,7 @@ class Job(Record):
     def _waits(self, until: datetime, now: datetime, **changes: Any) -> Self:
         if until - now <= timedelta(seconds=MOST_DELAY_SECONDS):
             return self._step(wake_at=until, **changes)
-        # A message cannot be kept back for so long: the sweeper sends it shortly before.
+        # No message is kept back for so long: the sweeper sends it shortly before.
         return self._step(wake_at=until, messaged=False, **changes, due_at=until - SWEPT_AHEAD)
 
     def _closed(self) -> tuple[Attempt, ...]:
@@ -221,10 +225,8 @@ class Job(Record):
         if self.max_cost_usd is not None and exact_sum(committed, plan.hold_usd) > self.max_cost_usd:
             raise IllegalStep(f"{self.id}: {committed} and {plan.hold_usd} are above {self.max_cost_usd}")
         # What is called as it was asked for stands in the job already.
-        other = {} if plan.because is None else plan._asdict()
-        entry = Attempt(
-            **{"number": len(attempts) + 1, "state": "held", "hold_usd": plan.hold_usd, "held_at": now, **other}
-        )
+        other = {"hold_usd": plan.hold_usd} if plan.because is None else plan._asdict()
+        entry = Attempt(number=len(attempts) + 1, state="held", held_at=now, **other)
         return self._step(status="queued", attempts=(*attempts, entry), wake_at=now, refusals=0)
 
     def _with(self, entry: Attempt) -> tuple[Attempt, ...]:

@@ -126,6 +126,11 @@ class Record(BaseModel):
         return any(attempt.estimated for attempt in self.attempts)
 
     @property
+    def correctable(self) -> tuple[Attempt, ...]:
+        """The attempts whose cost is an estimate and that the provider has an id for, by which it can be asked."""
+        return tuple(each for each in self.attempts if each.estimated and each.response_id is not None)
+
+    @property
     def overrun(self) -> bool:
         return any(attempt.overrun for attempt in self.attempts)
 

@@ -25,6 +25,9 @@ DUE_KEPT_BEYOND = timedelta(minutes=10)
 """A `due_at` that is so much after the step that is expected next, and not more beyond the one that is wanted, is left
 where it is: to move it is to write the index twice."""
 
+NOBODY_ENDS_IT, SWEEPS_BEFORE_END = timedelta(minutes=30), 4
+"""So long after its deadline, and after so many sweeps, the sweeper ends a job whose call nobody has ended."""
+
 SWEPT_AHEAD = timedelta(minutes=2)
 """So long before a far step the sweeper, who comes once a minute, sends the message for it."""
 
@@ -41,7 +44,7 @@ _MOST_MINUTES_BETWEEN_SWEEPS = 60
 LATE_ANSWER_SECONDS = 900
 """How long after an estimate the provider is asked once more what was really used."""
 
-_EVENT_SECONDS = (30, 120, 600)
+_EVENT_SECONDS = (30, 120, 600, 2700)
 _DELIVERY_SECONDS = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 42_000)
 
 
@@ -63,6 +66,12 @@ def net_seconds(effort: str | None, checks: int) -> int:
     more for more effort, doubling with each look up to 80 minutes."""
     first = _FIRST_NET_SECONDS.get(effort or "none", MOST_SECONDS_BETWEEN_CHECKS)
     return min(_MOST_NET_SECONDS, first << min(checks, 8))
+
+
+def stop_seconds(asked: timedelta) -> int:
+    """Seconds until a provider is asked once more to cancel what nobody wants, so long after it was first: 2, 4, 8 … up
+    to a minute."""
+    return min(60, max(2, int(asked.total_seconds())))
 
 
 def busy_seconds(refusals: int, retry_after_seconds: float | None, chance: float = 0.0) -> int:

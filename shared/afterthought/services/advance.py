@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain import schedule
@@ -28,10 +27,11 @@ from afterthought.domain.record import TERMINAL, Failure
 from afterthought.services.breaker import Breaker
 from afterthought.services.conclude import Conclude, deadline_failure, overdue
 from afterthought.services.contents import get_request
+from afterthought.services.estimates import Estimates
 from afterthought.services.limit import Limit
 from afterthought.services.pace import Pace
 from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Ledger
-from afterthought.services.settle import correct
+from afterthought.services.step import Step
 
 # A message sent with a whole-second delay may arrive a little before the moment it was meant for.
 _EARLY = timedelta(seconds=1)
@@ -39,26 +39,6 @@ _EARLY = timedelta(seconds=1)
 _GRACE = timedelta(minutes=10)
 _TRIES = 3
 _LOST = "The worker was lost while it called the model; the call may have run."
-
-Outcome = Literal["dropped", "early", "elsewhere", "lost", "moved", "corrected"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """What came of one look: `dropped` (no such job, or it has ended), `early` (its time has not come), `elsewhere`
-    (sent to those who call in its mode), `lost` (another worker moved it first), `moved`, with the job as it was and as
-    it is, or `corrected`, where what an attempt really used took the place of an estimate. `enqueued` is false when the
-    job's next message could not be sent: the sweeper then sends it, unless the job has ended."""
-
-    outcome: Outcome
-    before: Job | None = None
-    after: Job | None = None
-    enqueued: bool = True
-
-    @property
-    def ended(self) -> Job | None:
-        """The job, if this step ended it."""
-        return self.after if self.outcome == "moved" and self.after is not None and self.after.terminal else None
 
 
 @dataclass(frozen=True)
@@ -75,6 +55,7 @@ class Advance:
     pace: Pace
     breaker: Breaker
     conclude: Conclude
+    estimates: Estimates
     clock: Callable[[], datetime]
     new_token: Callable[[], str]
     mode: Mode = "background"
@@ -96,7 +77,7 @@ class Advance:
         if job is None:
             return Step("dropped")
         if job.terminal:
-            return self._late(job)
+            return self.estimates.late(job)
         if self.clock() < job.wake_at - _EARLY:
             return Step("early", before=job)
         attempt = job.open_attempt
@@ -119,17 +100,33 @@ class Advance:
         return self._moved(call.job, after)
 
     def told(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
-        """What the provider says of an attempt, however it came to be asked."""
-        if generation.status not in TERMINAL:
+        """What the provider says of an attempt on an event's word. Raises JobChanged when the job moves faster than it
+        can be told: the event is then to be handed out again, since it may be the only one who tells."""
+        stands: Job | None = job
+        for _ in range(_TRIES):
+            if stands is None:
+                break
+            entry = stands.attempts[attempt.number - 1]
+            if not entry.open or entry.token != attempt.token:
+                return self.estimates.correct(stands, entry, generation)
+            try:
+                return self._moved(stands, self._heard(stands, entry, generation))
+            except JobChanged:
+                stands = self.jobs.get(job.id)
+        if stands is None:
             return Step("dropped", before=job)
-        if job.open_attempt is None or job.open_attempt.number != attempt.number:
-            return self._correct(job, attempt, generation)
-        provider = self.catalogue.providers[attempt.provider or ""]
-        try:
-            ended = self.conclude.ended(job, provider, generation, failure=self._by_deadline(job, generation))
-            return self._moved(job, ended)
-        except JobChanged:
-            return Step("lost", before=job)
+        raise JobChanged(job.id)
+
+    def _heard(self, job: Job, entry: Attempt, generation: Generation) -> Job:
+        provider = self.catalogue.providers[entry.provider or ""]
+        if generation.status in TERMINAL:
+            return self.conclude.ended(job, provider, generation, failure=self._by_deadline(job, generation))
+        # The event is ahead of what can be read: it will have ended in a moment, and its id is known now.
+        soon = schedule.check_seconds(None, 0)
+        if entry.state == "submitted":
+            return self._save(job, job.checked(now=self.clock(), check_seconds=soon))
+        known = job.submitted(response_id=generation.response_id, now=self.clock(), check_seconds=soon)
+        return self._save(job, known)
 
     def _submit(self, job: Job) -> Job | Call:
         now = self.clock()
@@ -203,7 +200,7 @@ class Advance:
         stopping = job.cancel_requested_at is not None or self.clock() >= job.deadline_at
         announced = self.generations.announces(provider) and not stopping
         if stopping:
-            seconds = schedule.check_seconds(None, attempt.checks)
+            seconds = schedule.stop_seconds(self.clock() - (job.cancel_requested_at or job.deadline_at))
         elif announced and error is None:
             seconds = schedule.net_seconds(job.called_effort, attempt.checks + 1)
         else:
@@ -211,38 +208,6 @@ class Advance:
         if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
             seconds = max(seconds, schedule.busy_seconds(0, error.retry_after_seconds))
         return job.checked(now=self.clock(), check_seconds=seconds, messaged=not announced or error is not None)
-
-    def _late(self, job: Job) -> Step:
-        """The job has ended and its cost is an estimate: the provider may know by now what was used. It is asked once:
-        a look that sends the next one, with no write to win between them, would double with each message that comes
-        twice."""
-        attempt = _correctable(job)
-        provider = self.catalogue.providers.get(attempt.provider or "") if attempt is not None else None
-        if attempt is None or attempt.response_id is None or provider is None:
-            return Step("dropped", before=job)
-        try:
-            generation = self.generations.retrieve(provider, attempt.response_id)
-        except ProviderError:
-            return Step("dropped", before=job)
-        if not belongs(generation.metadata, job, attempt) or generation.status not in TERMINAL:
-            return Step("dropped", before=job)
-        return self._correct(job, attempt, generation)
-
-    def _correct(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
-        stands: Job | None = job
-        for _ in range(_TRIES):
-            entry = stands.attempts[attempt.number - 1] if stands is not None else None
-            if stands is None or entry is None or not entry.estimated:
-                break
-            corrected = correct(stands, entry, generation, model=self.catalogue.find(entry.model or stands.model))
-            if corrected is None:
-                break
-            try:
-                return Step("corrected", before=stands, after=self._save(stands, corrected))
-            except JobChanged:
-                # It was announced, or swept, just then: what it cost is the same.
-                stands = self.jobs.get(job.id)
-        return Step("dropped", before=job)
 
     def _save(self, before: Job, after: Job) -> Job:
         try:
@@ -269,7 +234,7 @@ class Advance:
         """Sends the message for the job's next look, where it is a message that brings it about. An ended job is looked
         at again only if its cost is an estimate that the provider may still correct."""
         if job.terminal:
-            return _correctable(job) is None or self._send(job, schedule.LATE_ANSWER_SECONDS)
+            return not job.correctable or self._send(job, schedule.LATE_ANSWER_SECONDS)
         delay = max(0, math.ceil((job.wake_at - self.clock()).total_seconds()))
         return self._woken(job, delay) or self._send(job, delay)
 
@@ -286,8 +251,3 @@ class Advance:
             return True
         # Only a step that no message follows has nothing between what is wanted and what is overdue.
         return delay_seconds > 0 and job.due_at is not None and job.due_at <= job.wake_at
-
-
-def _correctable(job: Job) -> Attempt | None:
-    """The attempt whose cost is an estimate and that the provider has an id for, by which it can be asked."""
-    return next((each for each in job.attempts if each.estimated and each.response_id is not None), None)

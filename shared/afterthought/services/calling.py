@@ -8,6 +8,7 @@ from afterthought.catalogue import Catalogue
 from afterthought.services.advance import Advance
 from afterthought.services.breaker import Breaker, Breakers
 from afterthought.services.conclude import Conclude
+from afterthought.services.estimates import Estimates
 from afterthought.services.limit import Limit, RateWindows
 from afterthought.services.pace import Pace, Paces
 from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, Ledger
@@ -54,6 +55,7 @@ def calling(
         limit=Limit(rates, catalogue, clock),
         pace=Pace(paces, clock, chance),
         breaker=breaker,
+        estimates=Estimates(jobs, generations, catalogue),
         conclude=Conclude(
             jobs=jobs,
             contents=contents,

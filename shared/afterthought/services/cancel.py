@@ -7,6 +7,7 @@ from datetime import datetime
 from afterthought.domain.errors import JobChanged, QueueUnavailable, TablesBusy
 from afterthought.domain.identity import known_form, no_such_response
 from afterthought.domain.job import Job
+from afterthought.domain.schedule import LATE_ANSWER_SECONDS
 from afterthought.services.ports import JobQueue, Ledger
 
 _TRIES = 8
@@ -34,10 +35,15 @@ class Cancel:
             if job is None or job.tenant != tenant:
                 raise no_such_response(job_id)
             attempt = job.open_attempt
-            if job.terminal or job.cancel_requested_at is not None or attempt is None:
+            if job.terminal or attempt is None:
                 return Cancelled(job)
             now = self.clock()
-            after = job.cancelled(now=now) if attempt.state == "held" else job.cancelling(now=now)
+            if attempt.state == "held":
+                after = job.cancelled(now=now)
+            elif job.cancel_requested_at is None:
+                after = job.cancelling(now=now)
+            else:
+                return Cancelled(job)
             try:
                 self.jobs.save(job, after)
             except JobChanged:
@@ -48,10 +54,10 @@ class Cancel:
 
     def _wake(self, job: Job) -> bool:
         # While the call is being made its worker will see that it is not wanted any more.
-        if job.terminal or job.opened.state == "submitting":
+        if not job.correctable if job.terminal else job.opened.state == "submitting":
             return True
         try:
-            self.queue.send(job)
+            self.queue.send(job, delay_seconds=LATE_ANSWER_SECONDS if job.terminal else 0)
         except QueueUnavailable:
             return False
         return True

@@ -14,9 +14,9 @@ from afterthought.domain.attempt import Because, Plan
 from afterthought.domain.budget import NO_CAPS, Caps, OverBudget, caps_of
 from afterthought.domain.errors import (
     NO_MONEY_CODES,
+    HungUp,
     IllegalStep,
     JobChanged,
-    OutcomeUnknown,
     ProviderBusy,
     ProviderError,
     ProviderRefused,
@@ -68,9 +68,8 @@ class Conclude:
         if isinstance(came, ProviderError):
             return self._failed(job, provider, came)
         # Only a call that was taken shows that the provider's money is back.
-        after = self.ended(job, provider, came) if came.status in TERMINAL else self._submitted(job, provider, came)
         self.breaker.heal(provider.name)
-        return after
+        return self.ended(job, provider, came) if came.status in TERMINAL else self._submitted(job, provider, came)
 
     def ended(self, job: Job, provider: Provider, generation: Generation, *, failure: Failure | None = None) -> Job:
         """What a generation that has ended comes to. One that the provider refused only after it took it (on HTTP 200)
@@ -142,9 +141,14 @@ class Conclude:
             return self._busy(job, provider, error.code, error.retry_after_seconds)
         if isinstance(error, ProviderRefused):
             return self._refused(job, error.code or "server_error", error.message)
-        if isinstance(error, OutcomeUnknown) and error.code == "deadline_exceeded":
-            return self._save(job, lambda stands: overdue(stands, self.clock()))
+        if isinstance(error, HungUp):
+            return self._save(job, self._unwanted)
         return self.lost(job, provider, error.message)
+
+    def _unwanted(self, job: Job) -> Job:
+        """Its call was given up, because its owner wants no answer any more or its deadline has passed."""
+        now = self.clock()
+        return job.cancelled(now=now) if job.cancel_requested_at is not None else overdue(job, now)
 
     def _busy(self, job: Job, provider: Provider, code: str | None, retry_after_seconds: float | None) -> Job:
         """Nothing ran. The hold stands, and the call is made again later."""
@@ -183,7 +187,10 @@ class Conclude:
     def _may_go_on(self, job: Job, because: Because) -> bool:
         """For each reason once, and only while an answer is wanted."""
         wanted = job.cancel_requested_at is None and self.clock() < job.deadline_at
-        return wanted and all(attempt.because != because for attempt in job.attempts)
+        # A lost call whose model is gone meanwhile is repeated by the successor, for that reason.
+        lost = any(each.estimated and each.response_id is None for each in job.attempts)
+        repeated = because == "outcome_unknown" and lost
+        return wanted and not repeated and all(each.because != because for each in job.attempts)
 
     def _write(self, job: Job, change: Change, plans: Sequence[Plan] = ()) -> Job:
         """The first of the plans that its tenant's budgets hold, else the job's end."""
@@ -214,7 +221,9 @@ class Conclude:
                 # stands in the table tells: an attempt's token is random, so nobody else's step can look like ours.
                 if stands == after:
                     return after
-                if stands is None or stands.open_attempt is None or stands.open_attempt.token != token:
+                # What was not called has no token, and gives way to whoever was first.
+                same = stands is not None and stands.open_attempt is not None and stands.open_attempt.token == token
+                if stands is None or token is None or not same:
                     raise
                 job = stands
             else:

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from afterthought.domain.call import Call
-from afterthought.domain.errors import AfterthoughtError, OutcomeUnknown, ProviderError
+from afterthought.domain.errors import AfterthoughtError, HungUp, ProviderError
 from afterthought.domain.job import Job
 from afterthought.domain.provider import Provider
-from afterthought.services.advance import Step
 from afterthought.services.ports import Generation, Jobs
+from afterthought.services.step import Step
 
 LOOK_SECONDS = 20.0
 """Between two looks at whether the job is still wanted: a cancelled job may cost that much longer. A look reads one
@@ -86,15 +86,15 @@ class Direct:
             unwanted.cancel()
             await asyncio.wait({answer, unwanted})
 
-    async def _unwanted(self, job: Job) -> OutcomeUnknown:
+    async def _unwanted(self, job: Job) -> HungUp:
         """Comes back when the caller has cancelled the job or its deadline has passed."""
         while True:
             left = (job.deadline_at - self.clock()).total_seconds()
             if left <= 0:
-                return OutcomeUnknown("The deadline passed during the call.", code="deadline_exceeded")
+                return HungUp("The deadline passed during the call.")
             await asyncio.sleep(min(LOOK_SECONDS, left))
             if await self._cancelled(job):
-                return OutcomeUnknown("The job was cancelled during the call.", code="cancelled")
+                return HungUp("The job was cancelled during the call.")
 
     async def _cancelled(self, job: Job) -> bool:
         try:

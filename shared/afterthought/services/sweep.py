@@ -7,6 +7,7 @@ from datetime import datetime
 
 from afterthought.domain.errors import JobChanged
 from afterthought.domain.job import Job
+from afterthought.domain.schedule import LATE_ANSWER_SECONDS
 from afterthought.services.announce import Announce
 from afterthought.services.ports import JobQueue, Ledger
 
@@ -62,6 +63,8 @@ class Sweep:
             else:
                 # The step into a terminal state is on the stream now, where the notifier sees it.
                 swept.given_up.append(later)
+                if later.correctable:
+                    self.queue.send(later, delay_seconds=LATE_ANSWER_SECONDS)
             return
         if now < job.wake_at:
             if (attempt := job.open_attempt) is not None and attempt.state == "held":

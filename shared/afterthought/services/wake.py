@@ -14,8 +14,9 @@ from afterthought.domain.call import ATTEMPT, JOB, belongs
 from afterthought.domain.errors import GenerationGone, NotFound
 from afterthought.domain.identity import known_form
 from afterthought.domain.job import Job
-from afterthought.services.advance import Advance, Step
+from afterthought.services.advance import Advance
 from afterthought.services.ports import Generations, Jobs
+from afterthought.services.step import Step
 
 
 @dataclass(frozen=True)

@@ -472,6 +472,37 @@ def test_a_look_fails_by_the_same_classes(
     assert KEY not in everything_in(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (error(None, "Response with id 'resp_1' not found."), GenerationGone),
+        ({"error": {"message": "Not found."}}, GenerationGone),
+        # A base URL without its /v1.
+        (error(None, "Invalid URL (GET /responses/resp_1)"), ProviderBusy),
+        (b"<html><h1>404 Not Found</h1></html>", ProviderBusy),
+        (b"404 page not found", ProviderBusy),
+        (b"", ProviderBusy),
+        (b"\xff", ProviderBusy),
+        (b"[" * 100_000, ProviderBusy),
+        ([], ProviderBusy),
+        ({"detail": "Not Found"}, ProviderBusy),
+        ({"message": "Not Found"}, ProviderBusy),
+        ({"error": "Not Found"}, ProviderBusy),
+        ({"error": None, "message": "Not Found"}, ProviderBusy),
+        ({"error": {"message": ""}}, ProviderBusy),
+        ({"error": {"message": {"text": "Not Found"}}}, ProviderBusy),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+@pytest.mark.parametrize("look", ["retrieve", "cancel"])
+def test_only_its_provider_is_believed_that_a_generation_is_gone(
+    body: object, kind: type[ProviderError], look: str
+) -> None:
+    with answering(http(404, body)) as (url, _), pytest.raises(kind) as caught:
+        getattr(responses(url), look)(PROVIDER, "resp_1")
+    assert type(caught.value) is kind
+
+
 def test_a_cancelled_generation_says_so_and_one_that_ended_stays_as_it_ended(
     standin: StandIn, adapter: OpenAIResponses
 ) -> None:

@@ -7,6 +7,8 @@ https://platform.openai.com/docs/guides/error-codes.
 
 import asyncio
 import email.utils
+import hmac
+import json
 import math
 import socket
 import time
@@ -44,6 +46,8 @@ _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, htt
 _NO_MONEY_WAIT_SECONDS = 300.0
 _MODEL_NOT_FOUND = "model_not_found"
 _NOT_FOUND_TYPES = frozenset({"NotFoundError", "not_found_error"})
+_NO_SUCH_ADDRESS = "Invalid URL"
+"""How OpenAI begins to say, in its usual form, that there is nothing at an address: a base URL without its `/v1`."""
 """How vLLM and Ollama say that they do not have the model: by the type alone, with the status or nothing for a code."""
 
 # While a model thinks, nothing passes on the line, and a NAT gateway drops a connection that was idle for 350 s.
@@ -180,11 +184,26 @@ def _failure(error: openai.APIError, connection: Connection) -> ProviderError:
             return ProviderBusy("The provider could not be reached.", code="unreachable")
         return OutcomeUnknown("The provider was called and no answer came.", code="no_answer")
     status, code = error.status_code, _code(error)
+        if not _told_by_a_provider(error):
+            raise ProviderBusy("The provider could not be reached.", code="unreachable") from error
     retry_after = _retry_after(error.response.headers)
     if code in NO_MONEY_CODES:
         wait = max(retry_after or 0.0, _NO_MONEY_WAIT_SECONDS)
         return ProviderBusy("The provider account has no money left.", code=code, retry_after_seconds=wait)
     if status in (429, 503):
+def _told_by_a_provider(error: openai.NotFoundError) -> bool:
+    """Whether a 404 is a provider's word on a response, and not that of a gateway or of an address that is wrong: to
+    believe those would end every job that is thinking."""
+    try:
+        body = json.loads(error.response.content)
+    except (ValueError, RecursionError):
+        return False
+    # Not the SDK's `error.body`, which is all of the body where it has no `error`.
+    told = body.get("error") if isinstance(body, dict) else None
+    message = told.get("message") if isinstance(told, dict) else None
+    return isinstance(message, str) and message != "" and not message.startswith(_NO_SUCH_ADDRESS)
+
+
         return ProviderBusy(f"The provider is busy ({status}).", code=code, retry_after_seconds=retry_after)
     if status in (401, 403):
         # The provider's own text can hold a piece of the key.

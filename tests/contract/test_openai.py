@@ -556,6 +556,44 @@ def test_a_provider_is_asked_for_a_model_by_its_own_name_and_believed_by_ours(ca
     assert json.loads(request.split(b"\r\n\r\n", 1)[1])["model"] == "openai/gpt-oss-20b"
 
 
+SALTED: dict[str, Any] = {**DIRECT_REQUEST, "cache_salt": "of-acme"}
+
+
+def sent_by(provider: Provider, request: Mapping[str, Any], key: str = KEY) -> dict[str, Any]:
+    """What the server gets to read."""
+    with answering(http(200, {"id": "resp_1", "status": "completed"})) as (url, requests):
+        asyncio.run(OpenAIResponses(Secrets(url, key), QUICK).create_awaited(provider, request))
+    (raw,) = requests
+    sent: dict[str, Any] = json.loads(raw.split(b"\r\n\r\n", 1)[1])
+    return sent
+
+
+def test_a_salt_goes_only_to_a_provider_that_takes_one() -> None:
+    assert "cache_salt" not in sent_by(DIRECT, SALTED)
+    takes = DIRECT.model_copy(update={"cache_salt": True})
+    assert "cache_salt" not in sent_by(takes, DIRECT_REQUEST)
+    sent = sent_by(takes, SALTED)
+    salt = sent.pop("cache_salt")
+    assert sent == DIRECT_REQUEST
+    # vLLM asks for 256 bits of it.
+    assert len(bytes.fromhex(salt)) == 32
+
+
+def test_a_salt_is_the_same_each_time_and_not_to_be_known_without_the_servers_key() -> None:
+    takes = DIRECT.model_copy(update={"cache_salt": True})
+    of_acme, again, of_globex, by_another_key = (
+        sent_by(takes, request, key)["cache_salt"]
+        for request, key in (
+            (SALTED, KEY),
+            (SALTED, KEY),
+            ({**SALTED, "cache_salt": "of-globex"}, KEY),
+            (SALTED, "another-key"),
+        )
+    )
+    assert of_acme == again
+    assert len({of_acme, of_globex, by_another_key}) == 3
+
+
 # What they answer, as their code makes it: vllm/entrypoints/openai/responses, ollama/openai/responses.go.
 VLLM = {
     "id": "resp_6f0c0f3c1c1e4b0f",

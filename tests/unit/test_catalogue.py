@@ -278,6 +278,10 @@ def test_a_server_of_ones_own_is_awaited_and_calls_its_models_by_its_own_names(c
         assert server.means(server.calls(model_id)) == model_id
 
 
+def test_only_a_server_that_takes_a_salt_for_its_cache_is_sent_one(catalogue: Catalogue) -> None:
+    assert [name for name, provider in catalogue.providers.items() if provider.cache_salt] == ["vllm"]
+
+
 def test_what_a_provider_has_no_other_name_for_it_calls_as_the_catalogue_does(catalogue: Catalogue) -> None:
     openai = catalogue.providers["openai"]
     assert openai.calls("o3-2025-04-16") == openai.means("o3-2025-04-16") == "o3-2025-04-16"

@@ -23,6 +23,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 
 from afterthought.adapters import generation
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
+from afterthought.domain.call import CACHE_SALT
 from afterthought.domain.errors import (
     NO_MONEY_CODES,
     GenerationGone,
@@ -45,9 +46,9 @@ that a worker outlives its call."""
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 _NO_MONEY_WAIT_SECONDS = 300.0
 _MODEL_NOT_FOUND = "model_not_found"
-_NOT_FOUND_TYPES = frozenset({"NotFoundError", "not_found_error"})
 _NO_SUCH_ADDRESS = "Invalid URL"
 """How OpenAI begins to say, in its usual form, that there is nothing at an address: a base URL without its `/v1`."""
+_NOT_FOUND_TYPES = frozenset({"NotFoundError", "not_found_error"})
 """How vLLM and Ollama say that they do not have the model: by the type alone, with the status or nothing for a code."""
 
 # While a model thinks, nothing passes on the line, and a NAT gateway drops a connection that was idle for 350 s.
@@ -81,7 +82,9 @@ class OpenAIResponses:
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
         connection = self._secrets.connection(provider.name)
         try:
-            raw = self._client(provider, connection).responses.with_raw_response.create(**_named(provider, request))
+            raw = self._client(provider, connection).responses.with_raw_response.create(
+                **_named(provider, connection, request)
+            )
         except openai.APIError as error:
             raise self._rotated(provider, connection, error) or _failure(error, connection) from error
         return generation.read(raw.content, provider, _known(connection))
@@ -95,7 +98,7 @@ class OpenAIResponses:
                 asyncio.timeout(provider.direct_seconds),
                 _awaiting(provider, connection, self._timeout) as client,
             ):
-                raw = await client.responses.with_raw_response.create(**_named(provider, request))
+                raw = await client.responses.with_raw_response.create(**_named(provider, connection, request))
         except TimeoutError as error:
             told = f"The provider gave no answer within {provider.direct_seconds} s; the call may have run."
             raise OutcomeUnknown(told, code="no_answer") from error
@@ -162,8 +165,17 @@ def _ssl_context() -> "ssl.SSLContext":
     return httpx2.create_ssl_context()
 
 
-def _named(provider: Provider, request: Mapping[str, Any]) -> dict[str, Any]:
-    return {**request, "model": provider.calls(str(request["model"]))}
+def _named(provider: Provider, connection: Connection, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request as the provider takes it: the model by its own name, and a salt for its cache if it takes one."""
+    named = {name: value for name, value in request.items() if name != CACHE_SALT}
+    named["model"] = provider.calls(str(request["model"]))
+    if not provider.cache_salt or CACHE_SALT not in request:
+        return named
+    # Keyed, so that who knows a tenant's name cannot work out its salt without the server's key. The SDK has no
+    # parameter for it.
+    key = connection.api_key.get_secret_value().encode()
+    salt = hmac.new(key, str(request[CACHE_SALT]).encode(), "sha256").hexdigest()
+    return {**named, "extra_body": {CACHE_SALT: salt}}
 
 
 def _look(ask: Callable[[], bytes], connection: Connection) -> bytes:
@@ -172,25 +184,13 @@ def _look(ask: Callable[[], bytes], connection: Connection) -> bytes:
     except openai.APIConnectionError as error:
         raise ProviderBusy("The provider could not be reached.", code="unreachable") from error
     except openai.NotFoundError as error:
+        if not _told_by_a_provider(error):
+            raise ProviderBusy("The provider could not be reached.", code="unreachable") from error
         raise GenerationGone("The provider no longer knows this response.", code=_code(error)) from error
     except openai.APIError as error:
         raise _failure(error, connection) from error
 
 
-def _failure(error: openai.APIError, connection: Connection) -> ProviderError:
-    """What the SDK's error means to us."""
-    if not isinstance(error, openai.APIStatusError):
-        if isinstance(error.__cause__, _NOT_SENT):
-            return ProviderBusy("The provider could not be reached.", code="unreachable")
-        return OutcomeUnknown("The provider was called and no answer came.", code="no_answer")
-    status, code = error.status_code, _code(error)
-        if not _told_by_a_provider(error):
-            raise ProviderBusy("The provider could not be reached.", code="unreachable") from error
-    retry_after = _retry_after(error.response.headers)
-    if code in NO_MONEY_CODES:
-        wait = max(retry_after or 0.0, _NO_MONEY_WAIT_SECONDS)
-        return ProviderBusy("The provider account has no money left.", code=code, retry_after_seconds=wait)
-    if status in (429, 503):
 def _told_by_a_provider(error: openai.NotFoundError) -> bool:
     """Whether a 404 is a provider's word on a response, and not that of a gateway or of an address that is wrong: to
     believe those would end every job that is thinking."""
@@ -204,6 +204,18 @@ def _told_by_a_provider(error: openai.NotFoundError) -> bool:
     return isinstance(message, str) and message != "" and not message.startswith(_NO_SUCH_ADDRESS)
 
 
+def _failure(error: openai.APIError, connection: Connection) -> ProviderError:
+    """What the SDK's error means to us."""
+    if not isinstance(error, openai.APIStatusError):
+        if isinstance(error.__cause__, _NOT_SENT):
+            return ProviderBusy("The provider could not be reached.", code="unreachable")
+        return OutcomeUnknown("The provider was called and no answer came.", code="no_answer")
+    status, code = error.status_code, _code(error)
+    retry_after = _retry_after(error.response.headers)
+    if code in NO_MONEY_CODES:
+        wait = max(retry_after or 0.0, _NO_MONEY_WAIT_SECONDS)
+        return ProviderBusy("The provider account has no money left.", code=code, retry_after_seconds=wait)
+    if status in (429, 503):
         return ProviderBusy(f"The provider is busy ({status}).", code=code, retry_after_seconds=retry_after)
     if status in (401, 403):
         # The provider's own text can hold a piece of the key.

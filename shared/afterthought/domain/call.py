@@ -15,6 +15,10 @@ from afterthought.domain.request import CreateResponse
 JOB, ATTEMPT, TOKEN = "afterthought_job", "afterthought_attempt", "afterthought_token"
 """What stands in the metadata of what we ask a provider for: by these its events and its answers are known as ours."""
 
+CACHE_SALT = "cache_salt"
+"""Of a call that is awaited: what parts its tenant from all others. Its adapter sends it, keyed, to a provider that
+takes a salt for its cache, and to no other."""
+
 _PRIVATE = (
     "afterthought",
     "metadata",
@@ -42,8 +46,7 @@ def call_request(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
     asked = request if attempt.because is None else _otherwise(job, request)
     kept = {name: value for name, value in asked.items() if name not in _PRIVATE}
     told = {**kept, "metadata": {JOB: job.id, ATTEMPT: str(attempt.number), TOKEN: attempt.token}}
-    # What is awaited on the line is not kept there.
-    return {**told, "store": False} if job.mode == "direct" else {**told, **_in_background(job, request)}
+    return {**told, **(_awaited(job) if job.mode == "direct" else _in_background(job, request))}
 
 
 def _otherwise(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,6 +59,11 @@ def _otherwise(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(canonical(other))
     return found
+
+
+def _awaited(job: Job) -> dict[str, Any]:
+    # What is awaited on the line is not kept there.
+    return {"store": False, CACHE_SALT: hashlib.sha256(job.tenant.encode()).hexdigest()}
 
 
 def _in_background(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:

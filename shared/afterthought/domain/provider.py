@@ -27,7 +27,9 @@ class Provider(BaseModel):
     `names` has what it calls a model where that is not the catalogue's id. `direct_seconds` is the longest that a
     direct call takes: one that has not ended by then is given up, and counts as a call that may have run.
     `limits` are how fast it takes calls to a model, those of "*" to one that has none of its own; where there are none,
-    nobody paces the calls. `stand_in` is true for an endpoint that only plays the model.
+    nobody paces the calls. `cache_salt` is true for one whose cache of prompts is kept apart by a `cache_salt` in the
+    request, as vLLM's is: without it, one cache serves all tenants. `stand_in` is true for an endpoint that only plays
+    the model.
 
     Raises ValueError (pydantic's ValidationError) when it dates, modes, names or limits a model that it does not list,
     or calls two by one name.
@@ -44,6 +46,7 @@ class Provider(BaseModel):
     names: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     direct_seconds: Annotated[int, Field(ge=1, le=MOST_DIRECT_SECONDS)] = 600
     limits: Mapping[str, PaceLimits] = Field(default_factory=dict)
+    cache_salt: bool = False
     stand_in: bool = False
 
     @model_validator(mode="after")

@@ -28,10 +28,11 @@ from afterthought.domain.record import Failure
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.response import render
 from afterthought.domain.usage import PARAMETERS, query_of
-from afterthought.services.describe import examples, openapi, specimen
+from afterthought.services.describe import examples, openapi, specimen, texts
 from afterthought.services.describe.answers import FAILURES
 from afterthought.services.describe.money import KINDS
 from afterthought.services.describe.refusals import REFUSALS, refusals_of
+from afterthought.services.direct import LOOK_SECONDS
 from afterthought.services.models import Models
 from afterthought.services.usage import ReadUsage
 
@@ -370,3 +371,9 @@ def test_a_jobs_cold_start_does_not_load_its_documentation() -> None:
 
 def test_docs_api_md_is_current() -> None:
     assert TARGET.read_text(encoding="utf-8") == markdown(openapi()), "run `make docs`"
+
+
+def test_a_cancel_says_how_soon_an_awaited_call_is_stopped() -> None:
+    said = " ".join(texts.CANCEL.split())
+    assert f"within {LOOK_SECONDS:.0f} seconds its connection is closed" in said
+    assert "cannot be stopped" not in markdown(openapi())

@@ -142,8 +142,8 @@ def _ours() -> Schema:
         provider=nullable(of("string"), "Who was called."),
         mode=one_of(
             get_args(Mode),
-            "`background`: the provider works on it while nobody waits. `direct`: the call is awaited, and cannot be "
-            "stopped.",
+            "`background`: the provider works on it while nobody waits. `direct`: the call is awaited; to cancel it is "
+            "to close its connection.",
         ),
         stand_in=of("boolean", "True when no model answered but a local stand-in for one."),
         error_code=nullable(of("string"), f"Why it failed, in full. {codes}; or a code of the provider's own."),

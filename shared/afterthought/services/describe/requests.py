@@ -53,7 +53,8 @@ WORDS = {
         "`model_not_found`. `successor`: the first model in the line of its maker's recommendations that is served "
         "runs it, if it can, under a hold by its own prices; the answer says so. It thinks with the effort that was "
         "asked for, or the nearest that it takes (of two the higher); without one, with the default of the model that "
-        "was named, where one that does not reason counts as `none`. A `max_output_tokens` above its maximum becomes that.",
+        "was named, where one that does not reason counts as `none`. A `max_output_tokens` above its maximum becomes "
+        "that.",
         "on_unknown": "What becomes of a job whose model was called when nobody can tell what came of it (the "
         "connection broke, or a worker died). `fail`, the default: it fails with `outcome_unknown`. `retry`: the call "
         "is made once more, under a hold of its own. The lost call counts as paid, `estimated`, until the provider "

@@ -32,7 +32,8 @@ Says that the answer is wanted no more. A job that no model works on yet is `can
 Where a model works on it, the answer is the response as it stands: still `in_progress`, with
 `afterthought.cancel_requested_at`. The provider is told to stop, and soon after the response is `cancelled`, or what it
 came to if that was first. What was used until then is paid for; where the provider does not say how much it was, the
-job costs what was held for it, `estimated`. A call in the mode `direct` cannot be stopped, and ends as it ends.
+job costs what was held for it, `estimated`. So it is with every call in the mode `direct` that is cancelled: within 20
+seconds its connection is closed, and nobody says what it used.
 
 A job that has ended stays as it is, and is answered so. To cancel twice is to cancel once.
 """

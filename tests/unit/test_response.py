@@ -214,6 +214,13 @@ def test_a_successor_that_is_called_again_still_says_why_it_is_one() -> None:
     assert ours["substituted_because"] == "model_retired"
 
 
+def test_an_attempt_that_calls_something_else_does_not_claim_what_was_asked_for() -> None:
+    wire = shown(queued(plan=Plan("gpt-4o", None, None, HOLD, "model_retired")))
+    [entry] = wire["afterthought"]["attempts"]
+    assert (entry["model"], entry["effort"], entry["max_output_tokens"]) == ("gpt-4o", None, None)
+    assert wire["reasoning"]["effort"] is None
+
+
 def starved_and_retried() -> Job:
     plan = Plan("o3", "high", 400, Decimal("0.004"), "reasoning_starved")
     job = settled("incomplete", incomplete_reason=STARVED, then=plan)

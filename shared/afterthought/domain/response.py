@@ -198,14 +198,15 @@ def _usd(amount: Decimal | None) -> str | None:
 
 
 def _attempt(job: Job, entry: Attempt) -> Wire:
-    # What an attempt does not say for itself is as the job asked for it.
+    # With a `because` it says in full what it calls, None included; without, it calls what the job asked for.
+    called = job if entry.because is None else entry
     return {
         "number": entry.number,
         "state": entry.state,
         "because": entry.because,
-        "model": entry.model or job.model,
-        "effort": entry.effort or job.effort,
-        "max_output_tokens": entry.max_output_tokens or job.max_output_tokens,
+        "model": called.model or job.model,
+        "effort": called.effort,
+        "max_output_tokens": called.max_output_tokens,
         "served_model": entry.served_model,
         "provider": entry.provider,
         "called_at": _seconds(entry.called_at),

@@ -37,6 +37,18 @@ TOLD = [
         "Contact us through our help center (please include the request ID 5e1c0f2ab39d4c7b in your email).",
         "Contact us through our help center (please include the request ID [redacted] in your email).",
     ),
+    (
+        "Limit of o3 in organization org-abcdefghijkl on tokens per min. The limit is 30,000; remaining: 1200.",
+        "Limit of o3 in organization [redacted] on tokens per min. The limit is [redacted]; remaining: [redacted].",
+    ),
+    ("Project `proj_abcdef` has no access", "Project `[redacted]` has no access"),
+    ("organization: org-ABCdef_12 is unknown", "organization: [redacted] is unknown"),
+    ("(organization_id=org-ab, project id: proj_cd)", "(organization_id=[redacted], project id: [redacted])"),
+    ("org-abcdefgh and PROJ_ABCDEFGH pay", "[redacted] and [redacted] pay"),
+    ("organization 'Acme Corp GmbH' must be verified", "organization '[redacted]' must be verified"),
+    ('The project named "Anna\'s tests" is archived', 'The project named "[redacted]" is archived'),
+    ("project 'Anna's tests' of organization 'Acme'", "project '[redacted]' of organization '[redacted]'"),
+    ("x-ratelimit-remaining: 17", "x-ratelimit-remaining: [redacted]"),
     ("Request id: 1f2e-3d4c failed", "Request id: [redacted] failed"),
     ("x-request-id: req_9f8e7d6c5b", "x-request-id: [redacted]"),
     ("user-Ab12Cd34Ef is over its limit", "[redacted] is over its limit"),
@@ -56,6 +68,10 @@ PLAIN = [
     "This model's maximum context length is 131072 tokens. However, you requested 140000 tokens.",
     "Item 'rs_0a1b2c3d' of type 'reasoning' was provided without its required following item.",
     "The limit of tools is 128; a task-list or risk-free use of sk- is no key.",
+    "An org-chart, an org-wide rule and a proj_x are no ids; nor is user-generated text or a user_location.",
+    "Unknown parameter: 'project'. Did you mean 'prompt'?",
+    "Missing 'organization', 'project' and 'name' in 'metadata'",
+    "Your organization must be verified to use the model `o3`, and no input is remaining",
     "organization-wide, project-based, user-friendly and request-scoped words are words",
 ]
 
@@ -93,7 +109,28 @@ def test_a_known_secret_never_stands(before: str, secret: str, after: str) -> No
     assert secret in REDACTED or secret not in redacted(f"{before}{secret}{after}", [secret])
 
 
-@pytest.mark.parametrize("unit", ["a", "sk-", "http://", "request id ", "org-", "https://a?", "limit ", "@", "bearer "])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "sk-",
+        "http://",
+        "request id ",
+        "org-",
+        "https://a?",
+        "limit ",
+        "limit is ",
+        "@",
+        "bearer ",
+        "org-org-",
+        "org_",
+        "project ",
+        "project '",
+        "project id:   ",
+        "'",
+        "1",
+    ],
+)
 def test_a_long_message_takes_no_long_time(unit: str) -> None:
     begun = time.process_time()
     redacted(unit * (500_000 // len(unit)))

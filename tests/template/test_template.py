@@ -21,7 +21,9 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = ("Api", "Worker", "Direct", "ProviderEvents", "Notifier", "Webhooks", "Sweeper")
 
-CONSUMES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}
+# What Lambda itself does with a queue in the name of a function's role, and what functions call that put messages off.
+CONSUMES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+PUTS_OFF = {"sqs:ChangeMessageVisibility"}
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 GRANTS: dict[str, dict[str, set[str]]] = {
@@ -38,7 +40,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
-        "JobQueue": CONSUMES | {"sqs:SendMessage"},
+        "JobQueue": CONSUMES | PUTS_OFF | {"sqs:SendMessage"},
         "DirectQueue": {"sqs:SendMessage"},
         "ProviderSecret|ProviderSecretArn": {"secretsmanager:GetSecretValue"},
     },
@@ -74,7 +76,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
         "AccountTable": {"dynamodb:GetItem"},
         "PayloadBucket/*": {"s3:GetObject"},
         "SecretsKey": {"kms:Decrypt"},
-        "WebhookQueue": CONSUMES,
+        "WebhookQueue": CONSUMES | PUTS_OFF,
     },
     "SweeperRole": {
         "SweeperLogGroup": LOGS,
@@ -236,12 +238,13 @@ def test_a_role_grants_exactly_what_its_function_calls(resources: Json, role: st
     assert not resources[role]["Properties"].get("ManagedPolicyArns")
 
 
-BOOKS = {"BUDGET#*", "USAGE#*", "RATE#*"}
+BOOKS = {"BUDGET#*", "USAGE#*"}
+MINUTES = {"RATE#*"}
 ACCOUNT_KEYS: dict[str, dict[str, set[str]]] = {
-    "ApiRole": {"dynamodb:Query": BOOKS, "dynamodb:UpdateItem": BOOKS},
+    "ApiRole": {"dynamodb:Query": BOOKS | MINUTES, "dynamodb:UpdateItem": BOOKS | MINUTES},
     "WorkerRole": {
         "dynamodb:GetItem": {"TENANT#*", "PROVIDER#*"},
-        "dynamodb:UpdateItem": BOOKS | {"PROVIDER#*", "PACE#*"},
+        "dynamodb:UpdateItem": BOOKS | MINUTES | {"PROVIDER#*", "PACE#*"},
         "dynamodb:DeleteItem": {"PROVIDER#*"},
     },
     "SweeperRole": {"dynamodb:UpdateItem": BOOKS},

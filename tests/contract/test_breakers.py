@@ -18,6 +18,7 @@ from tests.simulator.line import Fault, Line
 AT = datetime(2026, 11, 2, 12, 0, 0, 123_000, tzinfo=UTC)
 FIRST = Pause(AT + timedelta(minutes=5), "insufficient_quota", AT)
 SECOND = Pause(AT + timedelta(minutes=12, milliseconds=7), "billing_not_active", AT, 2)
+HEALED = FIRST.ended(AT + timedelta(minutes=6))
 
 
 @pytest.fixture(params=["simulator", "moto"])
@@ -63,18 +64,45 @@ def test_a_repeat_of_the_same_write_finds_what_it_wrote(breakers: Breakers) -> N
     assert breakers.swap("openai", FIRST, SECOND) == SECOND
 
 
-def test_a_pause_is_cleared_by_who_knows_it(breakers: Breakers) -> None:
-    breakers.swap("openai", None, FIRST)
-    breakers.clear("openai", SECOND)
-    assert breakers.get("openai") == FIRST
-    breakers.clear("openai", FIRST)
+def test_an_outage_is_ended_by_who_waits_for_the_same_whoever_probes_by_now(breakers: Breakers) -> None:
+    mine = FIRST.probed(AT + timedelta(minutes=5), 0.3)
+    anothers = mine.probed(AT + timedelta(minutes=8), 0.6)
+    breakers.swap("openai", None, anothers)
+    breakers.clear("openai", mine, HEALED)
+    assert breakers.get("openai") == HEALED
+
+
+@pytest.mark.parametrize(
+    "other",
+    [SECOND, Pause(FIRST.paused_until, FIRST.code, AT + timedelta(milliseconds=1))],
+    ids=["refused since", "another outage"],
+)
+def test_what_was_learned_of_something_else_ends_nothing(breakers: Breakers, other: Pause) -> None:
+    breakers.swap("openai", None, other)
+    breakers.clear("openai", FIRST, HEALED)
+    assert breakers.get("openai") == other
+
+
+def test_an_outage_ends_once_and_only_where_there_is_one(breakers: Breakers) -> None:
+    breakers.clear("openai", FIRST, HEALED)
     assert breakers.get("openai") is None
-    breakers.clear("openai", FIRST)
+    breakers.swap("openai", None, FIRST)
+    breakers.clear("openai", FIRST, HEALED)
+    breakers.clear("openai", FIRST, FIRST.ended(AT + timedelta(minutes=9)))
+    assert breakers.get("openai") == HEALED
+
+
+def test_a_pause_takes_the_place_of_an_outage_that_has_ended(breakers: Breakers) -> None:
+    breakers.swap("openai", None, FIRST)
+    breakers.clear("openai", FIRST, HEALED)
+    assert breakers.swap("openai", FIRST, SECOND) == HEALED, "the pause that it was is no longer what stands"
+    assert breakers.swap("openai", HEALED, SECOND) == SECOND
+    assert breakers.get("openai") == SECOND
 
 
 @pytest.mark.parametrize(
     "write",
-    [lambda breakers: breakers.swap("openai", None, FIRST), lambda breakers: breakers.clear("openai", FIRST)],
+    [lambda breakers: breakers.swap("openai", None, FIRST), lambda breakers: breakers.clear("openai", FIRST, HEALED)],
     ids=["swap", "clear"],
 )
 def test_a_table_out_of_reach_is_told_as_one_error(write: Callable[[Breakers], object]) -> None:
@@ -97,7 +125,7 @@ def test_a_table_that_is_not_there_is_told_likewise(moto: AwsBacking) -> None:
     with pytest.raises(BreakerUnavailable):
         breakers.swap("openai", None, FIRST)
     with pytest.raises(BreakerUnavailable):
-        breakers.clear("openai", FIRST)
+        breakers.clear("openai", FIRST, HEALED)
 
 
 def test_it_stands_under_its_providers_name(moto: AwsBacking) -> None:
@@ -111,3 +139,14 @@ def test_it_stands_under_its_providers_name(moto: AwsBacking) -> None:
         "since": {"N": "1793620800.123"},
         "pauses": {"N": "1"},
     }
+
+
+def test_an_outage_that_has_ended_goes_by_itself_and_one_that_goes_on_does_not(moto: AwsBacking) -> None:
+    breakers = BreakerTable(moto.clients.dynamodb, moto.names.account_table)
+    breakers.swap("openai", None, FIRST)
+    breakers.clear("openai", FIRST, HEALED)
+    item = moto.clients.dynamodb.scan(TableName=moto.names.account_table)["Items"][0]
+    assert item["expires_at"] == {"N": str(int((AT + timedelta(minutes=36)).timestamp()))}
+    breakers.swap("openai", HEALED, SECOND)
+    item = moto.clients.dynamodb.scan(TableName=moto.names.account_table)["Items"][0]
+    assert "expires_at" not in item

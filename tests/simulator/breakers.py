@@ -27,12 +27,13 @@ class SimulatedBreakers:
 
         return self.line.call("breakers.swap", write)
 
-    def clear(self, provider: str, pause: Pause) -> None:
-        def delete() -> None:
-            if _end(self.items.get(provider)) == pause.paused_until:
-                del self.items[provider]
+    def clear(self, provider: str, probe: Pause, healed: Pause) -> None:
+        def write() -> None:
+            stands = self.items.get(provider)
+            if stands is not None and stands.same_wait(probe):
+                self.items[provider] = healed
 
-        self.line.call("breakers.clear", delete)
+        self.line.call("breakers.clear", write)
 
 
 def _end(pause: Pause | None) -> object:

@@ -45,6 +45,11 @@ class Processes:
     def standing(self) -> Pause | None:
         return self.table.items.get("openai")
 
+    def waiting(self) -> bool:
+        """Whether the provider is paused, or probed."""
+        stands = self.standing()
+        return stands is not None and not stands.healed
+
 
 @pytest.fixture
 def here() -> Processes:
@@ -127,7 +132,7 @@ def test_a_probe_that_is_taken_lets_all_call_again(here: Processes) -> None:
     here.minutes_pass(5)
     assert here.asks(1) is None
     here.taken(1)
-    assert here.standing() is None
+    assert not here.waiting()
     here.clock.pass_by(10)
     assert [here.asks(0), here.asks(1)] == [None, None]
 
@@ -163,9 +168,101 @@ def test_a_probe_of_which_nothing_is_heard_is_followed_by_another(here: Processe
     here.minutes_pass(2)
     assert here.asks(1) is None
     here.taken(0)
-    assert here.standing() is not None, "what the first hears now is no longer what is waited for"
+    assert not here.waiting(), "it shows as well that there is money"
+    ended = here.standing()
+    here.minutes_pass(1)
     here.taken(1)
-    assert here.standing() is None
+    assert here.standing() == ended
+
+
+def test_money_is_found_where_every_call_takes_longer_than_a_probe_is_waited_for() -> None:
+    here = Processes(4, chance=Random(1).random)
+    here.refused()
+    out: list[tuple[datetime, int]] = []
+    calls = 0
+    for step in range(3600 // 5):
+        here.clock.move_to(START + timedelta(seconds=5 * step))
+        for end, process in [each for each in out if each[0] <= here.clock()]:
+            out.remove((end, process))
+            here.taken(process)
+        if calls and not here.waiting():
+            break
+        if here.asks(step % 4) is None:
+            calls += 1
+            out.append((here.clock() + timedelta(seconds=180), step % 4))
+    assert here.clock() <= START + 9 * MINUTE
+    assert calls == 2
+
+
+def test_a_probe_that_is_taken_after_a_later_one_was_refused_does_not_end_the_pause(here: Processes) -> None:
+    here.refused()
+    here.minutes_pass(5)
+    here.asks(0)
+    here.minutes_pass(2)
+    here.asks(1)
+    until = here.refused(1)
+    here.taken(0)
+    assert here.waiting()
+    assert here.asks(0) == until
+
+
+def test_probes_that_are_refused_late_make_the_pause_longer_all_the_same(here: Processes) -> None:
+    here.refused()
+    here.minutes_pass(5)
+    here.asks(0)
+    here.minutes_pass(2)
+    here.asks(1)
+    assert here.refused(0) == START + 17 * MINUTE
+    assert here.refused(1) == START + 17 * MINUTE
+
+
+# ---- a call that was taken, and refused afterwards
+
+
+def test_where_the_money_is_gone_again_soon_the_pauses_go_on_growing(here: Processes) -> None:
+    until = here.refused()
+    for minutes in (10, 15, 15):
+        here.clock.move_to(until)
+        here.clock.pass_by(10)
+        assert here.asks(1) is None
+        here.taken(1)
+        here.clock.pass_by(3)
+        until = here.refused(0)
+        assert until == here.clock() + minutes * MINUTE
+        assert here.refused(1) == until
+
+
+@pytest.mark.parametrize(("minutes", "pause"), [(29.9, 10), (30, 5)])
+def test_an_outage_is_remembered_for_half_an_hour(here: Processes, minutes: float, pause: int) -> None:
+    here.refused()
+    here.minutes_pass(5)
+    here.asks()
+    here.taken()
+    here.minutes_pass(minutes)
+    assert here.refused(1) == here.clock() + pause * MINUTE
+
+
+def test_an_outage_that_is_remembered_costs_no_writes(here: Processes) -> None:
+    here.refused()
+    here.minutes_pass(5)
+    here.asks()
+    here.taken()
+    before = len(here.calls())
+    for second in range(25):
+        assert here.asks() is None, second
+        here.taken()
+        here.clock.pass_by(1)
+    assert here.calls()[before:] == ["breakers.get"] * 3
+
+
+def test_a_clock_that_is_behind_the_one_that_ended_the_outage_waits_for_nothing(here: Processes) -> None:
+    here.refused()
+    here.minutes_pass(5)
+    here.asks(0)
+    here.taken(0)
+    here.clock.pass_by(-0.2)
+    assert here.asks(1) is None
+    assert here.refused(1) == here.clock() + 10 * MINUTE
 
 
 def test_a_call_from_before_the_pause_neither_ends_it_nor_makes_it_longer(here: Processes) -> None:
@@ -189,7 +286,7 @@ def test_while_the_probe_is_out_anothers_refusal_changes_nothing(here: Processes
     assert here.asks(0) is None
     assert here.refused(1) == START + 7 * MINUTE
     here.taken(0)
-    assert here.standing() is None
+    assert not here.waiting()
 
 
 def test_a_read_that_is_behind_costs_a_write_and_no_second_probe(here: Processes) -> None:
@@ -203,7 +300,7 @@ def test_a_read_that_is_behind_costs_a_write_and_no_second_probe(here: Processes
     here.taken(0)
     here.clock.pass_by(120)
     assert here.asks(1) is None, "it thought the pause over, and found none"
-    assert here.standing() is None
+    assert not here.waiting()
 
 
 # ---- coming back
@@ -274,7 +371,7 @@ def test_there_is_one_probe_at_a_time_and_money_is_always_found_again(steps: lis
             getattr(here, step)(process)
             continue
         here.clock.pass_by(10)
-        if here.asks(process) is None and before is not None:
+        if here.asks(process) is None and before is not None and not before.healed:
             after = here.standing()
             assert after is not None
             assert before.over(here.clock())
@@ -284,4 +381,4 @@ def test_there_is_one_probe_at_a_time_and_money_is_always_found_again(steps: lis
         here.minutes_pass(20)
         if here.asks() is None:
             here.taken()
-    assert here.standing() is None
+    assert not here.waiting()

@@ -42,7 +42,8 @@ class BreakerTable:
             self._client.update_item(
                 TableName=self._table,
                 Key=_key(provider),
-                UpdateExpression="SET paused_until = :paused_until, #code = :code, since = :since, pauses = :pauses",
+                UpdateExpression="SET paused_until = :paused_until, #code = :code, since = :since, pauses = :pauses"
+                " REMOVE healed, expires_at",
                 ConditionExpression=condition,
                 ExpressionAttributeNames={"#code": "code"},
                 ExpressionAttributeValues=to_item(values),
@@ -54,13 +55,21 @@ class BreakerTable:
             raise BreakerUnavailable(str(error)) from error
         return after
 
-    def clear(self, provider: str, pause: Pause) -> None:
+    def clear(self, provider: str, probe: Pause, healed: Pause) -> None:
+        values = {
+            ":ended_at": healed.paused_until,
+            ":healed": True,
+            ":expires_at": int(healed.expires_at.timestamp()),
+            ":since": probe.since,
+            ":pauses": probe.pauses,
+        }
         try:
-            self._client.delete_item(
+            self._client.update_item(
                 TableName=self._table,
                 Key=_key(provider),
-                ConditionExpression="paused_until = :paused_until",
-                ExpressionAttributeValues=to_item({":paused_until": pause.paused_until}),
+                UpdateExpression="SET paused_until = :ended_at, healed = :healed, expires_at = :expires_at",
+                ConditionExpression="since = :since AND pauses = :pauses AND attribute_not_exists(healed)",
+                ExpressionAttributeValues=to_item(values),
             )
         except (ClientError, BotoCoreError) as error:
             if not (isinstance(error, ClientError) and lost_condition(error)):
@@ -80,6 +89,7 @@ def _pause(item: Mapping[str, Any] | None) -> Pause | None:
         code=str(values["code"]),
         since=_time(values["since"]),
         pauses=int(values["pauses"]),
+        healed=bool(values.get("healed", False)),
     )
 
 

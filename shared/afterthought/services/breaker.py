@@ -20,8 +20,9 @@ class Breakers(Protocol):
         """Writes `after` if `before` (None: no pause) is what stands. Returns what stands then, be it another's. Raises
         BreakerUnavailable."""
 
-    def clear(self, provider: str, pause: Pause) -> None:
-        """Ends the pause, if it is this one that stands. Raises BreakerUnavailable."""
+    def clear(self, provider: str, probe: Pause, healed: Pause) -> None:
+        """Writes `healed` if what stands waits for the same as `probe` (Pause.same_wait), whoever probes by now. It
+        may be forgotten from its `expires_at` on. Raises BreakerUnavailable."""
 
 
 class _Seen(NamedTuple):
@@ -51,7 +52,7 @@ class Breaker:
         if seen is None or now - seen.at >= _REMEMBERED:
             seen = self._remember(provider_name, now, self.breakers.get(provider_name))
         pause = seen.pause
-        if pause is None:
+        if pause is None or pause.healed:
             return None
         if pause.over(now):
             probe = pause.probed(now, self.chance())
@@ -59,7 +60,7 @@ class Breaker:
             if pause == probe:
                 self._probes[provider_name] = probe
                 return None
-            if pause is None:
+            if pause is None or pause.healed:
                 return None
         return come_back(pause, now, self.chance())
 
@@ -73,23 +74,24 @@ class Breaker:
         after = self._next(probe, code, now)
         try:
             stands = self.breakers.swap(provider_name, probe, after)
-            if stands is not None and stands.over(now):
-                # A call from before that pause, which came to its end only now; or the probe's process is not this one.
+            if stands is not None and (stands.over(now) or (probe is not None and stands.same_wait(probe))):
+                # A call from before that pause, which came to its end only now; or somebody else probes by now.
                 after = self._next(stands, code, now)
                 stands = self.breakers.swap(provider_name, stands, after)
         except BreakerUnavailable:
             stands = after
-        # None: somebody's probe was taken just now.
+        # Healed: somebody's probe was taken just now. None: it was forgotten.
         self._remember(provider_name, now, stands)
         return come_back(stands or after, now, self.chance())
 
     def heal(self, provider_name: str) -> None:
-        """The provider took a call. Only where it was the probe is there anything to do. Raises nothing: what could not
-        be cleared is probed again."""
+        """The provider took a call. Only where it was a probe is there anything to do: it ends the outage, even if another
+        was sent after it, but not if one was refused since. Raises nothing: what could not be cleared is probed again.
+        """
         if (probe := self._probes.pop(provider_name, None)) is None:
             return
         try:
-            self.breakers.clear(provider_name, probe)
+            self.breakers.clear(provider_name, probe, probe.ended(self.clock()))
         except BreakerUnavailable:
             return
         self._seen.pop(provider_name, None)

@@ -85,8 +85,9 @@ class Breaker:
         return come_back(stands or after, now, self.chance())
 
     def heal(self, provider_name: str) -> None:
-        """The provider took a call. Only where it was a probe is there anything to do: it ends the outage, even if another
-        was sent after it, but not if one was refused since. Raises nothing: what could not be cleared is probed again.
+        """The provider took a call. Only where it was a probe is there anything to do: it ends the outage, even if
+        another was sent after it, but not if one was refused since. Raises nothing: what could not be cleared is probed
+        again.
         """
         if (probe := self._probes.pop(provider_name, None)) is None:
             return

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Protocol
 
 from afterthought.domain.pace import Charge, Pacing, Room, Taken, head_place, line_place
 from afterthought.domain.provider import Provider
 
 _LINE_KEPT = timedelta(days=2)
+_FORGETS_EVERY = timedelta(minutes=1)
 
 
 class Paces(Protocol):
@@ -33,6 +35,37 @@ class Paces(Protocol):
         """Moves the end of the line to `end`, if it is before that."""
 
 
+class KnownLines:
+    """When the lines end that a process knows of, by provider, model and tenant. Threads may share it. Those that have
+    ended are forgotten once a minute."""
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[str, str], dict[str, datetime]] = {}
+        self._forget_at: datetime | None = None
+        self._lock = Lock()
+
+    def put(self, provider: str, model: str, tenant: str, end: datetime, at: datetime) -> None:
+        with self._lock:
+            if self._forget_at is None or at >= self._forget_at:
+                self._forget_at = at + _FORGETS_EVERY
+                self._ends = {key: kept for key, ends in self._ends.items() if (kept := _later(ends, at))}
+            self._ends.setdefault((provider, model), {})[tenant] = end
+
+    def has(self, provider: str, model: str, tenant: str, at: datetime) -> bool:
+        with self._lock:
+            return self._ends.get((provider, model), {}).get(tenant, at) > at
+
+    def others(self, provider: str, model: str, tenant: str, at: datetime) -> bool:
+        """Whether other tenants have lines for the model."""
+        with self._lock:
+            ends = self._ends.get((provider, model), {})
+            return any(end > at and other != tenant for other, end in ends.items())
+
+    def __len__(self) -> int:
+        with self._lock:
+            return sum(map(len, self._ends.values()))
+
+
 @dataclass
 class Pace:
     """`chance` gives numbers from 0 to 1.
@@ -46,7 +79,7 @@ class Pace:
     clock: Callable[[], datetime]
     chance: Callable[[], float]
     _seen: dict[tuple[str, str], tuple[int, Taken]] = field(default_factory=dict, init=False)
-    _lines: dict[tuple[str, str, str], datetime] = field(default_factory=dict, init=False)
+    lines: KnownLines = field(default_factory=KnownLines, init=False)
 
     def take(self, provider: Provider, model_id: str, tenant: str, tokens: int) -> datetime | None:
         """None: call now, once; the pace was taken, and is not given back. Otherwise when to ask again: at least a
@@ -59,7 +92,7 @@ class Pace:
             return None
         pacing, at = Pacing(limits), self.clock()
         number, charge = pacing.number(at), pacing.charge(tokens)
-        room = pacing.room(at, lined_up=self._lines.get((provider.name, model_id, tenant), at) > at)
+        room = pacing.room(at, lined_up=self.lines.has(provider.name, model_id, tenant, at))
         seen_number, taken = self._seen.get((provider.name, model_id), (number, Taken()))
         fits = seen_number != number or taken.fits(tenant, room)
         if fits:
@@ -83,18 +116,18 @@ class Pace:
     def _line_up(
         self, provider: str, model: str, tenant: str, pacing: Pacing, charge: Charge, taken: Taken, at: datetime
     ) -> datetime:
-        alone = not set(taken.shares) - {tenant} and not self._others_wait(provider, model, tenant, at)
+        alone = not set(taken.shares) - {tenant} and not self.lines.others(provider, model, tenant, at)
         first, interval = pacing.again(taken, tenant, at), pacing.interval(charge, alone=alone)
         expires_at = at + _LINE_KEPT
         end = self.paces.lengthen(provider, model, tenant, interval, expires_at=expires_at)
         if end - interval < first:
             if self.paces.restart(provider, model, tenant, first + interval, expires_at=expires_at):
-                self._lines[provider, model, tenant] = first + interval
+                self.lines.put(provider, model, tenant, first + interval, at)
                 return head_place(first, self.chance())
             end = self.paces.lengthen(provider, model, tenant, interval, expires_at=expires_at)
-        self._lines[provider, model, tenant] = end
+        self.lines.put(provider, model, tenant, end, at)
         return line_place(end, interval, self.chance(), alone=alone)
 
-    def _others_wait(self, provider: str, model: str, tenant: str, at: datetime) -> bool:
-        """Whether other tenants are known to have lines for the model."""
-        return any(end > at and key[:2] == (provider, model) and key[2] != tenant for key, end in self._lines.items())
+
+def _later(ends: dict[str, datetime], at: datetime) -> dict[str, datetime]:
+    return {tenant: end for tenant, end in ends.items() if end > at}

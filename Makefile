@@ -22,7 +22,7 @@ endif
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test sweep check format build deploy tenant bench pins docs clean
+.PHONY: help demo serve test sweep soak check format build deploy tenant bench pins docs clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: .venv/.made .venv-ministack/.made ## Every test (ARGS= goes to pytest)
 
 sweep: .venv/.made ## Every fault at every call of a job's life, and what came of it (ARGS="--only direct")
 	@PYTHONPATH=shared $(BIN)/python -m tests.sweep $(ARGS)
+
+soak: .venv/.made .venv-ministack/.made ## A thousand jobs on this machine with faults everywhere, in ten minutes (ARGS="--seed 2")
+	@$(LOCALLY) $(BIN)/python -m tests.soak $(ARGS)
 
 check: .venv/.made ## Format, lint, types, the catalogue, the template
 	$(BIN)/ruff format --check .

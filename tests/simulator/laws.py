@@ -113,6 +113,10 @@ def _explained(world: World, job: Job) -> Iterator[str]:
         ran_nothing = before.state in ("refused", "released") or repeats
         if after.because in ("model_retired", "model_not_found") and not ran_nothing:
             yield f"attempt {after.number} takes the place of a call that may have run"
+    # A successor may be what repeats it, so the repeats are counted by what they follow.
+    lost = [each for each in job.attempts[:-1] if each.state == "settled" and _was_lost(world, job, each)]
+    if len(lost) > 1:
+        yield f"{len(lost)} lost calls were repeated"
     for reason in ("outcome_unknown", "reasoning_starved"):
         if sum(each.because == reason for each in job.attempts) > 1:
             yield f"was repeated twice because of {reason}"

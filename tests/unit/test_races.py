@@ -12,6 +12,7 @@ from tests.simulator.laws import broken
 from tests.simulator.provider import Plan
 from tests.simulator.runs import failure_code
 from tests.simulator.world import World, question
+from tests.sweep.journeys import EVE, RETIRING
 
 
 def lost_call(**ours: object) -> tuple[World, str]:
@@ -178,3 +179,17 @@ def test_what_a_cancel_could_not_stop_in_time_is_stopped_at_the_late_look() -> N
     world.provider.looks = None
     world.run()
     assert all(run.cancelled for run in world.provider.generations(job_id))
+
+
+def test_a_lost_call_is_repeated_once_whichever_model_repeats_it() -> None:
+    """The model retires between the two, so the repeat is its successor's."""
+    world = World(catalogue=RETIRING, start=EVE)
+    world.provider.plan = Plan(answers=["lost after"] * 4)
+    body = question()
+    body["afterthought"] |= {"on_unknown": "retry", "model_policy": "successor"}
+    job_id = world.submit(body).job.id
+    world.run_for(minutes=10)
+    world.run()
+    assert len(world.provider.generations(job_id)) == 2
+    assert failure_code(world.job(job_id)) == "outcome_unknown"
+    assert broken(world) == []

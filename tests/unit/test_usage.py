@@ -66,9 +66,9 @@ def table_of(world: World, tenant: str = "acme", **parameters: str) -> list[dict
 # ---- the same, worked out from the jobs alone ----
 
 
-def pieces(job: Job) -> Iterable[tuple[date, Sums]]:
-    """What a job contributes, by day."""
-    yield job.created_at.date(), {"jobs": Decimal(1)}
+def pieces(job: Job) -> Iterable[tuple[date, str, Sums]]:
+    """What a job contributes, by day and model: the job itself counts for the model that it called last."""
+    yield job.created_at.date(), (job.attempts[-1].model if job.attempts else None) or job.model, {"jobs": Decimal(1)}
     for entry in job.attempts:
         is_open = entry.state in OPEN_STATES
         money = {
@@ -76,7 +76,7 @@ def pieces(job: Job) -> Iterable[tuple[date, Sums]]:
             "spent_usd": entry.cost_usd or Decimal(0),
         }
         tokens = {name: Decimal(n) for name, n in (entry.usage.model_dump() if entry.usage else {}).items()}
-        yield entry.held_at.date(), money | tokens
+        yield entry.held_at.date(), entry.model or job.model, money | tokens
 
 
 def told_by(jobs: Iterable[Job], query: UsageQuery) -> tuple[dict[tuple[str | None, ...], Sums], Sums]:
@@ -85,7 +85,7 @@ def told_by(jobs: Iterable[Job], query: UsageQuery) -> tuple[dict[tuple[str | No
     total: Sums = defaultdict(Decimal)
     for job in jobs:
         status = "open" if job.status in ("queued", "in_progress") else job.status
-        if query.model not in (None, job.model) or query.status not in (None, status):
+        if query.status not in (None, status):
             continue
         if query.tag is not None and query.tag not in job.tags:
             continue
@@ -94,13 +94,13 @@ def told_by(jobs: Iterable[Job], query: UsageQuery) -> tuple[dict[tuple[str | No
             tags = (None,)
         elif query.tag is not None:
             tags = (query.tag,)
-        for day, amounts in pieces(job):
-            if not query.start <= day <= query.end:
+        for day, model, amounts in pieces(job):
+            if not query.start <= day <= query.end or query.model not in (None, model):
                 continue
             for name, amount in amounts.items():
                 total[name] = EXACT.add(total[name], amount)
                 for tag in tags:
-                    group = {"day": day.isoformat(), "model": job.model, "tag": tag, "status": status}
+                    group = {"day": day.isoformat(), "model": model, "tag": tag, "status": status}
                     row = rows[tuple(group[part] for part in query.group_by)]
                     row[name] = EXACT.add(row[name], amount)
     return {group: row for group, row in rows.items() if any(row.values())}, total
@@ -129,9 +129,9 @@ groupings = st.lists(st.sampled_from(GROUPS), min_size=1, unique=True).map(tuple
 @st.composite
 def queries(draw: st.DrawFn, jobs: list[Job]) -> UsageQuery:
     """Those that hit and those that miss."""
-    days = [day for job in jobs for day, _ in pieces(job)]
+    days = [day for job in jobs for day, _, _ in pieces(job)]
     start = draw(st.sampled_from(days)) - timedelta(days=draw(st.integers(0, 2)))
-    models = st.sampled_from([job.model for job in jobs])
+    models = st.sampled_from([model for job in jobs for _, model, _ in pieces(job)])
     tags = st.sampled_from([tag for job in jobs for tag in job.tags] or ["none"])
     return UsageQuery(
         start,

@@ -47,7 +47,7 @@ Sums = dict[str, Decimal]
 TODAY = START.date()
 EVER = {"start": "2026-01-01", "end": "2026-12-31"}
 EXACT = Context(prec=200)
-OPEN_STATES = ("held", "submitting", "submitted")
+OPEN_STATES = ("held", "submitting", "submitted", "unknown")
 
 
 def asked(**parameters: str) -> UsageQuery:

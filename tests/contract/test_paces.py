@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from afterthought.adapters.pace_table import PaceTable
-from afterthought.domain.pace import Charge, Room, Taken
+from afterthought.domain.pace import Charge, Room, Taken, TenantLine
 from afterthought.services.pace import Paces
 from tests.contract.backing import AwsBacking
 from tests.contract.item_size import UNIT, item_bytes
@@ -14,6 +14,9 @@ from tests.simulator.line import Line
 from tests.simulator.paces import SimulatedPaces
 
 EXPIRES_AT = datetime(2026, 11, 2, 12, 5, 40, tzinfo=UTC)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+START = datetime(2026, 11, 2, 12, 0, 0, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 WINDOW = 179_362_083
 ROOM = Room(requests=3, tokens=100, share=500)
 
@@ -43,16 +46,17 @@ def take(
     return paces.take(provider, model, number, tenant, Charge(tokens, share), room, expires_at=EXPIRES_AT)
 
 
-def book(paces: Paces, tokens: int, *, number: int = WINDOW) -> int:
+def book(paces: Paces, tokens: int, *, number: int = WINDOW) -> Taken:
     return paces.book("openai", "gpt-5.6-sol", number, tokens, expires_at=EXPIRES_AT)
 
 
-def lengthen(paces: Paces, seconds: float, *, tenant: str = "acme", model: str = "gpt-5.6-sol") -> datetime:
+def lengthen(paces: Paces, seconds: float, *, tenant: str = "acme", model: str = "gpt-5.6-sol") -> TenantLine:
     return paces.lengthen("openai", model, tenant, timedelta(seconds=seconds), expires_at=EXPIRES_AT)
 
 
-def restart(paces: Paces, end: datetime, *, tenant: str = "acme") -> bool:
-    return paces.restart("openai", "gpt-5.6-sol", tenant, end, expires_at=EXPIRES_AT)
+def restart(paces: Paces, begins: datetime, *, before: datetime = NEVER, tenant: str = "acme") -> bool:
+    line = TenantLine(begins, begins + timedelta(seconds=1))
+    return paces.restart("openai", "gpt-5.6-sol", tenant, line, before, expires_at=EXPIRES_AT)
 
 
 def test_what_is_taken_adds_up_in_all_and_by_tenant(paces: Paces) -> None:
@@ -98,38 +102,44 @@ def test_another_provider_model_or_time_is_another_window(paces: Paces, other: d
 
 
 def test_what_is_booked_counts_as_taken(paces: Paces) -> None:
-    assert book(paces, 60) == 60
+    assert book(paces, 60) == Taken(0, 60)
     assert take(paces, 1) == (True, Taken(1, 61, {"acme": 10}))
-    assert book(paces, 1_000_000) == 1_000_061
+    assert book(paces, 1_000_000) == Taken(1, 1_000_061, {"acme": 10})
     assert take(paces, 1) == (False, Taken(1, 1_000_061, {"acme": 10}))
 
 
-def test_a_line_ends_later_by_each_that_joins_it(paces: Paces) -> None:
-    start = datetime(2026, 11, 2, 12, tzinfo=UTC)
-    assert restart(paces, start)
-    assert lengthen(paces, 0.114285) == start + timedelta(seconds=0.114285)
-    assert lengthen(paces, 57.142857) == start + timedelta(seconds=57.257142)
+def test_to_book_nothing_shows_what_a_window_has_taken_and_leaves_it(paces: Paces) -> None:
+    assert book(paces, 0) == Taken()
+    take(paces, 3, tenant="globex-2")
+    assert [book(paces, 0), book(paces, 0)] == [Taken(1, 3, {"globex-2": 10})] * 2
+
+
+def test_a_line_ends_later_by_each_that_joins_it_and_begins_where_it_did(paces: Paces) -> None:
+    assert restart(paces, START)
+    assert lengthen(paces, 0.114285) == (START, START + timedelta(seconds=1.114285))
+    assert lengthen(paces, 57.142857) == (START, START + timedelta(seconds=58.257142))
 
 
 def test_where_there_is_no_line_it_begins_so_long_ago_that_it_is_seen(paces: Paces) -> None:
-    assert lengthen(paces, 12.5) == datetime(1970, 1, 1, 0, 0, 12, 500_000, tzinfo=UTC)
+    assert lengthen(paces, 12.5) == (NEVER, datetime(1970, 1, 1, 0, 0, 12, 500_000, tzinfo=UTC))
 
 
-def test_only_a_line_that_ends_earlier_starts_anew(paces: Paces) -> None:
-    start = datetime(2026, 11, 2, 12, 0, 0, 1, tzinfo=UTC)
-    assert restart(paces, start)
-    assert not restart(paces, start)
-    assert not restart(paces, start - timedelta(microseconds=1))
-    assert restart(paces, start + timedelta(microseconds=1))
-    assert lengthen(paces, 1) == start + timedelta(seconds=1, microseconds=1)
+def test_a_line_starts_anew_by_who_knows_where_it_began(paces: Paces) -> None:
+    lengthen(paces, 1)
+    assert restart(paces, START)
+    assert not restart(paces, START + SECOND), "of two that found none, the second finds the first's"
+    assert not restart(paces, START + SECOND, before=START - timedelta(microseconds=1))
+    lengthen(paces, 3600)
+    assert restart(paces, START + SECOND, before=START), "however far it went"
+    assert not restart(paces, START + 2 * SECOND, before=START)
+    assert lengthen(paces, 1) == (START + SECOND, START + 3 * SECOND)
 
 
 def test_each_tenant_has_a_line_for_each_model(paces: Paces) -> None:
-    start = datetime(2026, 11, 2, 12, tzinfo=UTC)
-    restart(paces, start)
-    assert lengthen(paces, 1, tenant="globex").year == 1970
-    assert lengthen(paces, 1, model="o3").year == 1970
-    assert lengthen(paces, 1) == start + timedelta(seconds=1)
+    restart(paces, START)
+    assert lengthen(paces, 1, tenant="globex").begins == NEVER
+    assert lengthen(paces, 1, model="o3").begins == NEVER
+    assert lengthen(paces, 1) == (START, START + 2 * SECOND)
 
 
 def test_windows_and_lines_go_by_themselves(moto: AwsBacking) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from afterthought.domain.pace import Charge, Room, Taken
+from afterthought.domain.pace import Charge, Room, Taken, TenantLine
 from tests.simulator.line import Line
 
-NO_LINE = datetime(1970, 1, 1, tzinfo=UTC)
+NO_LINE = TenantLine(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC))
 
 
 @dataclass
@@ -15,7 +15,7 @@ class SimulatedPaces:
 
     line: Line
     windows: dict[tuple[str, str, int], Taken] = field(default_factory=dict)
-    lines: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
+    lines: dict[tuple[str, str, str], TenantLine] = field(default_factory=dict)
 
     def take(
         self, provider: str, model: str, number: int, tenant: str, charge: Charge, room: Room, *, expires_at: datetime
@@ -29,31 +29,34 @@ class SimulatedPaces:
 
         return self.line.call("paces.take", update)
 
-    def book(self, provider: str, model: str, number: int, tokens: int, *, expires_at: datetime) -> int:
-        def update() -> int:
+    def book(self, provider: str, model: str, number: int, tokens: int, *, expires_at: datetime) -> Taken:
+        def update() -> Taken:
             stands = self.windows.get((provider, model, number), Taken())
             after = Taken(stands.requests, stands.tokens + tokens, stands.shares)
             self.windows[provider, model, number] = after
-            return after.tokens
+            return after
 
         return self.line.call("paces.book", update)
 
     def lengthen(
         self, provider: str, model: str, tenant: str, interval: timedelta, *, expires_at: datetime
-    ) -> datetime:
-        def update() -> datetime:
+    ) -> TenantLine:
+        def update() -> TenantLine:
             key = (provider, model, tenant)
-            self.lines[key] = self.lines.get(key, NO_LINE) + interval
+            begins, end = self.lines.get(key, NO_LINE)
+            self.lines[key] = TenantLine(begins, end + interval)
             return self.lines[key]
 
         return self.line.call("paces.lengthen", update)
 
-    def restart(self, provider: str, model: str, tenant: str, end: datetime, *, expires_at: datetime) -> bool:
+    def restart(
+        self, provider: str, model: str, tenant: str, line: TenantLine, begins: datetime, *, expires_at: datetime
+    ) -> bool:
         def update() -> bool:
             key = (provider, model, tenant)
-            if self.lines.get(key, NO_LINE) >= end:
+            if self.lines.get(key, NO_LINE).begins != begins:
                 return False
-            self.lines[key] = end
+            self.lines[key] = line
             return True
 
         return self.line.call("paces.restart", update)

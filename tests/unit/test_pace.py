@@ -1,11 +1,9 @@
 """A provider's pace: its windows, what a call takes of them, and the lines of those that find no room."""
 
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from random import Random
-from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -14,7 +12,7 @@ from pydantic import ValidationError
 
 from afterthought.domain.pace import Charge, PaceLimits, Pacing, Room, Taken, head_place, line_place
 from afterthought.domain.provider import Provider
-from afterthought.services.pace import KnownLines, Pace
+from afterthought.services.pace import Pace
 from tests.simulator.clock import START, Clock
 from tests.simulator.line import Fault, Line, TransportFailed
 from tests.simulator.paces import SimulatedPaces
@@ -347,71 +345,6 @@ def test_who_has_a_line_leaves_room_for_who_has_none() -> None:
             assert here.take(tenant=tenant) is None
     assert here.take() is not None
     assert here.take(tenant="initech") is None
-
-
-# ---- what a process knows of lines
-
-
-class FullForever:
-    """No room and no time: only what a process remembers is worked on."""
-
-    def take(self, *_: object, **__: object) -> tuple[bool, Taken]:
-        return False, Taken(10**9)
-
-    def book(self, *_: object, **__: object) -> int:
-        return 0
-
-    def lengthen(self, *_: object, **__: object) -> datetime:
-        return WINDOW_BEGINS + SECOND * 60
-
-    def restart(self, *_: object, **__: object) -> bool:
-        return True
-
-
-def test_threads_may_share_what_is_known_of_lines() -> None:
-    # One tenant has all lines of the model, so that whoever asks for others must go through them all.
-    pace, provider = Pace(FullForever(), Clock(WINDOW_BEGINS), lambda: 0.5), Processes().provider
-    failures: list[BaseException] = []
-
-    def line_up(thread: int) -> None:
-        try:
-            for number in range(600):
-                pace.take(provider, "o3", f"tenant-{thread}-{number}", 1)
-        except RuntimeError as failure:
-            failures.append(failure)
-
-    threads = [Thread(target=line_up, args=(thread,)) for thread in range(10)]
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
-    assert failures == []
-    assert len(pace.lines) == 6_000
-
-
-def test_lines_that_have_ended_are_forgotten() -> None:
-    here = Processes(limited(6))
-    for _ in range(200):
-        for tenant in ("acme", f"tenant-{here.clock():%H%M%S}"):
-            here.take(tenant=tenant)
-            here.take(tenant=tenant)
-        assert len(here.all[0].lines) <= 20
-        here.clock.pass_by(30)
-
-
-def test_lines_of_one_model_are_none_of_another() -> None:
-    lines = KnownLines()
-    lines.put("openai", "o3", "acme", START + SECOND, START)
-    assert lines.has("openai", "o3", "acme", START)
-    assert lines.others("openai", "o3", "globex", START)
-    assert not lines.others("openai", "o3", "acme", START)
-    assert not lines.others("openai", "o4-mini", "globex", START)
-    assert not lines.has("openai", "o3", "acme", START + SECOND)
 
 
 # ---- the law

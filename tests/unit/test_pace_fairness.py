@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from math import ceil
+from math import ceil, inf
 from random import Random
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ class Job(NamedTuple):
     at_seconds: float
     tenant: str
     tokens: int = 1000
+    cancelled_at_seconds: float = inf
 
 
 class Called(NamedTuple):
@@ -53,6 +54,8 @@ def run(limits: PaceLimits, *jobs: Job, seed: int = 0) -> list[Called]:
         at, number, tries = heapq.heappop(looks)
         clock.move_to(at)
         job = jobs[number]
+        if (at - START).total_seconds() >= job.cancelled_at_seconds:
+            continue
         until = random.choice(processes).take(provider, "o3", job.tenant, job.tokens)
         if until is None:
             delay = (clock() - START).total_seconds() - job.at_seconds
@@ -188,3 +191,46 @@ def test_even_a_pace_of_three_in_a_minute_lets_a_single_job_by() -> None:
     delays = sorted(each.delay_seconds for each in called if each.job.tenant != "bulk")
     assert delays[len(delays) // 2] <= 20
     assert delays[-1] <= 80
+
+
+# ---- jobs that never come to their places
+
+CANCELLED = 120
+
+
+def cancelled(jobs: int, *, every: int = 1) -> list[Job]:
+    """A burst of which all but each `every`th job are cancelled after two minutes; 1: all of it."""
+    return [
+        job if every > 1 and number % every == 0 else job._replace(cancelled_at_seconds=CANCELLED)
+        for number, job in enumerate(burst("acme", jobs))
+    ]
+
+
+def new(called: list[Called]) -> list[Called]:
+    return [each for each in called if each.job.at_seconds > CANCELLED]
+
+
+@pytest.mark.parametrize(("every", "seconds_later"), [(1, 20), (1, 600), (10, 60)], ids=str)
+def test_ten_thousand_that_were_cancelled_do_not_delay_their_tenants_next(every: int, seconds_later: float) -> None:
+    called = run(TIER_1, *cancelled(10_000, every=every), *burst("acme", 300, at_seconds=CANCELLED + seconds_later))
+    assert len(new(called)) == 300
+    # At 500 a minute they take 36 seconds, of which they came over ten.
+    assert max(each.delay_seconds for each in new(called)) <= 45
+    assert sum(each.tries for each in new(called)) / 300 <= 2.2
+    check_pace(TIER_1, called)
+
+
+def test_nor_where_another_tenant_has_the_pace_meanwhile() -> None:
+    called = run(TIER_1, *cancelled(10_000), *burst("globex", 5000), *burst("acme", 300, at_seconds=CANCELLED + 30))
+    assert max(each.delay_seconds for each in new(called)) <= 90
+    check_pace(TIER_1, called)
+
+
+@pytest.mark.parametrize("requests", [1, 6, 20])
+def test_nor_where_calls_are_few(requests: int) -> None:
+    limits = PaceLimits(requests_per_minute=requests)
+    later = burst("acme", 3 * requests, at_seconds=CANCELLED + 180)
+    called = run(limits, *cancelled(30 * requests), *later)
+    # Three minutes of the pace, of thirty that were lined up.
+    assert max(each.delay_seconds for each in new(called)) <= 200
+    check_pace(limits, called)

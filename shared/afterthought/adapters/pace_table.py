@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from afterthought.adapters.dynamodb import Item, from_item, lost_condition, to_item
-from afterthought.domain.pace import Charge, Room, Taken
+from afterthought.domain.pace import Charge, Room, Taken, TenantLine
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -64,19 +64,19 @@ class PaceTable:
             raise
         return True, _taken(answer["Attributes"])
 
-    def book(self, provider: str, model: str, number: int, tokens: int, *, expires_at: datetime) -> int:
+    def book(self, provider: str, model: str, number: int, tokens: int, *, expires_at: datetime) -> Taken:
         answer = self._client.update_item(
             TableName=self._table,
             Key=_window_key(provider, model, number),
             UpdateExpression="SET expires_at = :expires_at ADD tokens :tokens",
             ExpressionAttributeValues=to_item({":expires_at": _whole_seconds(expires_at), ":tokens": tokens}),
-            ReturnValues="UPDATED_NEW",
+            ReturnValues="ALL_NEW",
         )
-        return int(from_item(answer["Attributes"])["tokens"])
+        return _taken(answer["Attributes"])
 
     def lengthen(
         self, provider: str, model: str, tenant: str, interval: timedelta, *, expires_at: datetime
-    ) -> datetime:
+    ) -> TenantLine:
         answer = self._client.update_item(
             TableName=self._table,
             Key=_line_key(provider, model, tenant),
@@ -84,20 +84,29 @@ class PaceTable:
             ExpressionAttributeValues=to_item(
                 {":expires_at": _whole_seconds(expires_at), ":interval": _exact_seconds(interval)}
             ),
-            ReturnValues="UPDATED_NEW",
+            ReturnValues="ALL_NEW",
         )
-        return _EPOCH + _MICROSECOND * int(from_item(answer["Attributes"])["next_at"] * 1_000_000)
+        values = from_item(answer["Attributes"])
+        return TenantLine(_time(values.get("begins_at", Decimal())), _time(values["next_at"]))
 
-    def restart(self, provider: str, model: str, tenant: str, end: datetime, *, expires_at: datetime) -> bool:
+    def restart(
+        self, provider: str, model: str, tenant: str, line: TenantLine, begins: datetime, *, expires_at: datetime
+    ) -> bool:
+        values = {
+            ":expires_at": _whole_seconds(expires_at),
+            ":begins": _exact_seconds(line.begins - _EPOCH),
+            ":end": _exact_seconds(line.end - _EPOCH),
+        }
+        condition = "attribute_not_exists(begins_at)"
+        if begins > _EPOCH:
+            condition, values[":before"] = "begins_at = :before", _exact_seconds(begins - _EPOCH)
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=_line_key(provider, model, tenant),
-                UpdateExpression="SET expires_at = :expires_at, next_at = :end",
-                ConditionExpression="attribute_not_exists(pk) OR next_at < :end",
-                ExpressionAttributeValues=to_item(
-                    {":expires_at": _whole_seconds(expires_at), ":end": _exact_seconds(end - _EPOCH)}
-                ),
+                UpdateExpression="SET expires_at = :expires_at, begins_at = :begins, next_at = :end",
+                ConditionExpression=condition,
+                ExpressionAttributeValues=to_item(values),
             )
         except ClientError as error:
             if lost_condition(error):
@@ -123,6 +132,10 @@ def _taken(item: Mapping[str, Any]) -> Taken:
 def _exact_seconds(length: timedelta) -> Decimal:
     """To the microsecond: what a call takes of a fast pace is less than a millisecond."""
     return Decimal(length // _MICROSECOND) / 1_000_000
+
+
+def _time(seconds: Decimal) -> datetime:
+    return _EPOCH + _MICROSECOND * int(seconds * 1_000_000)
 
 
 def _whole_seconds(at: datetime) -> int:

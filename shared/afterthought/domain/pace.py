@@ -10,6 +10,8 @@ than one. Each window has its part of the limit, rounded so that a minute's wind
   that is alone, and comes as evenly as its line makes it come, never feels that.
 - A job that finds no room takes a place in its tenant's line, and tries again then. A line runs a little faster than
   the pace, so that a late message leaves no gap.
+- A place is not given back: who it was for may have been cancelled, or wait for something else. So a line that goes far
+  beyond a window in which its tenant hardly called begins anew.
 - Tenants that have a line stop together at three quarters of the window at its beginning, growing likewise: a fourth of
   what is to come is kept for those who have none, however many wait.
 
@@ -37,6 +39,10 @@ _LINE_SPEED_PERCENT = 105
 _SOONEST = timedelta(seconds=1)
 """Nothing is told to come back sooner: queues count in whole seconds."""
 _HEAD_SPREAD = timedelta(seconds=1)
+
+_FAR_WINDOWS = 2
+_TELLING_CALLS = 8
+"""Of so many calls that a line would make in a window, fewer than a fourth are hardly ever made by chance."""
 
 _Limit = Annotated[int, Field(gt=0)]
 
@@ -70,6 +76,13 @@ class Charge(NamedTuple):
 
     tokens: int
     share: int
+
+
+class TenantLine(NamedTuple):
+    """The first place of a line, by which it is told from the tenant's lines before and after it, and its end."""
+
+    begins: datetime
+    end: datetime
 
 
 @dataclass(frozen=True)
@@ -158,6 +171,25 @@ class Pacing:
         often = max(self._length // 2, charge.share // 3)
         return timedelta(microseconds=max(1, min(even, often) if alone else even))
 
+    def tells(self, line: TenantLine, at: datetime) -> bool:
+        """Whether the window before shows if anybody stands in the line: it goes far, and went through all of it."""
+        return line.end - at > _FAR_WINDOWS * self._duration and line.begins <= self.start(self.number(at) - 1)
+
+    def deserted(self, number: int, taken: Taken, tenant: str, charge: Charge) -> bool:
+        """Whether the tenant made so few such calls in a window that nobody can have stood in its line. What a window
+        takes later never makes it deserted."""
+        parts = (
+            (taken.requests, self._part(self.limits.requests_per_minute, number)),
+            (taken.tokens, self.window_tokens(number)),
+        )
+        filled = max(count * self._length // part for count, part in parts if part is not None)
+        # Booked from windows before, by whomever: nobody in the line could have had that.
+        booked = max(0, filled - sum(taken.shares.values()), filled - self._length)
+        even = (self._length - booked) // len({*taken.shares, tenant})
+        if even < _TELLING_CALLS * charge.share:
+            return filled == 0
+        return taken.shares.get(tenant, 0) * 4 < even
+
     def _windows_taken(self, taken: Taken, number: int) -> int:
         """After how many windows there is room again: a window into which more was booked than it has keeps the whole
         of it on its item, and what is too much stands in the next as well."""
@@ -166,6 +198,10 @@ class Pacing:
             over, windows = over - part, windows + 1
             part = self.window_tokens(number + windows) or 0
         return max(1, windows)
+
+    @property
+    def _duration(self) -> timedelta:
+        return timedelta(microseconds=self._length)
 
     @property
     def _length(self) -> int:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Protocol
 
-from afterthought.domain.pace import Charge, Pacing, Room, Taken, head_place, line_place
+from afterthought.domain.pace import Charge, Pacing, Room, Taken, TenantLine, head_place, line_place
 from afterthought.domain.provider import Provider
 
 _LINE_KEPT = timedelta(days=2)
@@ -23,16 +23,18 @@ class Paces(Protocol):
         """Takes the charge of the window if it has room for the tenant, in one step. Says whether it was taken, and
         what stands then."""
 
-    def book(self, provider: str, model: str, number: int, tokens: int, *, expires_at: datetime) -> int:
-        """Adds so many tokens to what is taken of a window, room or not, and says how many stand then."""
+    def book(self, provider: str, model: str, number: int, tokens: int, *, expires_at: datetime) -> Taken:
+        """Adds so many tokens (0: none) to what is taken of a window, room or not, and says what stands then."""
 
     def lengthen(
         self, provider: str, model: str, tenant: str, interval: timedelta, *, expires_at: datetime
-    ) -> datetime:
-        """Moves the end of the line on (from 1970 where there is none), and says where it is then."""
+    ) -> TenantLine:
+        """Moves the end of the line on, and says how it stands then: where there was none, it begins in 1970."""
 
-    def restart(self, provider: str, model: str, tenant: str, end: datetime, *, expires_at: datetime) -> bool:
-        """Moves the end of the line to `end`, if it is before that."""
+    def restart(
+        self, provider: str, model: str, tenant: str, line: TenantLine, begins: datetime, *, expires_at: datetime
+    ) -> bool:
+        """Writes the line if the one that stands is still that which begins at `begins`."""
 
 
 class KnownLines:
@@ -79,6 +81,7 @@ class Pace:
     clock: Callable[[], datetime]
     chance: Callable[[], float]
     _seen: dict[tuple[str, str], tuple[int, Taken]] = field(default_factory=dict, init=False)
+    _before: dict[tuple[str, str], tuple[int, Taken]] = field(default_factory=dict, init=False)
     lines: KnownLines = field(default_factory=KnownLines, init=False)
 
     def take(self, provider: Provider, model_id: str, tenant: str, tokens: int) -> datetime | None:
@@ -93,12 +96,14 @@ class Pace:
         pacing, at = Pacing(limits), self.clock()
         number, charge = pacing.number(at), pacing.charge(tokens)
         room = pacing.room(at, lined_up=self.lines.has(provider.name, model_id, tenant, at))
-        seen_number, taken = self._seen.get((provider.name, model_id), (number, Taken()))
+        seen_number, taken = seen = self._seen.get((provider.name, model_id), (number, Taken()))
         fits = seen_number != number or taken.fits(tenant, room)
         if fits:
             fits, taken = self.paces.take(
                 provider.name, model_id, number, tenant, charge, room, expires_at=pacing.expires_at(number)
             )
+            if seen_number < number:
+                self._before[provider.name, model_id] = seen
             self._seen[provider.name, model_id] = (number, taken)
         if not fits:
             return self._line_up(provider.name, model_id, tenant, pacing, charge, taken, at)
@@ -110,7 +115,7 @@ class Pace:
         most = pacing.window_tokens(number)
         while most is not None and (over := min(taken, stands - most)) > 0:
             number, taken = number + 1, over
-            stands = self.paces.book(provider, model, number, over, expires_at=pacing.expires_at(number))
+            stands = self.paces.book(provider, model, number, over, expires_at=pacing.expires_at(number)).tokens
             most = pacing.window_tokens(number)
 
     def _line_up(
@@ -119,14 +124,30 @@ class Pace:
         alone = not set(taken.shares) - {tenant} and not self.lines.others(provider, model, tenant, at)
         first, interval = pacing.again(taken, tenant, at), pacing.interval(charge, alone=alone)
         expires_at = at + _LINE_KEPT
-        end = self.paces.lengthen(provider, model, tenant, interval, expires_at=expires_at)
-        if end - interval < first:
-            if self.paces.restart(provider, model, tenant, first + interval, expires_at=expires_at):
-                self.lines.put(provider, model, tenant, first + interval, at)
+        line = self.paces.lengthen(provider, model, tenant, interval, expires_at=expires_at)
+        if line.end - interval < first or self._deserted(provider, model, tenant, pacing, charge, line, at):
+            anew = TenantLine(first, first + interval)
+            if self.paces.restart(provider, model, tenant, anew, line.begins, expires_at=expires_at):
+                self.lines.put(provider, model, tenant, anew.end, at)
                 return head_place(first, self.chance())
-            end = self.paces.lengthen(provider, model, tenant, interval, expires_at=expires_at)
-        self.lines.put(provider, model, tenant, end, at)
-        return line_place(end, interval, self.chance(), alone=alone)
+            line = self.paces.lengthen(provider, model, tenant, interval, expires_at=expires_at)
+        self.lines.put(provider, model, tenant, line.end, at)
+        return line_place(line.end, interval, self.chance(), alone=alone)
+
+    def _deserted(
+        self, provider: str, model: str, tenant: str, pacing: Pacing, charge: Charge, line: TenantLine, at: datetime
+    ) -> bool:
+        """Whether the line is long for places that nobody comes to any more. Asks the table only where what was seen of
+        the window before leaves that open: once in a window, while a line is as it says."""
+        if not pacing.tells(line, at):
+            return False
+        before = pacing.number(at) - 1
+        seen_number, seen = self._before.get((provider, model), (0, Taken()))
+        if seen_number == before and not pacing.deserted(before, seen, tenant, charge):
+            return False
+        stood = self.paces.book(provider, model, before, 0, expires_at=pacing.expires_at(before))
+        self._before[provider, model] = (before, stood)
+        return pacing.deserted(before, stood, tenant, charge)
 
 
 def _later(ends: dict[str, datetime], at: datetime) -> dict[str, datetime]:

@@ -98,7 +98,7 @@ def test_the_calls_of_a_batch_are_awaited_side_by_side(acme: Deployed, standin: 
     assert standin.requests["create"] == 8
 
 
-@pytest.mark.parametrize(("megabytes", "most"), [("512", 15), (1024, 35), (128, 1)])
+@pytest.mark.parametrize(("megabytes", "most"), [("512", 6), (1024, 16), (128, 1)])
 def test_no_more_calls_are_awaited_than_the_memory_holds(acme: Deployed, megabytes: object, most: int) -> None:
     context = Context()
     context.memory_limit_in_mb = megabytes  # type: ignore[assignment]

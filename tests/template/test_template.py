@@ -38,7 +38,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
     "WorkerRole": {
         "WorkerLogGroup": LOGS,
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
-        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
         "JobQueue": CONSUMES | PUTS_OFF | {"sqs:SendMessage"},
         "DirectQueue": {"sqs:SendMessage"},
@@ -47,7 +47,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
     "DirectRole": {
         "DirectLogGroup": LOGS,
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
-        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+        "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
         "DirectQueue": CONSUMES | {"sqs:SendMessage"},
         "JobQueue": {"sqs:SendMessage"},
@@ -245,7 +245,6 @@ ACCOUNT_KEYS: dict[str, dict[str, set[str]]] = {
     "WorkerRole": {
         "dynamodb:GetItem": {"TENANT#*", "PROVIDER#*"},
         "dynamodb:UpdateItem": BOOKS | MINUTES | {"PROVIDER#*", "PACE#*"},
-        "dynamodb:DeleteItem": {"PROVIDER#*"},
     },
     "SweeperRole": {"dynamodb:UpdateItem": BOOKS},
 }

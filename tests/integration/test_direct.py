@@ -88,7 +88,10 @@ def test_the_server_is_asked_to_keep_nothing_and_to_do_nothing_in_the_background
     assert run.request.echoed["prompt_cache_key"] is None
 
 
-def test_the_calls_of_a_batch_are_awaited_side_by_side(acme: Deployed, standin: StandIn) -> None:
+def test_the_calls_of_a_batch_are_awaited_side_by_side(
+    acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Context, "memory_limit_in_mb", 1024)
     standin.script("slow_run", seconds=1.5, times=None)
     jobs = [submit(acme) for _ in range(8)]
     begun = time.monotonic()

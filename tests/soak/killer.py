@@ -17,7 +17,7 @@ from local.failure import LocalFailure
 FUNCTIONS = {"Worker": 6, "Webhooks": 1, "ProviderEvents": 1, "Api": 1, "Notifier": 1, "Sweeper": 1}
 """Which are killed, and how often beside each other."""
 EVERY_SECONDS = (1.0, 4.0)
-GROWN_SECONDS = 15.0
+GROWN_SECONDS = 25.0
 """A process that dies before it has started takes all others of its function with it, here and not in Lambda."""
 
 

@@ -1,14 +1,13 @@
-"""`python -m bench`: prints how fast the functions start, what a job asks of AWS and costs, and how many jobs a second
-one tenant's budget bears."""
+"""`python -m bench`: prints what a job asks of AWS and costs, what breaks under load, how fast the functions start."""
 
 import argparse
 import platform
 import sys
 from time import monotonic
 
-from bench import cold, contention, cost, job
+from bench import cold, contention, cost, demand, job, load, thinking
 from bench.bill import Bill
-from bench.report import bears, requests, starts, steps
+from bench.report import bears, requests, rises, starts, steps, thinks
 from local.stack import read_template
 
 
@@ -22,10 +21,20 @@ def main() -> None:
     counted, measured = job.count()
     show(requests(counted))
     show(steps(measured))
-    bill = Bill(counted, cost.load(), read_template())
+    prices, template = cost.load(), read_template()
+    bill = Bill(counted, prices, template)
     for part in (bill.thinking, bill.milliseconds, bill.calls, bill.services):
         show(part())
-    show(bears(contention.survey()))
+    show(thinks([thinking.watch(events=True), thinking.watch(thinking.FEW_JOBS, events=False)]))
+    borne = contention.survey()
+    show(bears(borne))
+    asked = demand.of(counted.usual, prices, template)
+    budget = borne.most[borne.locked_ms].offered_per_second
+    many, one = (
+        load.limits_met(load.stack(asked, template, tenants=tenants, budget_per_second=budget))
+        for tenants in (load.MANY_TENANTS, 1)
+    )
+    show(rises(many, one, asked))
     show(starts(cold.measure(options.runs), machine))
     print(f"{monotonic() - began:.0f} s", file=sys.stderr)
 

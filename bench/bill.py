@@ -10,7 +10,6 @@ from bench.job import CASES, HASTY, LONG_SECONDS, LONGEST_DIRECT_SECONDS, USUAL,
 from bench.meter import Tally
 from bench.texts import ANSWER_BYTES, QUESTION_BYTES
 
-_TEN_AT_ONCE = 10
 _AIM_USD = 30
 
 _WAYS = {
@@ -43,8 +42,8 @@ class Bill:
     def thinking(self) -> list[str]:
         """What a job's thinking costs."""
         rows = [self._case_row(case) for case in CASES]
-        shared = Case("direct", LONGEST_DIRECT_SECONDS, "low"), Case("direct", 60, "low")
-        rows += [self._case_row(case, at_once=_TEN_AT_ONCE) for case in reversed(shared)]
+        batch = self.template["Resources"]["DirectFunction"]["Properties"]["Events"]["Jobs"]["Properties"]["BatchSize"]
+        rows += [self._case_row(Case("direct", s, "low"), at_once=batch) for s in (60, LONGEST_DIRECT_SECONDS)]
         rows += [self._case_row(case) for case in HASTY]
         rows += [self._usual_row(seconds, mb) for mb in usual.MEMORIES_MB for seconds in (1, 60, LONG_SECONDS)]
         random = cost.total(self.lines(self.jobs.random))
@@ -85,10 +84,12 @@ class Bill:
             ),
             Decimal(0),
         )
+        cold = sum((self.prices.lambda_usd(each.cold_ms, each.memory_mb) for each in ran), Decimal(0))
         return [
             *lines,
             "",
-            f"Were the provider and the receiver slower by 100 ms a call, a million jobs: ${more:.2f} more.",
+            f"Dollars more a million jobs: {more:.2f} if the provider and the receiver are slower by 100 ms a call,",
+            f"{cold:.2f} if there are twice as many cold starts.",
         ]
 
     def calls(self) -> list[str]:
@@ -127,6 +128,7 @@ class Bill:
         idle = standing.of_idleness(self.prices, self.template)
         stands = ", ".join(f"{name} {dollars:.2f}" for name, dollars in idle.items())
         metrics = len(self.jobs.metrics) * self.prices.per_month["metric"]
+        secret = standing.of_secrets(self.prices)
         large = standing.of_storage(self.jobs.large_item_bytes, self.jobs.object_bytes, self.prices, self.template)
         return [
             "DOLLARS PER MILLION JOBS, BY SERVICE",
@@ -141,7 +143,8 @@ class Bill:
             "",
             f"Kept afterwards of a large one: {', '.join(f'{name} {usd:.2f}' for name, usd in large.items())}.",
             f"Standing still, dollars a month: {sum(idle.values()):.2f} ({stands}).",
-            f"In use, dollars a month: {metrics:.2f} for {len(self.jobs.metrics)} metrics of two models.",
+            f"In use, a month: {metrics:.2f} for {len(self.jobs.metrics)} metrics of two models, {secret:.2f} for each",
+            "process that reads the provider's secret anew every five minutes.",
         ]
 
     def _case_row(self, case: Case, *, at_once: int = 1) -> str:

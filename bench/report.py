@@ -1,14 +1,17 @@
 """The bench's figures as text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from bench.cold import Starts
 from bench.contention import Survey
 from bench.cost import WAY
+from bench.demand import Demand
 from bench.job import Case, Jobs
+from bench.load import MOST_PER_SECOND, RAISED_BY, SWEEPING_SECONDS, Met
 from bench.meter import INDEX_UNITS, READ_UNITS, WRITE_UNITS, Request, Tally
 from bench.steps import MANY, Steps
+from bench.thinking import Thinking
 
 _START_COLUMNS = {
     "import": 10,
@@ -30,7 +33,7 @@ def starts(measured: Starts, machine: str) -> list[str]:
         f"{machine}; medians of {measured.runs} fresh processes, AWS and the model on loopback.",
         "The floor: boto3, Powertools and pydantic, one client, one read, one line of log. Work: the processor's,",
         "at the least: cold with the import, warm for a later request. Memory: the most that it has had, and the",
-        "same after the largest jobs: questions of 4 MiB, answers of 600 KB, ten direct calls at once.",
+        "same after the largest jobs: questions of 4 MiB, answers of 600 KB, a whole batch of direct calls.",
         "",
         f"{'':<16}" + "".join(f"{name:>{width}}" for name, width in _START_COLUMNS.items()),
     ]
@@ -73,6 +76,52 @@ def requests(jobs: Jobs) -> list[str]:
     lines.append(_row("bytes of log", [max(0, tally.log_bytes.total()) for tally in columns.values()]))
     left = ", ".join(f"{kind} {size} bytes" for kind, size in jobs.item_bytes.items())
     return [*lines, "", f"A woken job leaves in the table: {left}."]
+
+
+def thinks(found: Sequence[Thinking]) -> list[str]:
+    lines = [
+        "WHILE MODELS THINK",
+        "On the tests' simulator, the whole service in virtual time: from when the last job was at its model to when",
+        "the first ended. The sweeper's pass of each minute is there anyway, and found nothing due.",
+        "",
+    ]
+    for each in found:
+        told = "woken by events" if each.events else "looked at"
+        lines.append(f"{each.jobs} jobs that are {told} think for {each.seconds:.0f} s at once: {_ran(each)}.")
+    return lines
+
+
+def _ran(found: Thinking) -> str:
+    if not found.running:
+        return "no function runs"
+    return "meanwhile " + ", ".join(f"the {name} makes {number} calls" for name, number in found.calls.items())
+
+
+def rises(many: Sequence[Met], one: Sequence[Met], demand: Demand) -> list[str]:
+    """What is met in an hour of rising load, of many tenants and of one."""
+    keys = ", ".join(f"{name} {units * MOST_PER_SECOND:.0f}" for name, units in demand.key_units.items())
+    swept = SWEEPING_SECONDS / demand.swept_seconds / 60
+    return [
+        "AN HOUR OF RISING LOAD",
+        f"Simulated, second by second: from 1 to {MOST_PER_SECOND:.0f} jobs a second in an hour, each thinks a minute,",
+        "by AWS's documented limits, the template's numbers and what is counted and assumed above. Full: from so many",
+        "jobs a second on there is more than can be done; felt: a minute's wait, or one in a hundred refused. Each",
+        "limit is met once those above it are lifted.",
+        *(line for name, met in (("many tenants", many), ("one tenant", one)) for line in _met(name, met)),
+        "",
+        f"At {MOST_PER_SECOND:.0f} a second the busiest partition keys take, of 1,000 write units a second: {keys}.",
+        f"The sweeper can move {swept:.0f} jobs a second: so many may think longer than their effort lets expect.",
+    ]
+
+
+def _met(tenants: str, met: Sequence[Met]) -> Iterator[str]:
+    yield ""
+    yield f"{tenants:<22}{'full at':>9}{'felt at':>9}{'minute':>8}   {'':<9}raised by"
+    for each in met:
+        what = "waits" if each.waits else "refused"
+        yield (
+            f"{each.limit:<22}{each.full:>9.0f}{each.felt:>9.0f}{each.minute:>8.0f}   {what:<9}{RAISED_BY[each.limit]}"
+        )
 
 
 def steps(measured: Steps) -> list[str]:

@@ -29,6 +29,7 @@ from bench.driver import MODELS
 from bench.events import provider_event, queue_event, request_event, stream_event
 from bench.provider import Provider
 from bench.stage import BACKGROUND
+from local.stack import read_template
 
 API_KEY = "at_bench"
 LARGEST_QUESTION_BYTES = 4 * 2**20 - 4096
@@ -37,7 +38,6 @@ LARGEST_ANSWER_BYTES = 600_000
 """128,000 tokens are less."""
 
 _TENANT = "bench"
-_DIRECT_BATCH = 10
 _EARLIER = timedelta(minutes=5)
 
 
@@ -86,7 +86,7 @@ class Seeds:
             case "worker":
                 return [_message(self._queued("woken", question)), _message(self._thinking(question))] * 2
             case "direct":
-                messages = [_message(self._queued("direct", question))["Records"][0] for _ in range(_DIRECT_BATCH)]
+                messages = [_message(self._queued("direct", question))["Records"][0] for _ in range(_direct_batch())]
                 return [{"Records": [{**each, "messageId": str(n)} for n, each in enumerate(messages)]}]
             case _:
                 return [queue_event(CompletionEvent.of(self._finished(question)).payload().decode())]
@@ -159,6 +159,12 @@ def large_text(size: int) -> str:
     chance = random.Random(size)  # noqa: S311 - nothing secret: the same text each time
     made = " ".join("".join(chance.choices(words, k=3)) + str(chance.randrange(1000)) for _ in range(size // 8))
     return "\N{GRINNING FACE}" + made[: size - 4]
+
+
+def _direct_batch() -> int:
+    """So many calls are awaited at once."""
+    mapping = read_template()["Resources"]["DirectFunction"]["Properties"]["Events"]["Jobs"]["Properties"]
+    return int(mapping["BatchSize"])
 
 
 def _message(of: Job) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from afterthought.domain.record import RECORD_KEPT
 from bench.cost import GB, MILLION, Prices, memory
 
 _MONTH = timedelta(days=365) / 12
+_SECRET_KEPT = timedelta(minutes=5)
 _ITEM_OVERHEAD_BYTES = 100
 
 Dollars = dict[str, Decimal]
@@ -64,6 +65,11 @@ def of_idleness(prices: Prices, template: Mapping[str, Any]) -> Dollars:
         )
         / MILLION,
     }
+
+
+def of_secrets(prices: Prices) -> Decimal:
+    """A month of a process that never rests."""
+    return Decimal(_MONTH / _SECRET_KEPT) * prices.per_million["secret_read"] / MILLION
 
 
 def _gb_months(size: int, kept: timedelta) -> Decimal:

@@ -68,7 +68,7 @@ further (`completed`: to an answer), or a pass of the sweeper is over."""
 PIECES: tuple[Piece, ...] = ("accepted", "repeated", "refused", "stepped", "completed", "swept")
 IDLE: frozenset[Piece] = frozenset({"repeated", "refused"})
 """What submitters do over and over once all is submitted or the budget is full."""
-ENOUGH: Mapping[str, int] = {"killed": 30, "accepted": 60, "refused": 10, "completed": 25}
+ENOUGH: Mapping[str, int] = {"killed": 30, "accepted": 60, "refused": 10, "completed": 15}
 
 
 @dataclass(frozen=True)

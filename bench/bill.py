@@ -6,7 +6,7 @@ from typing import Any
 
 from bench import cost, standing, usual
 from bench.cost import Line, Prices, Running
-from bench.job import CASES, HASTY, LONG_SECONDS, LONGEST_DIRECT_SECONDS, USUAL, Case, Jobs
+from bench.job import CASES, EFFORTS, HASTY, LONG_SECONDS, LONGEST_DIRECT_SECONDS, USUAL, Case, Jobs
 from bench.meter import Tally
 from bench.texts import ANSWER_BYTES, QUESTION_BYTES
 
@@ -56,6 +56,7 @@ class Bill:
             *rows,
             "",
             f"Direct: no call may take longer than {LONGEST_DIRECT_SECONDS} s, to end before its function does.",
+            f"Effort: {', '.join(f'{effort} for {seconds} s' for seconds, effort in EFFORTS.items())}; direct: low.",
             "At effort high and medium: an hour where minutes were expected, so the sweeper's net looks meanwhile.",
             f"The texts are English prose, which compresses to about a half; of random letters: ${random:.2f}.",
         ]

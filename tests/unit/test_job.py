@@ -126,7 +126,7 @@ def test_what_is_wanted_next_is_due_a_minute_later() -> None:
 def test_what_is_due_soon_enough_stays_where_it_is() -> None:
     """To move it is to write the index of what is due, twice."""
     assert SUBMITTING.due_at == SUBMITTED.due_at == QUEUED.due_at == START + FIRST_NET
-    soon = QUEUED.due_at - DUE_KEPT_BEFORE - timedelta(seconds=5)
+    soon = START + FIRST_NET - DUE_KEPT_BEFORE - timedelta(seconds=5)
     assert SUBMITTED.checked(now=soon, check_seconds=5).due_at == QUEUED.due_at
     assert SUBMITTED.checked(now=soon, check_seconds=6).due_at != QUEUED.due_at
     far = SUBMITTED.checked(now=START, check_seconds=540).checked(now=START, check_seconds=1)
@@ -147,7 +147,7 @@ def test_what_waits_longer_than_a_message_can_be_kept_back_is_due_shortly_before
 
 
 def test_a_sweep_before_the_step_is_wanted_moves_only_what_is_due() -> None:
-    swept = SUBMITTING.swept(now=QUEUED.due_at)
+    swept = SUBMITTING.swept(now=START + FIRST_NET)
     assert swept.due_at == SUBMITTING.wake_at + NET
     assert (swept.sweeps, swept.wake_at) == (0, SUBMITTING.wake_at)
 

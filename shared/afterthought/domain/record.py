@@ -127,9 +127,11 @@ class Record(BaseModel):
 
     @property
     def correctable(self) -> tuple[Attempt, ...]:
-        """The attempts whose cost is an estimate and that the provider has an id for, by which it can be asked. What was
-        awaited on the line is not kept there."""
-        return () if self.mode == "direct" else tuple(each for each in self.attempts if each.estimated and each.response_id is not None)
+        """The attempts whose cost is an estimate and that the provider has an id for, by which it can be asked. What
+        was awaited on the line is not kept there."""
+        if self.mode == "direct":
+            return ()
+        return tuple(each for each in self.attempts if each.estimated and each.response_id is not None)
 
     @property
     def overrun(self) -> bool:

@@ -193,3 +193,16 @@ def test_a_lost_call_is_repeated_once_whichever_model_repeats_it() -> None:
     assert len(world.provider.generations(job_id)) == 2
     assert failure_code(world.job(job_id)) == "outcome_unknown"
     assert broken(world) == []
+
+
+def test_a_near_deadline_is_met_to_the_second_where_the_provider_announces() -> None:
+    world = World(events=True)
+    world.provider.plan = Plan(endings=["never"])
+    body = question()
+    body["afterthought"]["deadline_seconds"] = 120
+    job = world.submit(body).job
+    world.run_until(lambda: world.job(job.id).terminal, timedelta(hours=1))
+    ended = world.job(job.id)
+    assert failure_code(ended) == "deadline_exceeded"
+    assert ended.finished_at is not None
+    assert timedelta() <= ended.finished_at - job.deadline_at < timedelta(seconds=2)

@@ -207,7 +207,9 @@ class Advance:
             seconds = schedule.check_seconds(job.called_effort, attempt.checks + 1)
         if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
             seconds = max(seconds, schedule.busy_seconds(0, error.retry_after_seconds))
-        return job.checked(now=self.clock(), check_seconds=seconds, messaged=not announced or error is not None)
+        near = job.deadline_at - self.clock() <= timedelta(seconds=schedule.MOST_DELAY_SECONDS)
+        messaged = near or not announced or error is not None
+        return job.checked(now=self.clock(), check_seconds=seconds, messaged=messaged)
 
     def _save(self, before: Job, after: Job) -> Job:
         try:

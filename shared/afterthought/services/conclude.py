@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -125,13 +125,15 @@ class Conclude:
 
     def _submitted(self, job: Job, provider: Provider, generation: Generation) -> Job:
         def change(stands: Job) -> Job:
+            # The sweeper would be up to a minute late for a deadline that is near: that one gets a message.
+            near = stands.deadline_at - self.clock() <= timedelta(seconds=schedule.MOST_DELAY_SECONDS)
             announced = self.generations.announces(provider)
             wait = schedule.net_seconds if announced else schedule.check_seconds
             return stands.submitted(
                 response_id=generation.response_id,
                 now=self.clock(),
                 check_seconds=wait(stands.called_effort, 0),
-                messaged=not announced,
+                messaged=near or not announced,
             )
 
         return self._save(job, change)

@@ -62,7 +62,10 @@ def _response() -> Schema:
         object=fixed("response"),
         created_at=of("integer", "Seconds since 1970, UTC."),
         completed_at=nullable(of("number"), "When it completed. Seconds since 1970, UTC."),
-        status=one_of(get_args(Status), "The last four are final."),
+        status=one_of(
+            get_args(Status),
+            "The last four are final. A call that is refused for now, or made once more, goes back to `queued`.",
+        ),
         background=fixed(True),
         store=fixed(True),
         error=nullable(
@@ -173,7 +176,9 @@ def _timeline() -> Schema:
         created_at=of("number", "When it was accepted."),
         submitted_at=nullable(of("number"), "When the provider took it."),
         finished_at=nullable(of("number"), "When its end was written down."),
-        queued_seconds=nullable(of("number"), "From accepted to taken."),
+        queued_seconds=nullable(
+            of("number"), "From accepted to taken. Of several attempts the newest counts, and those before are in it."
+        ),
         thinking_seconds=nullable(of("number"), "From taken to ended."),
     )
 

@@ -136,8 +136,9 @@ def _attempt() -> Schema:
 def _bound() -> Schema:
     schema = open_schema(Bound, _BOUND)
     schema["description"] = (
-        "The most that a job can cost, in dollars, by part: decimal strings, exact. A true bound and no estimate: the "
-        "usual cost is a small part of it."
+        "The most that one call of the model can cost, in dollars, by part: decimal strings, exact. A true bound and "
+        "no estimate: the usual cost is a small part of it. A job that may try again (`on_unknown`, `on_starved`) can "
+        "make further calls, each with a bound of its own; `max_cost_usd` bounds them all together."
     )
     schema["properties"]["price_date"] = _PRICE_DATE
     schema["required"].append("price_date")
@@ -146,7 +147,7 @@ def _bound() -> Schema:
 
 def _dry_run() -> Schema:
     return record(
-        "What a request would come to. Nothing is stored, held, counted or called for it.",
+        "What the first call of a request would come to. Nothing is stored, held, counted or called for it.",
         id={"type": "null"},
         object=fixed("response.dry_run"),
         model=of("string", "As asked for."),
@@ -190,7 +191,10 @@ def _row() -> Schema:
     schema = _optional(
         record("The sums of one group. It has those of the first four fields that `group_by` names.", **_measures()),
         day=of("string", "The day (UTC) on which the money was held, and the job accepted.", format="date"),
-        model=of("string", "As it was asked for: a snapshot is not its model."),
+        model=of(
+            "string",
+            "The one that was called: a successor, where one ran. A snapshot is not its model.",
+        ),
         tag=nullable(of("string"), "Null for jobs without a tag."),
         status=one_of(STATUSES, "`open` is `queued` or `in_progress`."),
     )

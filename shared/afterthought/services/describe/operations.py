@@ -138,7 +138,7 @@ def _usage() -> Wire:
             "style": "form",
             "explode": False,
         },
-        _parameter("query", "model", "Only jobs of this model, named as it was asked for."),
+        _parameter("query", "model", "Only jobs that called this model, named as in `model` of the rows."),
         _parameter("query", "tag", "Only jobs with this tag."),
         _parameter(
             "query", "status", "Only jobs that stand so; `open` is `queued` or `in_progress`.", schema=one_of(STATUSES)

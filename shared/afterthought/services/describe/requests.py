@@ -47,7 +47,8 @@ WORDS = {
         "dry_run": "Answers what the request can cost and what would refuse it, and does no more. What is wrong in "
         "itself is refused as ever.",
         "deadline_seconds": "How long it may take from when it is accepted, all waiting included. A job that has not "
-        "ended by then is cancelled at the provider and fails with `deadline_exceeded`. Without it, a day.",
+        "ended by then is cancelled at the provider, within about a minute, and fails with `deadline_exceeded`. "
+        "Without it, a day.",
         "model_policy": "What becomes of a request for a model that is retired, now or by the time it is called, or "
         "that the provider says it does not have. `exact`, the default: it is refused, or fails with "
         "`model_not_found`. `successor`: the first model in the line of its maker's recommendations that is served "

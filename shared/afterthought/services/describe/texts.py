@@ -8,14 +8,15 @@ Checks the request, stores it, and answers with its id and the status `queued`. 
 field and what is allowed, before anything is stored, queued or paid. The body may have {MAX_BODY_BYTES // 2**20} MiB.
 
 With an `Idempotency-Key` the same request can be sent any number of times and makes one job: a repeat answers with the
-job as it stands by then. The same key with another body is a 409.
+job as it stands by then. The same key with another body is a 409: the order of parameters and white space make no
+difference, a parameter more or less does, also where it says what is usual.
 
-**It cannot cost more than you allow.** The most that a job can cost is known before it runs: its bound, a true one and
-no estimate. It is held, of the budgets of the month and the day, from the moment the job is accepted; when it ends, the
-hold goes back and the cost comes on. What is above `afterthought.max_cost_usd`, or above what is left of a budget, is a
-402. Without `max_output_tokens` the bound is that of the model's longest answer: set it, and more jobs fit. A job that
-you let try again (`on_unknown`, `on_starved`) holds the bound of each further attempt when it comes to that, within the
-same `max_cost_usd` and budgets; where it does not fit, it ends as it would without.
+**It cannot cost more than you allow.** The most that a call can cost is known before it is made: its bound, a true
+one and no estimate. It is held, of the budgets of the month and the day, from the moment the job is accepted; when it
+ends, the hold goes back and the cost comes on. What is above `afterthought.max_cost_usd`, or above what is left of a
+budget, is a 402. Without `max_output_tokens` the bound is that of the model's longest answer: set it, and more jobs
+fit. A job that you let try again (`on_unknown`, `on_starved`) holds the bound of each further attempt when it comes
+to that, within the same `max_cost_usd` and budgets; where it does not fit, it ends as it would without.
 
 **A dry run** (`afterthought.dry_run`) answers with the bound by part, the price row, the budgets, and every refusal
 that the request would meet if it were new: it knows nothing of `Idempotency-Key`. Nothing is stored, held or counted.

@@ -28,6 +28,12 @@ ARRIVAL_SECONDS = 30.0
 QUIET_SECONDS = 6.0
 
 
+@pytest.fixture
+def others(whole: Whole) -> int:
+    """Messages of other jobs, which wait for their time: late looks at what ended without its usage, say."""
+    return waiting(whole.service, "JobQueue")
+
+
 @pytest.fixture(autouse=True)
 def _behaves(whole: Whole) -> Iterator[None]:
     yield
@@ -105,14 +111,14 @@ def make_overdue(running: service.Service, job: Response) -> None:
     )
 
 
-def test_a_job_is_woken_by_its_providers_event_and_by_nothing_else(whole: Whole, client: OpenAI) -> None:
+def test_a_job_is_woken_by_its_providers_event_and_by_nothing_else(whole: Whole, client: OpenAI, others: int) -> None:
     """While the model thinks, no message is under way: neither a check nor anything else could end this job."""
     whole.stand_in.script("slow_run", seconds=4.0)
     looked_before = whole.stand_in.requests.get("retrieve", 0)
     job = submitted(client, whole, "What is 17 * 24?")
-    until(lambda: waiting(whole.service, "JobQueue") == 0)
+    until(lambda: waiting(whole.service, "JobQueue") <= others)
     until(lambda: client.responses.retrieve(job.id).status == "in_progress")
-    assert waiting(whole.service, "JobQueue") == 0
+    assert waiting(whole.service, "JobQueue") <= others
 
     ended = until_ended(client, job)
 
@@ -124,12 +130,12 @@ def test_a_job_is_woken_by_its_providers_event_and_by_nothing_else(whole: Whole,
     until(lambda: counted(whole.service, "received", response_id=generation, provider="standin") == 1)
 
 
-def test_an_event_that_is_lost_costs_time_and_not_the_job(whole: Whole, client: OpenAI) -> None:
+def test_an_event_that_is_lost_costs_time_and_not_the_job(whole: Whole, client: OpenAI, others: int) -> None:
     whole.stand_in.script("webhook_dropped")
     job = submitted(client, whole, "What is 17 * 25?")
     time.sleep(QUIET_SECONDS)
     assert client.responses.retrieve(job.id).status == "in_progress"
-    assert waiting(whole.service, "JobQueue") == 0
+    assert waiting(whole.service, "JobQueue") <= others
 
     make_overdue(whole.service, job)
     whole.service.cloud.functions.invoke(FunctionName=whole.service.stack["SweeperFunctionName"], Payload=b"{}")
@@ -153,20 +159,20 @@ def test_a_forged_event_wakes_nobody(whole: Whole, client: OpenAI) -> None:
     assert until_ended(client, job).status == "completed"
 
 
-def test_an_event_that_comes_twice_and_late_pays_and_announces_once(whole: Whole, client: OpenAI) -> None:
+def test_an_event_that_comes_twice_and_late_pays_and_announces_once(whole: Whole, client: OpenAI, others: int) -> None:
     whole.stand_in.script("webhook_duplicated")
     job = submitted(client, whole, "What is 17 * 27?")
     ended = until_ended(client, job)
     body = json.dumps({"type": "response.completed", "data": {"id": generation_of(whole.stand_in, job)}}).encode()
     for _ in range(2):
         assert send(whole.service, body)[0] == 200
-    until(lambda: waiting(whole.service, "JobQueue") == 0)
+    until(lambda: waiting(whole.service, "JobQueue") <= others)
     assert len(whole.announcements.wait_for(job.id, ARRIVAL_SECONDS)) == 1
     assert ours(client.responses.retrieve(job.id))["cost"] == ours(ended)["cost"]
     assert whole.generations_of(job.id) == 1
 
 
-def test_an_event_of_somebody_elses_response_is_dropped(whole: Whole, client: OpenAI) -> None:
+def test_an_event_of_somebody_elses_response_is_dropped(whole: Whole, client: OpenAI, others: int) -> None:
     """The account at the provider may have other users; and an id may be made up by whoever knows the secret."""
     with OpenAI(base_url=whole.stand_in.base_url, api_key=endpoint.STAND_IN_KEY) as elsewhere:
         foreign = elsewhere.responses.create(model=MODEL, input="What is 1 + 1?", background=True, metadata={"a": "b"})
@@ -175,7 +181,7 @@ def test_an_event_of_somebody_elses_response_is_dropped(whole: Whole, client: Op
         assert send(whole.service, body)[0] == 200
     until(lambda: counted(whole.service, "gone", service="worker") >= 1)
     until(lambda: counted(whole.service, "foreign", service="worker") >= 1)
-    until(lambda: waiting(whole.service, "JobQueue") == 0)
+    until(lambda: waiting(whole.service, "JobQueue") <= others)
     assert waiting(whole.service, "JobDeadLetterQueue") == 0
 
 

@@ -91,7 +91,7 @@ class Record(BaseModel):
     @property
     def called_model(self) -> str:
         """What the newest attempt calls."""
-        return self._other.model or self.model if self._other else self.model
+        return (self.attempt.model if self.attempt else None) or self.model
 
     @property
     def first_model(self) -> str:

@@ -281,7 +281,6 @@ JOURNEYS = (
         ("failed deadline_exceeded",),
         planned(**LONG, afterthought=SOON),
         events=True,
-        swept=True,
     ),
     Journey(
         "deadline while queued",

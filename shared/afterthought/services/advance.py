@@ -25,6 +25,7 @@ from afterthought.domain.job import DIRECT_LEASE, SUBMIT_LEASE, Job
 from afterthought.domain.provider import Mode, Provider
 from afterthought.domain.record import TERMINAL, Failure
 from afterthought.services.breaker import Breaker
+from afterthought.services.commit import commit, same_call
 from afterthought.services.conclude import Conclude, deadline_failure, overdue
 from afterthought.services.contents import get_request
 from afterthought.services.estimates import Estimates
@@ -37,7 +38,6 @@ from afterthought.services.step import Step
 _EARLY = timedelta(seconds=1)
 # A generation that ends near the deadline may be paid already: one failed look must not throw its answer away.
 _GRACE = timedelta(minutes=10)
-_TRIES = 3
 _LOST = "The worker was lost while it called the model; the call may have run."
 
 
@@ -102,20 +102,17 @@ class Advance:
     def told(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
         """What the provider says of an attempt on an event's word. Raises JobChanged when the job moves faster than it
         can be told: the event is then to be handed out again, since it may be the only one who tells."""
-        stands: Job | None = job
-        for _ in range(_TRIES):
-            if stands is None:
-                break
-            entry = stands.attempts[attempt.number - 1]
-            if not entry.open or entry.token != attempt.token:
-                return self.estimates.correct(stands, entry, generation)
+        if attempt.open:
             try:
-                return self._moved(stands, self._heard(stands, entry, generation))
+                return self._moved(job, self._heard(job, attempt, generation))
             except JobChanged:
-                stands = self.jobs.get(job.id)
-        if stands is None:
-            return Step("dropped", before=job)
-        raise JobChanged(job.id)
+                current = self.jobs.get(job.id)
+                if current is None:
+                    return Step("dropped", before=job)
+                if same_call(job)(current):
+                    raise
+                job, attempt = current, current.attempts[attempt.number - 1]
+        return self.estimates.correct(job, attempt, generation)
 
     def _heard(self, job: Job, entry: Attempt, generation: Generation) -> Job:
         provider = self.catalogue.providers[entry.provider or ""]
@@ -123,10 +120,13 @@ class Advance:
             return self.conclude.ended(job, provider, generation, failure=self._by_deadline(job, generation))
         # The event is ahead of what can be read: it will have ended in a moment, and its id is known now.
         soon = schedule.check_seconds(None, 0)
-        if entry.state == "submitted":
-            return self._save(job, job.checked(now=self.clock(), check_seconds=soon))
-        known = job.submitted(response_id=generation.response_id, now=self.clock(), check_seconds=soon)
-        return self._save(job, known)
+
+        def change(current: Job) -> Job:
+            if current.opened.state == "submitted":
+                return current.checked(now=self.clock(), check_seconds=soon)
+            return current.submitted(response_id=generation.response_id, now=self.clock(), check_seconds=soon)
+
+        return commit(self.jobs, job, change, rebase=same_call(job)).after
 
     def _submit(self, job: Job) -> Job | Call:
         now = self.clock()
@@ -212,14 +212,7 @@ class Advance:
         return job.checked(now=self.clock(), check_seconds=seconds, messaged=messaged)
 
     def _save(self, before: Job, after: Job) -> Job:
-        try:
-            self.jobs.save(before, after)
-        except JobChanged:
-            # A transport repeats a write whose answer was lost, and the repeat loses to the write itself. What stands
-            # in the table tells: an attempt's token is random, so nobody else's step can look like ours.
-            if self.jobs.get(after.id) != after:
-                raise
-        return after
+        return commit(self.jobs, before, lambda _: after).after
 
     def _moved(self, before: Job, after: Job) -> Step:
         self._correct_rate(after)

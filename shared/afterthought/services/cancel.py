@@ -8,9 +8,8 @@ from afterthought.domain.errors import JobChanged, QueueUnavailable, TablesBusy
 from afterthought.domain.identity import known_form, no_such_response
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
+from afterthought.services.commit import always, commit
 from afterthought.services.ports import JobQueue, Ledger
-
-_TRIES = 8
 
 
 @dataclass(frozen=True)
@@ -30,27 +29,22 @@ class Cancel:
     def __call__(self, tenant: str, job_id: str) -> Cancelled:
         """The job as it stands afterwards; one that has ended stays as it ended. Raises NotFound, the same for an
         unknown job and for another tenant's, and TablesBusy where it moves faster than it can be told."""
-        for _ in range(_TRIES):
-            job = self.jobs.get(known_form(job_id))
-            if job is None or job.tenant != tenant:
-                raise no_such_response(job_id)
-            attempt = job.open_attempt
-            if job.terminal or attempt is None:
-                return Cancelled(job)
-            now = self.clock()
-            if attempt.state == "held":
-                after = job.cancelled(now=now)
-            elif job.cancel_requested_at is None:
-                after = job.cancelling(now=now)
-            else:
-                return Cancelled(job)
-            try:
-                self.jobs.save(job, after)
-            except JobChanged:
-                if self.jobs.get(job.id) != after:
-                    continue
-            return Cancelled(after, enqueued=self._wake(after))
-        raise TablesBusy("The job is changing at this moment. Try again.", headers={"retry-after": "1"})
+        job = self.jobs.get(known_form(job_id))
+        if job is None or job.tenant != tenant:
+            raise no_such_response(job_id)
+        try:
+            before, after = commit(self.jobs, job, self._change, rebase=always)
+        except JobChanged:
+            raise TablesBusy("The job is changing at this moment. Try again.", headers={"retry-after": "1"}) from None
+        return Cancelled(after, enqueued=after is before or self._wake(after))
+
+    def _change(self, job: Job) -> Job | None:
+        attempt = job.open_attempt
+        if job.terminal or attempt is None:
+            return None
+        if attempt.state == "held":
+            return job.cancelled(now=self.clock())
+        return job.cancelling(now=self.clock()) if job.cancel_requested_at is None else None
 
     def _wake(self, job: Job) -> bool:
         # While the call is being made its worker will see that it is not wanted any more.

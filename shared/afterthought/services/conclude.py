@@ -15,8 +15,6 @@ from afterthought.domain.budget import NO_CAPS, Caps, OverBudget, caps_of
 from afterthought.domain.errors import (
     NO_MONEY_CODES,
     HungUp,
-    IllegalStep,
-    JobChanged,
     ProviderBusy,
     ProviderError,
     ProviderRefused,
@@ -27,12 +25,12 @@ from afterthought.domain.provider import Provider
 from afterthought.domain.record import TERMINAL, Failure
 from afterthought.domain.response import Answer
 from afterthought.services.breaker import Breaker
+from afterthought.services.commit import commit, same_call
 from afterthought.services.contents import get_request, put_answer
 from afterthought.services.ports import Accounts, Contents, Generation, Generations, Ledger
 from afterthought.services.settle import bill_of, settle, starved
 from afterthought.services.substitute import Substitute
 
-_TRIES = 4
 _MODEL_GONE = "model_not_found"
 _BUSY_CODES = NO_MONEY_CODES | {"rate_limit_exceeded"}
 
@@ -207,30 +205,7 @@ class Conclude:
     def _save(self, job: Job, change: Callable[[Job], Job], caps: Caps = NO_CAPS) -> Job:
         """What was called is known, whoever wrote the job meanwhile: a cancel that was asked for, a pass of the
         sweeper. The change is made on what stands, as long as the same call is open there."""
-        token = job.attempt.token if job.attempt else None
-        for tries in range(_TRIES):
-            try:
-                after = change(job)
-            except IllegalStep as illegal:
-                if not tries:
-                    raise
-                raise JobChanged(job.id) from illegal
-            try:
-                self.jobs.save(job, after, caps)
-            except JobChanged:
-                stands = self.jobs.get(job.id)
-                # A transport repeats a write whose answer was lost, and the repeat loses to the write itself. What
-                # stands in the table tells: an attempt's token is random, so nobody else's step can look like ours.
-                if stands == after:
-                    return after
-                # What was not called has no token, and gives way to whoever was first.
-                same = stands is not None and stands.open_attempt is not None and stands.open_attempt.token == token
-                if stands is None or token is None or not same:
-                    raise
-                job = stands
-            else:
-                return after
-        raise JobChanged(job.id)
+        return commit(self.jobs, job, change, caps=caps, rebase=same_call(job)).after
 
 
 def overdue(job: Job, now: datetime) -> Job:

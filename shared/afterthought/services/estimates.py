@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from afterthought.catalogue import Catalogue
 from afterthought.domain.attempt import Attempt
 from afterthought.domain.call import belongs
-from afterthought.domain.errors import JobChanged, ProviderError
+from afterthought.domain.errors import ProviderError
 from afterthought.domain.job import Job
 from afterthought.domain.record import TERMINAL
+from afterthought.services.commit import always, commit
 from afterthought.services.ports import Generation, Generations, Ledger
 from afterthought.services.settle import correct
 from afterthought.services.step import Step
-
-_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,16 @@ class Estimates:
 
     def correct(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
         """What is said of an attempt that is not open any more."""
-        stands: Job | None = job
-        for _ in range(_TRIES):
-            entry = stands.attempts[attempt.number - 1] if stands is not None else None
-            if stands is None or entry is None or not entry.estimated:
-                break
-            corrected = correct(stands, entry, generation, model=self.catalogue.find(entry.model or stands.model))
-            if corrected is None:
-                break
-            try:
-                self.jobs.save(stands, corrected)
-            except JobChanged:
-                # It was announced, or swept, just then: what it cost is the same. Or this very write was repeated.
-                found = self.jobs.get(job.id)
-                if found != corrected:
-                    stands = found
-                    continue
-            return Step("corrected", before=stands, after=corrected)
-        return Step("dropped", before=job)
+
+        def change(current: Job) -> Job | None:
+            entry = current.attempts[attempt.number - 1]
+            if not entry.estimated:
+                return None
+            return correct(current, entry, generation, model=self.catalogue.find(entry.model or current.model))
+
+        # The cost is the same whoever wrote the job meanwhile.
+        before, after = commit(self.jobs, job, change, rebase=always)
+        return Step("dropped", before=job) if after is before else Step("corrected", before=before, after=after)
 
     def _ask(self, job: Job, attempt: Attempt) -> Generation | None:
         provider = self.catalogue.providers.get(attempt.provider or "")

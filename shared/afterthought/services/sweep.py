@@ -9,6 +9,7 @@ from afterthought.domain.errors import JobChanged
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
 from afterthought.services.announce import Announce
+from afterthought.services.commit import commit
 from afterthought.services.ports import JobQueue, Ledger
 
 
@@ -50,10 +51,9 @@ class Sweep:
         now = self.clock()
         if job is None or job.due_at is None or job.due_at > now:
             return
-        later = job.swept(now=now)
         try:
             # First the new `due_at`: a job that cannot be helped now does not keep the others from their turn.
-            self.jobs.save(job, later)
+            later = commit(self.jobs, job, lambda current: current.swept(now=now)).after
         except JobChanged:
             return
         if later.terminal:

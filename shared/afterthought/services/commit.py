@@ -1,0 +1,81 @@
+"""The one way in which a job is written: change it, save it over the version that was read, resolve a conflict."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from afterthought.domain.budget import NO_CAPS, Caps
+from afterthought.domain.errors import IllegalStep, JobChanged
+from afterthought.domain.job import Job
+from afterthought.services.ports import Ledger
+
+MAX_TRIES = 8
+"""Several writers can change one job at the same moment: a worker, its owner's cancel, the sweeper, the notifier."""
+
+
+class Committed(NamedTuple):
+    """The version that was read and the version that is stored now; equal when there was nothing to write."""
+
+    before: Job
+    after: Job
+
+
+def never(_stored: Job) -> bool:
+    """A `rebase` rule: the change depends on the version that was read, and the other writer's version stands."""
+    return False
+
+
+def always(_stored: Job) -> bool:
+    """A `rebase` rule: the change is computed again from whatever is stored."""
+    return True
+
+
+def same_call(job: Job) -> Callable[[Job], bool]:
+    """A `rebase` rule: what a call resulted in stays true while its attempt is open, whoever wrote the job meanwhile.
+    An attempt that made no call has no token; its writer gives way."""
+    token = job.attempt.token if job.attempt is not None else None
+
+    def rebase(stored: Job) -> bool:
+        return token is not None and stored.open_attempt is not None and stored.open_attempt.token == token
+
+    return rebase
+
+
+def commit(
+    jobs: Ledger,
+    job: Job,
+    change: Callable[[Job], Job | None],
+    *,
+    caps: Caps = NO_CAPS,
+    rebase: Callable[[Job], bool] = never,
+) -> Committed:
+    """Saves `change(job)`; None from `change` means that nothing is to be written.
+
+    On a version conflict the job is read again. If the stored version equals ours, the write had succeeded and only its
+    answer was lost: tokens are random, so no other writer's version can equal ours. Otherwise `change` is applied to
+    the stored version where `rebase` allows it.
+
+    Raises JobChanged when another writer's version stands, OverBudget and TablesBusy as `Ledger.save` does, and
+    IllegalStep when `change` does not fit the version that was passed in.
+    """
+    current = job
+    for _ in range(MAX_TRIES):
+        try:
+            after = change(current)
+        except IllegalStep as illegal:
+            if current is job:
+                raise
+            raise JobChanged(job.id) from illegal
+        if after is None:
+            return Committed(current, current)
+        try:
+            jobs.save(current, after, caps)
+        except JobChanged:
+            stored = jobs.get(job.id)
+            if stored == after:
+                return Committed(current, after)
+            if stored is None or not rebase(stored):
+                raise
+            current = stored
+        else:
+            return Committed(current, after)
+    raise JobChanged(job.id)

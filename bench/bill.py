@@ -55,7 +55,7 @@ class Bill:
             f"{'':<46}{'requests':>10}{'invocations':>13}{'billed ms':>12}{'dollars':>11}",
             *rows,
             "",
-            f"Direct: no call may take longer than {LONGEST_DIRECT_SECONDS} s, to end before its function does.",
+            f"DirectRunner: no call may take longer than {LONGEST_DIRECT_SECONDS} s, to end before its function does.",
             f"Effort: {', '.join(f'{effort} for {seconds} s' for seconds, effort in EFFORTS.items())}; direct: low.",
             "At effort high and medium: an hour where minutes were expected, so the sweeper's net looks meanwhile.",
             f"The texts are English prose, which compresses to about a half; of random letters: ${random:.2f}.",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import count, repeat
 from statistics import fmean, quantiles
 
-from afterthought.domain import schedule
+from afterthought.domain.jobs import schedule
 
 _LOCKED_MS = (5, 10, 20)
 _USUAL_LOCKED_MS = 10

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from afterthought.adapters.job_table import DUE_SHARDS
+from afterthought.adapters.job_table import OVERDUE_SHARDS
 from bench import cost
 from bench.cost import Prices
 from bench.meter import Request, Tally
@@ -19,7 +19,7 @@ _JOB_TABLE = frozenset({"STATE", "INPUT", "OUTPUT", "DELIVERY"})
 class Demand:
     """Of a woken job. `seconds` is how long a warm function is busy with it, for each of its invocations; the write
     units are by step, those of JobTable with its index, and `key_units` by what has one partition key for many jobs.
-    `swept_seconds` is what the sweeper takes for a job whose `due_at` it only moves."""
+    `swept_seconds` is what the sweeper takes for a job whose `overdue_at` it only moves."""
 
     seconds: Mapping[str, float]
     job_units: Mapping[str, float]
@@ -38,7 +38,7 @@ def of(job: Tally, prices: Prices, template: Mapping[str, Any]) -> Demand:
         key_units={
             "a model's pace": _units_of("PACE", job.made),
             "a tenant's minute": _units_of("RATE", job.made),
-            "a shard of the index": sum(i.index_units for r in job.made for i in r.items) / DUE_SHARDS,
+            "a shard of the index": sum(i.index_units for r in job.made for i in r.items) / OVERDUE_SHARDS,
         },
         swept_seconds=_swept_ms(prices, cost.memory(template)["sweeper"]) / 1000,
     )

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import boto3
 
-from afterthought.domain.record import TERMINAL
-from afterthought.services.direct import LOOK_SECONDS
+from afterthought.domain.jobs.job import TERMINAL
+from afterthought.services.run.await_call import CHECK_SECONDS
 from bench import texts
 from bench.child import Context, check
 from bench.events import provider_event, queue_event, request_event, stream_event
@@ -79,7 +79,7 @@ class Driver:
             raise RuntimeError("the job does not end")
         if way == "direct":
             # Its time was let pass at once; all the while it is looked whether the call is still wanted.
-            self._look_during(job_id, int(thinking.total_seconds() / LOOK_SECONDS))
+            self._look_during(job_id, int(thinking.total_seconds() / CHECK_SECONDS))
         self._invoke("notifier", stream_event(job_id))
         self._deliver()
         return tally, job_id
@@ -159,10 +159,10 @@ class Driver:
 
     def _sweep_at(self, job_id: str) -> datetime | None:
         """The first full minute at which the job is overdue."""
-        due_at = self._state(job_id).get("due_at")
-        if due_at is None:
+        overdue_at = self._state(job_id).get("overdue_at")
+        if overdue_at is None:
             return None
-        return datetime.fromtimestamp((float(due_at["N"]) // 60 + 1) * 60, UTC)
+        return datetime.fromtimestamp((float(overdue_at["N"]) // 60 + 1) * 60, UTC)
 
     def _look_during(self, job_id: str, times: int) -> None:
         jobs = self._modules["direct"].service().jobs

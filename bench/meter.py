@@ -23,7 +23,7 @@ _TRANSACTION = "TransactWriteItems"
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem", _TRANSACTION)
 # The sweeper asks, once a minute, what is due: whether anything is or not.
 _OF_NO_JOB = "Query"
-_INDEX_KEYS = ("due_shard", "due_at", "pk", "sk")
+_INDEX_KEYS = ("overdue_shard", "overdue_at", "pk", "sk")
 
 
 class Touched(NamedTuple):

@@ -14,12 +14,13 @@ from afterthought.adapters import clock
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.domain import body, identity, job
-from afterthought.domain.attempt import Plan
+from afterthought.domain import body, identity
 from afterthought.domain.budget import Caps
-from afterthought.domain.call import ATTEMPT, JOB, TOKEN
 from afterthought.domain.event import CompletionEvent
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.attempt import CallSpec
+from afterthought.domain.jobs.call import ATTEMPT, JOB, TOKEN
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.pricing import Usage
 from afterthought.domain.signature import new_secret
 from afterthought.domain.tenant import ApiKey, Tenant
@@ -102,18 +103,21 @@ class Seeds:
     def _queued(self, way: str, question: str) -> Job:
         request = self._request(way, question)
         canonical = body.canonical(body.read(json.dumps(request).encode()))
-        made = job.accept(
-            id=identity.random_job_id(secrets.token_bytes(24)),
-            tenant=_TENANT,
-            model=request["model"],
-            effort="low",
-            max_output_tokens=None,
-            service_tier="default",
-            body_hash=body.body_hash(canonical),
-            webhook=True,
-            plan=Plan(request["model"], "low", None, Decimal("0.801268")),
-            mode="direct" if way == "direct" else "background",
-            now=clock.now() - _EARLIER,
+        made = Job.create(
+            JobSpec(
+                id=identity.random_job_id(secrets.token_bytes(24)),
+                tenant=_TENANT,
+                model=request["model"],
+                effort="low",
+                max_output_tokens=None,
+                service_tier="default",
+                body_hash=body.body_hash(canonical),
+                webhook=True,
+                mode="direct" if way == "direct" else "background",
+                created_at=clock.now() - _EARLIER,
+                deadline_at=clock.now() - _EARLIER + timedelta(hours=24),
+            ),
+            CallSpec(request["model"], "low", None, Decimal("0.801268")),
         )
         put_request(self._contents, made, canonical)
         self._jobs.create(made, Caps())
@@ -122,16 +126,16 @@ class Seeds:
     def _thinking(self, question: str = "") -> Job:
         """Its model has ended, and nobody has looked yet."""
         queued = self._queued("woken", question or texts.question())
-        begun = queued.begin(token=secrets.token_hex(16), provider=BACKGROUND, now=queued.created_at)
-        metadata = {JOB: begun.id, ATTEMPT: "1", TOKEN: begun.opened.token}
+        begun = queued.start_call(token=secrets.token_hex(16), provider=BACKGROUND, now=queued.created_at)
+        metadata = {JOB: begun.id, ATTEMPT: "1", TOKEN: begun.called_attempt.token}
         asked = {"model": begun.model, "background": True, "metadata": metadata}
         response_id = self._provider.post("/v1/responses", json.dumps(asked).encode())["id"]
-        taken = begun.submitted(response_id=response_id, now=queued.created_at, check_seconds=5)
+        taken = begun.mark_running(response_id=response_id, now=queued.created_at, poll_seconds=5)
         return self._written(queued, taken)
 
     def _finished(self, question: str = "") -> Job:
         taken = self._thinking(question)
-        ended = taken.settled(
+        ended = taken.settle(
             "completed",
             now=clock.now(),
             served_model=taken.model,
@@ -142,7 +146,7 @@ class Seeds:
         return self._written(taken, ended)
 
     def _event(self) -> dict[str, Any]:
-        response_id = self._thinking().opened.response_id
+        response_id = self._thinking().called_attempt.response_id
         return provider_event(BACKGROUND, *self._provider.event(str(response_id)))
 
     def _written(self, before: Job, after: Job) -> Job:

@@ -5,9 +5,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from afterthought.adapters.job_table import DUE_SHARDS
-from afterthought.domain.job import CONTENT_KEPT
-from afterthought.domain.record import RECORD_KEPT
+from afterthought.adapters.job_table import OVERDUE_SHARDS
+from afterthought.domain.jobs.job import CONTENT_RETENTION, RECORD_RETENTION
 from bench.cost import GB, MILLION, Prices, memory
 
 _MONTH = timedelta(days=365) / 12
@@ -20,16 +19,16 @@ Dollars = dict[str, Decimal]
 
 def of_storage(items: Mapping[str, int], objects_bytes: int, prices: Prices, template: Mapping[str, Any]) -> Dollars:
     """What a million jobs leave in the table and the bucket, for as long as it is kept."""
-    records = _gb_months(items["STATE"] + _ITEM_OVERHEAD_BYTES, RECORD_KEPT)
+    records = _gb_months(items["STATE"] + _ITEM_OVERHEAD_BYTES, RECORD_RETENTION)
     content = sum(
-        (_gb_months(size + _ITEM_OVERHEAD_BYTES, CONTENT_KEPT) for kind, size in items.items() if kind != "STATE"),
+        (_gb_months(size + _ITEM_OVERHEAD_BYTES, CONTENT_RETENTION) for kind, size in items.items() if kind != "STATE"),
         Decimal(0),
     )
     (rule,) = template["Resources"]["PayloadBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     rate = prices.per_gb_month["dynamodb"] + prices.per_gb_month["dynamodb_recovery"]
     found = {
-        f"the record, {RECORD_KEPT.days} days": records * rate,
-        f"the content, {CONTENT_KEPT.days} days": content * rate,
+        f"the record, {RECORD_RETENTION.days} days": records * rate,
+        f"the content, {CONTENT_RETENTION.days} days": content * rate,
     }
     if objects_bytes:
         kept = timedelta(days=rule["ExpirationInDays"])
@@ -49,7 +48,7 @@ def of_idleness(prices: Prices, template: Mapping[str, Any]) -> Dollars:
     )
     memory_mb = memory(template)["sweeper"]
     swept_ms = prices.working_ms(prices.processor_ms["sweeper"], memory_mb)
-    swept_ms += DUE_SHARDS * prices.waits["dynamodb Query"]
+    swept_ms += OVERDUE_SHARDS * prices.waits["dynamodb Query"]
     return {
         "alarms": kinds.count("AWS::CloudWatch::Alarm") * prices.per_month["alarm"],
         "KMS key and secret": prices.per_month["kms_key"] + prices.per_month["secret"],
@@ -60,7 +59,7 @@ def of_idleness(prices: Prices, template: Mapping[str, Any]) -> Dollars:
             + million["schedule_invocation"]
             + prices.lambda_usd(swept_ms, memory_mb)
             # A query that finds nothing is half a unit on each shard of the index.
-            + DUE_SHARDS * million["dynamodb_read_unit"] / 2
+            + OVERDUE_SHARDS * million["dynamodb_read_unit"] / 2
             + prices.logs_usd(prices.log_bytes["a_line"] + prices.log_bytes["an_own_line"])
         )
         / MILLION,

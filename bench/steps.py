@@ -8,10 +8,11 @@ from itertools import chain
 
 from afterthought.adapters import books
 from afterthought.adapters.job_table import state_item
-from afterthought.domain.attempt import Plan
 from afterthought.domain.books import movement, total
 from afterthought.domain.budget import Caps
-from afterthought.domain.job import Job, accept
+from afterthought.domain.jobs.attempt import CallSpec
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.pricing import Usage
 from bench.driver import MODELS, Driver
 from bench.meter import Tally
@@ -105,25 +106,28 @@ def _write_history(driver: Driver, tenant: str) -> None:
 
 
 def _queued(tenant: str, number: int) -> Job:
-    return accept(
-        id=f"resp_{number:048}",
-        tenant=tenant,
-        model=MODELS["woken"],
-        effort="low",
-        max_output_tokens=None,
-        service_tier="default",
-        body_hash="0" * 64,
-        webhook=True,
-        plan=Plan(MODELS["woken"], "low", None, Decimal("1.280745")),
-        tags=_TAGS[number % len(_TAGS)],
-        now=at(day=1 + number % _DAYS),
+    return Job.create(
+        JobSpec(
+            id=f"resp_{number:048}",
+            tenant=tenant,
+            model=MODELS["woken"],
+            effort="low",
+            max_output_tokens=None,
+            service_tier="default",
+            body_hash="0" * 64,
+            webhook=True,
+            tags=_TAGS[number % len(_TAGS)],
+            created_at=at(day=1 + number % _DAYS),
+            deadline_at=at(day=1 + number % _DAYS) + timedelta(hours=24),
+        ),
+        CallSpec(MODELS["woken"], "low", None, Decimal("1.280745")),
     )
 
 
 def _ended(job: Job) -> Job:
     now = job.created_at + _LATER
-    called = job.begin(token="0" * 32, provider="openai", now=now)
-    return called.submitted(response_id="resp_bench", now=now, check_seconds=1).settled(
+    called = job.start_call(token="0" * 32, provider="openai", now=now)
+    return called.mark_running(response_id="resp_bench", now=now, poll_seconds=1).settle(
         "completed",
         now=now,
         served_model=MODELS["woken"],

@@ -18,13 +18,13 @@ from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.media_type import preferred
 from afterthought.services.admit import Admit
 from afterthought.services.authenticate import Authenticate
-from afterthought.services.cancel import Cancel
 from afterthought.services.describe import docs_page, openapi
 from afterthought.services.dry_run import DryRun
+from afterthought.services.intake.cancel import Canceller
 from afterthought.services.limit import Limit
 from afterthought.services.models import Models
 from afterthought.services.read import Read
@@ -68,7 +68,7 @@ class Service:
             clock=clock.now,
             random_bytes=os.urandom,
         )
-        self.cancel = Cancel(jobs, queue, clock.now)
+        self.cancel = Canceller(jobs, queue, clock.now)
         self.read = Read(jobs, contents, catalogue)
         self.usage = ReadUsage(books, accounts, clock.now)
         self.models = Models(catalogue, providers, clock.now)
@@ -107,7 +107,7 @@ def retrieve_response(response_id: str) -> Response[str]:
 @http.post("/v1/responses/<response_id>/cancel")
 def cancel_response(response_id: str) -> Response[str]:
     _no_query()
-    cancelled = service().cancel(_tenant(), response_id)
+    cancelled = service().cancel.cancel(_tenant(), response_id)
     job = cancelled.job
     if not cancelled.enqueued:
         telemetry.logger().warning("the cancel's message was not sent; the sweeper will send it", job_id=job.id)

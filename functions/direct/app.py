@@ -14,7 +14,7 @@ from afterthought.adapters import aws, clock, settings, steps, telemetry
 from afterthought.adapters.batch import HandOutAgain, messages_at_once
 from afterthought.catalogue import default_catalogue
 from afterthought.composition import compose
-from afterthought.services.direct import Direct, NoTimeLeft
+from afterthought.services.run.await_call import DirectRunner, NoTimeLeft
 
 _OWN_MEGABYTES = 128
 _CALL_MEGABYTES = 56
@@ -26,16 +26,16 @@ _THREADS = 10
 
 
 @cache
-def service() -> Direct:
+def service() -> DirectRunner:
     # Threads share the clients of AWS, but making one is nothing for them.
     aws.s3()
     composed = compose()
     providers = default_catalogue().providers
-    return Direct(
-        steps=composed.services.direct,
+    return DirectRunner(
+        runner=composed.services.direct,
         jobs=composed.jobs,
         generations=composed.generations,
-        longest_seconds=max(providers[name].direct_seconds for name in settings.listed("PROVIDERS")),
+        max_call_seconds=max(providers[name].direct_seconds for name in settings.listed("PROVIDERS")),
         clock=clock.now,
     )
 
@@ -51,7 +51,7 @@ async def _handle(event: dict[str, Any], context: Any) -> PartialItemFailureResp
     async def call(record: SQSRecord) -> None:
         job_id = str(json.loads(record.body)["job_id"])
         try:
-            step = await direct(job_id, lambda: context.get_remaining_time_in_millis() / 1000)
+            step = await direct.run(job_id, lambda: context.get_remaining_time_in_millis() / 1000)
         except NoTimeLeft:
             log.warning("this invocation ends too soon for one more call", job_id=job_id)
             raise HandOutAgain from None

@@ -8,7 +8,7 @@ from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.services.announce import Announce
-from afterthought.services.sweep import Sweep
+from afterthought.services.run.sweep import Sweeper
 
 _ENOUGH_MILLISECONDS = 10_000
 
@@ -18,36 +18,36 @@ class JobsInTrouble(Exception):
 
 
 @cache
-def service() -> Sweep:
+def service() -> Sweeper:
     jobs = LedgerTable(aws.dynamodb(), settings.required("JOB_TABLE"), settings.required("ACCOUNT_TABLE"))
-    return Sweep(
+    return Sweeper(
         jobs=jobs,
         queue=SqsJobQueue(
             aws.sqs(),
             {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
         ),
-        announce=Announce(jobs, SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN"))),
+        notifier=Announce(jobs, SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN"))),
         clock=clock.now,
     )
 
 
 def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
     log = telemetry.begin(context)
-    swept = service()(enough_time=lambda: context.get_remaining_time_in_millis() > _ENOUGH_MILLISECONDS)
+    swept = service().sweep(enough_time=lambda: context.get_remaining_time_in_millis() > _ENOUGH_MILLISECONDS)
     for ended in swept.given_up:
         figures = telemetry.figures_of(telemetry.ended(ended))
         log.error("a job was given up", job_id=ended.id, tenant=ended.tenant, **figures)
-    for job_id, error in swept.troubled:
+    for job_id, error in swept.errors:
         log.warning("a job could not be swept; the next pass tries again", job_id=job_id, exc_info=error)
     counts = {
         "woken": len(swept.woken),
-        "announced": len(swept.announced),
-        "put_off": len(swept.put_off),
+        "announced": len(swept.published),
+        "put_off": len(swept.not_due),
         "given_up": len(swept.given_up),
-        "troubled": len(swept.troubled),
+        "troubled": len(swept.errors),
     }
     log.info("swept", extra=counts)
-    if swept.troubled:
+    if swept.errors:
         # So that the alarm on this function's errors sees it; what could be done has been done.
-        raise JobsInTrouble(f"{len(swept.troubled)} jobs could not be swept")
+        raise JobsInTrouble(f"{len(swept.errors)} jobs could not be swept")
     return counts

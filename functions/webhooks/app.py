@@ -16,7 +16,7 @@ from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.message_queue import MessageQueue
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.receiver import WebhookReceiver
-from afterthought.domain.schedule import delivery_seconds
+from afterthought.domain.jobs.schedule import delivery_seconds
 from afterthought.services.deliver import Deliver
 
 

@@ -12,7 +12,7 @@ from afterthought.adapters.batch import HandOutAgain, each_message
 from afterthought.adapters.message_queue import MessageQueue
 from afterthought.composition import compose
 from afterthought.domain.errors import JobChanged, ProviderError
-from afterthought.domain.schedule import event_seconds
+from afterthought.domain.jobs.schedule import event_seconds
 from afterthought.services.calling import Calling
 
 _ENOUGH_MILLISECONDS = 75_000
@@ -42,7 +42,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
             return
         job_id = str(message["job_id"])
         log.append_keys(job_id=job_id)
-        steps.tell(log, service().advance(job_id), job_id)
+        steps.tell(log, service().runner.run(job_id), job_id)
 
     return each_message(event, context, take)
 
@@ -50,7 +50,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
 def _told(message: dict[str, Any], record: SQSRecord) -> None:
     log = telemetry.logger()
     try:
-        woken = service().wake(str(message["provider"]), str(message["response_id"]))
+        woken = service().events.handle(str(message["provider"]), str(message["response_id"]))
     except (ProviderError, JobChanged) as error:
         receives = int(record.attributes.approximate_receive_count)
         seconds = event_seconds(receives)

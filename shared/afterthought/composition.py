@@ -47,8 +47,8 @@ def compose() -> Composed:
         catalogue=default_catalogue(),
         providers=settings.listed("PROVIDERS"),
         clock=clock.now,
-        chance=random.random,
+        random=random.random,
         new_token=lambda: secrets.token_hex(16),
-        paused=telemetry.tell_paused,
+        on_provider_paused=telemetry.tell_paused,
     )
     return Composed(services, jobs, generations)

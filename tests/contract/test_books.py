@@ -11,7 +11,7 @@ from afterthought.adapters.transactions import Transactions
 from afterthought.domain.books import Standing
 from afterthought.domain.budget import Caps, MonthBook, OverBudget
 from afterthought.domain.errors import JobChanged, JobExists, TablesBusy
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from tests.contract.backing import AwsBacking, Backing
 from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
@@ -35,7 +35,7 @@ def standing(backing: Backing) -> tuple[Standing, Standing]:
 
 
 def called(job: Job) -> Job:
-    return job.begin(token="t", provider="standin", now=START)
+    return job.start_call(token="t", provider="standin", now=START)
 
 
 def test_nothing_stands_before_the_first_job(backing: Backing) -> None:
@@ -72,7 +72,7 @@ def test_an_end_gives_the_hold_back_and_books_the_cost(backing: Backing) -> None
 def test_a_job_that_was_never_called_gives_all_back(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    backing.jobs.save(job, job.failed("deadline_exceeded", "…", now=START))
+    backing.jobs.save(job, job.fail("deadline_exceeded", "…", now=START))
     assert standing(backing) == (Standing(),) * 2
 
 
@@ -80,7 +80,7 @@ def test_a_call_of_which_nothing_is_known_costs_its_hold(backing: Backing) -> No
     job = a_job()
     backing.jobs.create(job, Caps())
     backing.jobs.save(job, called(job))
-    backing.jobs.save(called(job), called(job).failed("outcome_unknown", "…", now=START))
+    backing.jobs.save(called(job), called(job).fail("outcome_unknown", "…", now=START))
     assert standing(backing) == (Standing(Decimal(0), HOLD),) * 2
 
 
@@ -138,7 +138,7 @@ def test_of_two_ends_of_one_job_only_the_first_moves_the_books(backing: Backing)
     job = a_job()
     backing.jobs.create(job, Caps())
     backing.jobs.save(job, called(job))
-    first, second = (called(job).failed(code, "…", now=START) for code in ("outcome_unknown", "internal_error"))
+    first, second = (called(job).fail(code, "…", now=START) for code in ("outcome_unknown", "internal_error"))
     backing.jobs.save(called(job), first)
     with pytest.raises(JobChanged):
         backing.jobs.save(called(job), second)
@@ -152,7 +152,7 @@ def test_a_corrected_estimate_lowers_what_is_spent(backing: Backing) -> None:
     guess = ended.attempts[0].model_copy(update={"usage": None, "cost_usd": HOLD, "price_id": None})
     estimated = ended.model_copy(update={"attempts": (guess,)})
     backing.jobs.create(estimated, Caps())
-    known = estimated.corrected(
+    known = estimated.correct_usage(
         1, response_id="r", served_model="o3", usage=usage, price_id="o3/standard/2025-06-10", cost_usd=COST
     )
     backing.jobs.save(estimated, known)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from afterthought.adapters import job_table
-from afterthought.adapters.job_table import DUE_SHARDS
-from afterthought.domain.attempt import Plan
+from afterthought.adapters.job_table import OVERDUE_SHARDS
 from afterthought.domain.budget import Caps, OverBudget
 from afterthought.domain.errors import JobChanged, JobExists
-from afterthought.domain.job import Job
-from afterthought.domain.schedule import FIRST_NET
+from afterthought.domain.jobs.attempt import CallSpec
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.schedule import FIRST_MARGIN
 from tests.contract.backing import AwsBacking, Backing
 from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
@@ -55,7 +55,7 @@ def test_a_taken_id_is_not_given_again(backing: Backing) -> None:
 def test_a_step_is_written_over_the_version_before_it(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    begun = job.begin(token="t", provider="standin", now=START)
+    begun = job.start_call(token="t", provider="standin", now=START)
     backing.jobs.save(job, begun)
     assert backing.jobs.get(job.id) == begun
 
@@ -63,7 +63,7 @@ def test_a_step_is_written_over_the_version_before_it(backing: Backing) -> None:
 def test_of_two_steps_from_one_version_the_second_is_refused(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    first, second = (job.begin(token=token, provider="standin", now=START) for token in ("one", "two"))
+    first, second = (job.start_call(token=token, provider="standin", now=START) for token in ("one", "two"))
     backing.jobs.save(job, first)
     with pytest.raises(JobChanged):
         backing.jobs.save(job, second)
@@ -79,14 +79,16 @@ def test_a_step_from_a_version_that_never_stood_is_refused(backing: Backing) -> 
 
 def test_a_job_that_is_gone_is_not_written_back(backing: Backing) -> None:
     with pytest.raises(JobChanged):
-        backing.jobs.save(a_job(), a_job().begin(token="t", provider="standin", now=START))
+        backing.jobs.save(a_job(), a_job().start_call(token="t", provider="standin", now=START))
     assert backing.jobs.get(a_job().id) is None
 
 
 def test_what_a_step_empties_is_gone_from_the_item(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
-    emptied = job.model_copy(update={"finished_at": None, "attempts": (), "due_at": None, "version": job.version + 1})
+    emptied = job.model_copy(
+        update={"finished_at": None, "attempts": (), "overdue_at": None, "version": job.version + 1}
+    )
     backing.jobs.save(job, emptied)
     assert backing.jobs.get(job.id) == emptied
     assert overdue(backing, LATER) == set()
@@ -94,18 +96,18 @@ def test_what_a_step_empties_is_gone_from_the_item(backing: Backing) -> None:
 
 def test_what_is_due_before_the_moment_is_overdue_and_nothing_else(backing: Backing) -> None:
     late, just_due, later, done = (a_job(number) for number in range(4))
-    backing.jobs.create(late.model_copy(update={"due_at": START - timedelta(milliseconds=1)}), Caps())
-    backing.jobs.create(just_due.model_copy(update={"due_at": START}), Caps())
-    backing.jobs.create(later.model_copy(update={"due_at": START + timedelta(milliseconds=1)}), Caps())
-    backing.jobs.create(done.model_copy(update={"due_at": None}), Caps())
+    backing.jobs.create(late.model_copy(update={"overdue_at": START - timedelta(milliseconds=1)}), Caps())
+    backing.jobs.create(just_due.model_copy(update={"overdue_at": START}), Caps())
+    backing.jobs.create(later.model_copy(update={"overdue_at": START + timedelta(milliseconds=1)}), Caps())
+    backing.jobs.create(done.model_copy(update={"overdue_at": None}), Caps())
     assert overdue(backing, START) == {late.id}
 
 
 def test_overdue_jobs_are_found_in_every_part_of_the_index(backing: Backing) -> None:
-    made = [a_job(number) for number in range(8 * DUE_SHARDS)]
+    made = [a_job(number) for number in range(8 * OVERDUE_SHARDS)]
     for job in made:
         backing.jobs.create(job, Caps())
-    assert overdue(backing, START + FIRST_NET + timedelta(milliseconds=1)) == {job.id for job in made}
+    assert overdue(backing, START + FIRST_MARGIN + timedelta(milliseconds=1)) == {job.id for job in made}
 
 
 def test_an_announced_job_is_due_no_more(backing: Backing) -> None:
@@ -114,8 +116,8 @@ def test_an_announced_job_is_due_no_more(backing: Backing) -> None:
     backing.jobs.announced(job.id)
     stands = backing.jobs.get(job.id)
     assert stands is not None
-    assert stands.due_at is None
-    assert stands == job.model_copy(update={"due_at": None, "version": stands.version})
+    assert stands.overdue_at is None
+    assert stands == job.model_copy(update={"overdue_at": None, "version": stands.version})
     assert overdue(backing, LATER) == set()
 
 
@@ -136,7 +138,7 @@ def test_announcing_a_job_that_is_gone_makes_none(backing: Backing) -> None:
 def test_a_sweep_that_read_before_the_announcement_cannot_make_the_job_due_again(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
-    swept = job.swept(now=LATER)
+    swept = job.record_sweep(now=LATER)
     backing.jobs.announced(job.id)
     with pytest.raises(JobChanged):
         backing.jobs.save(job, swept)
@@ -145,12 +147,12 @@ def test_a_sweep_that_read_before_the_announcement_cannot_make_the_job_due_again
 def test_only_the_step_into_an_end_passes_to_the_notifier(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    begun = job.begin(token="t", provider="standin", now=START)
+    begun = job.start_call(token="t", provider="standin", now=START)
     backing.jobs.save(job, begun)
     assert backing.ended_on_stream() == []
-    failed = begun.failed("internal_error", "…", now=START)
+    failed = begun.fail("internal_error", "…", now=START)
     backing.jobs.save(begun, failed)
-    backing.jobs.save(failed, failed.swept(now=LATER))
+    backing.jobs.save(failed, failed.record_sweep(now=LATER))
     backing.jobs.announced(job.id)
     assert backing.ended_on_stream() == [job.id]
 
@@ -191,10 +193,10 @@ def test_a_second_hold_above_a_cap_writes_nothing(backing: Backing) -> None:
     """What goes on with another attempt is held against its tenant's budgets as a new job is."""
     job = a_job(on_unknown="retry")
     backing.jobs.create(job, Caps())
-    begun = job.begin(token="t", provider="standin", now=START)
+    begun = job.start_call(token="t", provider="standin", now=START)
     backing.jobs.save(job, begun)
-    plan = Plan("o3", "high", None, Decimal("0.6"), "outcome_unknown")
-    again = begun.failed("outcome_unknown", "…", now=START, then=plan)
+    plan = CallSpec("o3", "high", None, Decimal("0.6"), "outcome_unknown")
+    again = begun.fail("outcome_unknown", "…", now=START, fallback=plan)
     cap = job.held_usd + plan.hold_usd
     for caps in (Caps(month_usd=cap - Decimal("0.000001")), Caps(day_usd=cap - Decimal("0.000001"))):
         with pytest.raises(OverBudget) as refused:
@@ -210,7 +212,7 @@ def test_a_second_hold_above_a_cap_writes_nothing(backing: Backing) -> None:
 def test_a_lost_version_is_told_before_a_full_budget(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    begun = job.begin(token="t", provider="standin", now=START)
-    again = begun.failed("…", "…", now=START, then=Plan("o3", "high", None, Decimal(1), "outcome_unknown"))
+    begun = job.start_call(token="t", provider="standin", now=START)
+    again = begun.fail("…", "…", now=START, fallback=CallSpec("o3", "high", None, Decimal(1), "outcome_unknown"))
     with pytest.raises(JobChanged):
         backing.jobs.save(begun, again, Caps(month_usd=Decimal("0.01")))

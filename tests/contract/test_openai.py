@@ -26,8 +26,8 @@ from afterthought.domain.errors import (
     ProviderError,
     ProviderRefused,
 )
+from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.provider import Provider
-from afterthought.services.ports import Generation
 from local.standin import StandIn
 
 KEY = "sk-canary-4f1c9a"

@@ -10,8 +10,7 @@ import pytest
 
 from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive, UnreadableJob
 from afterthought.domain.budget import Caps
-from afterthought.domain.job import Job
-from afterthought.domain.record import RECORD_KEPT
+from afterthought.domain.jobs.job import RECORD_RETENTION, Job
 from afterthought.services.reconcile import Difference, Reconcile
 from tests.contract.backing import AwsBacking
 from tests.simulator.clock import START
@@ -196,7 +195,7 @@ def test_a_page_that_moves_before_it_is_mended_is_left_as_it_is(moto: AwsBacking
 def test_months_whose_jobs_are_being_deleted_by_their_age_are_left_alone(
     moto: AwsBacking, reconcile: Reconcile
 ) -> None:
-    old = START - RECORD_KEPT
+    old = START - RECORD_RETENTION
     job = a_job(created_at=old)
     held = job.attempts[0].model_copy(update={"held_at": old})
     moto.jobs.create(job.model_copy(update={"attempts": (held,)}), Caps())

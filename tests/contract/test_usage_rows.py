@@ -13,7 +13,7 @@ from moto import mock_aws
 from afterthought.domain import books
 from afterthought.domain.books import Counts, UsageKey, booked
 from afterthought.domain.budget import Caps
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from tests.contract.backing import AwsBacking, Backing, SimulatedBacking
 from tests.contract.in_memory_aws import deploy
 from tests.simulator.clock import START
@@ -70,7 +70,7 @@ def test_a_row_is_of_a_day_a_model_and_a_set_of_tags(backing: Backing) -> None:
 def test_what_went_back_to_nothing_is_not_shown(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    ended = job.failed("deadline_exceeded", "…", now=START)
+    ended = job.fail("deadline_exceeded", "…", now=START)
     backing.jobs.save(job, ended)
     assert rows(backing) == told([ended]) == {UsageKey(TODAY, "o3", ()): {"failed_jobs": Decimal(1)}}
 

@@ -43,14 +43,14 @@ from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.step import Step
 from afterthought.services.admit import Admit
 from afterthought.services.announce import Announce
 from afterthought.services.calling import calling
 from afterthought.services.limit import Limit
-from afterthought.services.step import Step
+from afterthought.services.run.sweep import Sweeper
 from afterthought.services.submit import Submit
-from afterthought.services.sweep import Sweep
 
 SUBMITTERS, WORKERS, SWEEPERS = 3, 4, 1
 JOBS_EACH = 100
@@ -122,7 +122,7 @@ class Parts:
             clock=self.now,
             random_bytes=os.urandom,
         )
-        self.advance = calling(
+        self.runner = calling(
             jobs=self.jobs,
             contents=self.contents,
             accounts=self.accounts,
@@ -134,11 +134,11 @@ class Parts:
             catalogue=self.catalogue,
             providers=("standin",),
             clock=self.now,
-            chance=random.random,
+            random=random.random,
             new_token=lambda: secrets.token_hex(16),
-            paused=lambda _provider, _code: None,
-        ).advance
-        self.sweep = Sweep(self.jobs, self.queue, Announce(self.jobs, SnsTopic(sns, place.topic)), self.now)
+            on_provider_paused=lambda _provider, _code: None,
+        ).runner
+        self.sweeper = Sweeper(self.jobs, self.queue, Announce(self.jobs, SnsTopic(sns, place.topic)), self.now)
 
     def now(self) -> datetime:
         passed = timedelta(seconds=round((time.time() - self.place.began) * SPEED, 3))
@@ -149,7 +149,7 @@ class Parts:
         received = self.sqs.receive_message(QueueUrl=self.place.queue, WaitTimeSeconds=wait_seconds)
         steps = []
         for message in received.get("Messages", []):
-            steps.append(self.advance(str(json.loads(message["Body"])["job_id"])))
+            steps.append(self.runner.run(str(json.loads(message["Body"])["job_id"])))
             with suppress(ClientError):
                 # Another has it by now, when this took longer than it was out of sight.
                 self.sqs.delete_message(QueueUrl=self.place.queue, ReceiptHandle=message["ReceiptHandle"])
@@ -205,8 +205,8 @@ def work_on(parts: Parts, _worker: int, tell: Tell) -> None:
 
 
 def sweep_on(parts: Parts, _sweeper: int, tell: Tell) -> None:
-    if troubled := parts.sweep(enough_time=lambda: True).troubled:
-        raise troubled[0][1]
+    if errors := parts.sweeper.sweep(enough_time=lambda: True).errors:
+        raise errors[0][1]
     tell("swept")
     time.sleep(0.5)
 

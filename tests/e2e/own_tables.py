@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 
 from afterthought.adapters.bookkeeping import JobArchive
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from local.cloud import Cloud
 from tests.simulator import money, stack
 

@@ -19,7 +19,7 @@ import pytest
 
 from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive
 from afterthought.adapters.kms import KmsCipher
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.services.reconcile import Reconcile
 from afterthought.services.tenants import Tenants
 from local import ROOT, endpoint
@@ -76,9 +76,9 @@ class Scene:
         step = timedelta(minutes=4)
         deadline = time.monotonic() + REST_SECONDS
         self.parts.sqs.purge_queue(QueueUrl=self.parts.place.queue)
-        while any(job.due_at is not None for job in self.tables.all_jobs()):
+        while any(job.overdue_at is not None for job in self.tables.all_jobs()):
             assert time.monotonic() < deadline, "the jobs come to no end"
-            assert self.parts.sweep(enough_time=lambda: True).troubled == []
+            assert self.parts.sweeper.sweep(enough_time=lambda: True).errors == []
             while self.parts.work(wait_seconds=0):
                 self.look()
             self.parts.ahead += step

@@ -26,7 +26,7 @@ from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.domain.budget import Caps, MonthBook, OverBudget
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.services.tenants import Tenants
 from tests.e2e import own_tables
 from tests.e2e.conftest import Whole
@@ -222,11 +222,11 @@ class Race:
             except OverBudget as over:
                 self.refused.append(over.book)
                 return
-            begun = job.begin(token=f"t{number}", provider="standin", now=job.created_at)
+            begun = job.start_call(token=f"t{number}", provider="standin", now=job.created_at)
             ledger.save(job, begun)
-            taken = begun.submitted(response_id=f"r{number}", now=job.created_at, check_seconds=1)
+            taken = begun.mark_running(response_id=f"r{number}", now=job.created_at, poll_seconds=1)
             ledger.save(begun, taken)
-            ended = taken.settled(
+            ended = taken.settle(
                 "completed", now=job.created_at, served_model=None, usage=None, price_id="row", cost_usd=cost
             )
             self.seen.append(Fraction(books.month(job.tenant, MONTH).total.used_usd))

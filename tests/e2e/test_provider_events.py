@@ -106,7 +106,7 @@ def make_overdue(running: service.Service, job: Response) -> None:
     running.cloud.dynamodb.update_item(
         TableName=running.stack["JobTableName"],
         Key={"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "STATE"}},
-        UpdateExpression="SET due_at = :past, wake_at = :past",
+        UpdateExpression="SET overdue_at = :past, next_step_at = :past",
         ExpressionAttributeValues={":past": {"N": str(int(time.time()) - 1)}},
     )
 

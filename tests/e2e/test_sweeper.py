@@ -25,7 +25,7 @@ def test_a_job_whose_message_is_lost_is_found_by_the_sweeper(whole: Whole, clien
     cloud.dynamodb.update_item(
         TableName=stack["JobTableName"],
         Key={"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "STATE"}},
-        UpdateExpression="SET due_at = :past",
+        UpdateExpression="SET overdue_at = :past",
         ExpressionAttributeValues={":past": {"N": str(int(time.time()) - 1)}},
     )
 

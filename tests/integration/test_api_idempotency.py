@@ -128,7 +128,7 @@ def test_a_create_whose_message_cannot_be_sent_is_taken_and_is_due(api: Deployed
     assert api.invoke("Sweeper", sample("sweeper"))["woken"] == 1
     [message] = api.receive("JobQueue")
     assert json.loads(message["body"]) == {"job_id": answer.body["id"]}
-    assert "due_at" in state
+    assert "overdue_at" in state
 
 
 def test_a_create_that_could_not_be_written_is_a_5xx_that_may_be_tried_again(

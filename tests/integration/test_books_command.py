@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from afterthought.domain.budget import Caps
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from tests.integration.test_tenant_command import Stack, stack
 from tests.simulator.examples import a_job, a_settled_job
 

@@ -12,7 +12,7 @@ import pytest
 
 from afterthought.adapters import aws
 from afterthought.adapters.ledger import LedgerTable
-from afterthought.services import direct
+from afterthought.services.run import await_call
 from local.standin import StandIn
 from tests.integration.deployed import Context, Deployed, HttpAnswer, sample
 
@@ -43,7 +43,7 @@ def message(job_id: object, message_id: str = "m") -> Json:
 
 def call(service: Deployed, *records: Json, context: Context = LONG) -> list[str]:
     """The ids of the messages that were not handled."""
-    answer = service.invoke("Direct", {"Records": list(records)}, context)
+    answer = service.invoke("DirectRunner", {"Records": list(records)}, context)
     return [failed["itemIdentifier"] for failed in answer["batchItemFailures"]]
 
 
@@ -57,7 +57,7 @@ def test_the_sample_job_is_over_when_its_message_is(acme: Deployed, standin: Sta
     created = HttpAnswer(acme.invoke("Api", event)).body
     assert acme.waiting("JobQueue") == 0
     assert acme.waiting("DirectQueue") == 1
-    assert acme.invoke("Direct", sample("direct"), LONG) == {"batchItemFailures": []}
+    assert acme.invoke("DirectRunner", sample("direct"), LONG) == {"batchItemFailures": []}
     ended = shown(acme, created["id"])
     assert ended["status"] == "completed"
     assert ended["usage"]["output_tokens_details"]["reasoning_tokens"] > 0
@@ -105,7 +105,7 @@ def test_the_calls_of_a_batch_are_awaited_side_by_side(
 def test_no_more_calls_are_awaited_than_the_memory_holds(acme: Deployed, megabytes: object, most: int) -> None:
     context = Context()
     context.memory_limit_in_mb = megabytes  # type: ignore[assignment]
-    with acme.running("Direct") as module:
+    with acme.running("DirectRunner") as module:
         assert module._at_once(context) == most
 
 
@@ -184,7 +184,7 @@ def test_a_lost_answer_is_asked_for_once_more_where_its_owner_said_so(acme: Depl
 
 def test_a_call_whose_function_died_is_not_made_again(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
-    with acme.running("Direct") as module:
+    with acme.running("DirectRunner") as module:
         module.service().steps.begin(job_id)
     assert call(acme, message(job_id)) == []
     assert shown(acme, job_id)["status"] == "in_progress"
@@ -224,7 +224,7 @@ def during(what: Callable[[], None], standin: StandIn) -> Iterator[None]:
 def test_a_job_cancelled_while_its_call_is_awaited_lets_go_of_it(
     acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(await_call, "CHECK_SECONDS", 0.2)
     standin.script("slow_run", seconds=30)
     job_id, other_id = submit(acme), submit(acme)
     ledger = LedgerTable(aws.dynamodb(), "JobTable", "AccountTable")
@@ -233,7 +233,7 @@ def test_a_job_cancelled_while_its_call_is_awaited_lets_go_of_it(
         # As the api does it, in whose environment the test cannot be at the same time.
         job = ledger.get(job_id)
         assert job is not None
-        ledger.save(job, job.cancelling(now=acme.clock.now()))
+        ledger.save(job, job.request_cancel(now=acme.clock.now()))
 
     begun = time.monotonic()
     with during(cancel, standin):
@@ -254,7 +254,7 @@ def test_a_job_cancelled_while_its_call_is_awaited_lets_go_of_it(
 def test_a_job_that_meets_its_deadline_while_its_call_is_awaited_ends(
     acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(await_call, "CHECK_SECONDS", 0.2)
     standin.script("slow_run", seconds=30)
     job_id = submit(acme, afterthought={"deadline_seconds": 3600})
     with during(lambda: acme.clock.pass_seconds(3600), standin):

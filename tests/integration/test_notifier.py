@@ -67,8 +67,8 @@ def test_the_sample_record_is_announced_with_what_subscribers_filter_by(ended: D
     event = json.loads(message["body"])
     assert set(event) == {"id", "object", "created_at", "type", "data"}
     assert event["data"] == {"id": json.loads(sample("worker")["Records"][0]["body"])["job_id"]}
-    assert "due_at" not in state(ended)
-    assert "due_shard" not in state(ended)
+    assert "overdue_at" not in state(ended)
+    assert "overdue_shard" not in state(ended)
 
 
 def test_the_sample_message_of_the_webhooks_is_what_the_topic_sends(ended: Deployed) -> None:
@@ -110,7 +110,7 @@ def test_a_job_that_has_not_ended_or_is_gone_is_not_announced(service: Deployed)
     service.invoke("Api", sample("api"))
     assert service.invoke("Notifier", sample("notifier")) == {"batchItemFailures": []}
     assert service.receive("WebhookQueue") == []
-    assert "due_at" in state(service)
+    assert "overdue_at" in state(service)
 
 
 def test_a_topic_that_is_down_gives_the_record_back_and_leaves_the_job_due(ended: Deployed) -> None:
@@ -118,4 +118,4 @@ def test_a_topic_that_is_down_gives_the_record_back_and_leaves_the_job_due(ended
     [record] = sample("notifier")["Records"]
     answer = ended.invoke("Notifier", {"Records": [record]})
     assert answer == {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
-    assert "due_at" in state(ended)
+    assert "overdue_at" in state(ended)

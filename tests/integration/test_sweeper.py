@@ -100,7 +100,12 @@ def test_one_job_that_cannot_be_read_does_not_keep_the_others(service: Deployed,
     [state] = [item for item in service.items() if item["sk"] == {"S": "STATE"}]
     broken = {**state, "pk": {"S": "JOB#resp_broken"}, "status": {"S": "no such status"}}
     for shard in range(8):
-        item = {**broken, "pk": {"S": f"JOB#resp_broken{shard}"}, "due_shard": {"S": str(shard)}, "due_at": {"N": "1"}}
+        item = {
+            **broken,
+            "pk": {"S": f"JOB#resp_broken{shard}"},
+            "overdue_shard": {"S": str(shard)},
+            "overdue_at": {"N": "1"},
+        }
         aws.dynamodb().put_item(TableName="JobTable", Item=item)
     service.clock.pass_seconds(121)
     with pytest.raises(Exception, match="8 jobs could not be swept"):

@@ -12,7 +12,7 @@ import pytest
 from afterthought.adapters import aws
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.domain.schedule import delivery_seconds
+from afterthought.domain.jobs.schedule import delivery_seconds
 from afterthought.services.tenants import Tenants
 from local.standin import StandIn
 from tests.integration.conftest import deploy

@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from afterthought.domain.attempt import Attempt, AttemptState, Because, Plan
-from afterthought.domain.job import Job, accept
+from afterthought.domain.jobs.attempt import Attempt, AttemptReason, AttemptState, CallSpec
+from afterthought.domain.jobs.job import RECORD_RETENTION, Failure, Job
+from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.pricing import Usage
-from afterthought.domain.record import RECORD_KEPT, Failure
 from tests.simulator.clock import START
 
 JOB_ID = "resp_" + "0a" * 24
@@ -17,7 +17,7 @@ JOB_ID = "resp_" + "0a" * 24
 
 def a_job(number: int = 0, **changes: Any) -> Job:
     """A job as the api makes it."""
-    job = accept(
+    spec = JobSpec(
         id=f"resp_{number:048x}",
         tenant="acme",
         model="o3",
@@ -26,20 +26,21 @@ def a_job(number: int = 0, **changes: Any) -> Job:
         service_tier="default",
         body_hash="ab" * 32,
         webhook=True,
-        plan=Plan("o3", "high", None, Decimal("0.800512")),
         rate_tokens=4106,
-        now=START,
+        created_at=START,
+        deadline_at=START + timedelta(hours=24),
     )
+    job = Job.create(spec, CallSpec("o3", "high", None, Decimal("0.800512")))
     return job.model_copy(update=changes)
 
 
 def a_settled_job(number: int = 0) -> Job:
     """One that has gone the usual way, with ids and counts as long as they usually are."""
-    job = a_job(number).begin(token="5f" * 16, provider="openai", now=START)
-    job = job.submitted(response_id="resp_" + "68" * 25, now=START, check_seconds=5)
+    job = a_job(number).start_call(token="5f" * 16, provider="openai", now=START)
+    job = job.mark_running(response_id="resp_" + "68" * 25, now=START, poll_seconds=5)
     for check in range(12):
-        job = job.checked(now=START + timedelta(minutes=check), check_seconds=60)
-    return job.settled(
+        job = job.record_poll(now=START + timedelta(minutes=check), poll_seconds=60)
+    return job.settle(
         "completed",
         now=START + timedelta(minutes=14, milliseconds=123),
         served_model="o3-2025-04-16",
@@ -78,13 +79,13 @@ attempts = st.builds(
     model=st.none() | names,
     effort=st.none() | names,
     max_output_tokens=st.none() | tokens,
-    because=st.none() | st.sampled_from(get_args(Because)),
+    reason=st.none() | st.sampled_from(get_args(AttemptReason)),
     token=st.none() | names,
     provider=st.none() | names,
     called_at=st.none() | times,
     submitted_at=st.none() | times,
     response_id=st.none() | names,
-    checks=st.integers(0, 1000),
+    polls=st.integers(0, 1000),
     served_model=st.none() | names,
     usage=st.none() | usages(),
     price_id=st.none() | names,
@@ -110,13 +111,13 @@ jobs = st.builds(
     service_tier=names,
     body_hash=names,
     webhook=st.booleans(),
-    created_at=times.map(lambda at: at - RECORD_KEPT),
+    created_at=times.map(lambda at: at - RECORD_RETENTION),
     deadline_at=times,
-    wake_at=times,
-    due_at=st.none() | times,
+    next_step_at=times,
+    overdue_at=st.none() | times,
     finished_at=st.none() | times,
     attempts=st.lists(attempts, max_size=3).map(tuple),
-    refusals=st.integers(0, 1000),
+    busy_retries=st.integers(0, 1000),
     sweeps=st.integers(0, 100),
     failure=st.none() | st.builds(Failure, code=names, message=texts),
     incomplete_reason=st.none() | names,

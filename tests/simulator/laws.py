@@ -11,10 +11,10 @@ from decimal import Decimal
 from itertools import pairwise
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.attempt import OPEN, Attempt
 from afterthought.domain.books import Standing
 from afterthought.domain.budget import NO_CAPS
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.attempt import OPEN_STATES, Attempt
+from afterthought.domain.jobs.job import Job
 from tests.simulator import money
 from tests.simulator.provider import REFUSED_RUNS, usage_of
 from tests.simulator.receiver import Received
@@ -24,7 +24,7 @@ WITHIN = timedelta(hours=2)
 """What was to end (at a deadline, at its owner's wish) may go on for so long, by what goes wrong just then: a lease, a
 queue's visibility, some sweeps."""
 
-_STANDS_STILL = {"due_at", "sweeps", "version"}
+_STANDS_STILL = {"overdue_at", "sweeps", "version"}
 
 
 def broken(world: World, *, within: timedelta = WITHIN) -> list[str]:
@@ -60,7 +60,7 @@ def _ended(job: Job, within: timedelta) -> Iterator[str]:
 
 def _announced(world: World, job: Job) -> Iterator[str]:
     events = [event for event in world.topic.published if event.job_id == job.id]
-    if job.due_at is not None:
+    if job.overdue_at is not None:
         yield "is due though nothing will happen"
     if not events:
         yield "never announced"
@@ -102,23 +102,23 @@ _ASKED_FOR = {
 def _explained(world: World, job: Job) -> Iterator[str]:
     """A second attempt only where the owner asked for it, and for the reason it gives."""
     for before, after in pairwise(job.attempts):
-        if after.because is None or not _ASKED_FOR[after.because](job):
-            yield f"attempt {after.number} was begun because of {after.because}, which nobody asked for"
-        if after.because == "outcome_unknown" and not _was_lost(world, job, before):
+        if after.reason is None or not _ASKED_FOR[after.reason](job):
+            yield f"attempt {after.number} was begun because of {after.reason}, which nobody asked for"
+        if after.reason == "outcome_unknown" and not _was_lost(world, job, before):
             yield f"attempt {after.number} repeats a call whose outcome was known"
-        if after.because == "reasoning_starved" and not _starved(world, before):
+        if after.reason == "reasoning_starved" and not _starved(world, before):
             yield f"attempt {after.number} follows a call that did not starve"
         # Where an unknown outcome is repeated after its model has gone, the repeat calls the successor.
         repeats = job.on_unknown == "retry" and before.state == "settled" and _was_lost(world, job, before)
-        ran_nothing = before.state in ("refused", "released") or repeats
-        if after.because in ("model_retired", "model_not_found") and not ran_nothing:
+        ran_nothing = before.state in ("refused", "voided") or repeats
+        if after.reason in ("model_retired", "model_not_found") and not ran_nothing:
             yield f"attempt {after.number} takes the place of a call that may have run"
     # A successor may be what repeats it, so the repeats are counted by what they follow.
     lost = [each for each in job.attempts[:-1] if each.state == "settled" and _was_lost(world, job, each)]
     if len(lost) > 1:
         yield f"{len(lost)} lost calls were repeated"
     for reason in ("outcome_unknown", "reasoning_starved"):
-        if sum(each.because == reason for each in job.attempts) > 1:
+        if sum(each.reason == reason for each in job.attempts) > 1:
             yield f"was repeated twice because of {reason}"
 
 
@@ -155,7 +155,7 @@ def _cancelled(world: World, job: Job, within: timedelta) -> Iterator[str]:
             yield "was called after it was cancelled"
         elif run.ends_at > at + within and entry.response_id is not None:
             yield f"ran on until {run.ends_at - at} after it was cancelled"
-    if job.status != "cancelled" and (job.attempt is None or job.attempt.state == "released"):
+    if job.status != "cancelled" and (job.attempt is None or job.attempt.state == "voided"):
         yield f"was cancelled before it was called and is {job.status}"
     last = runs.get(job.attempt.token or "") if job.attempt else None
     if job.status in ("completed", "incomplete") and (last is None or last.cancelled):
@@ -168,7 +168,7 @@ def _exact(world: World, job: Job) -> Iterator[str]:
     for entry in job.attempts:
         if entry.state == "settled" and not (entry.estimated and entry.response_id is None):
             yield from _exactly(world, job, entry)
-        elif entry.state in ("released", "refused") and entry.cost_usd:
+        elif entry.state in ("voided", "refused") and entry.cost_usd:
             yield f"attempt {entry.number} ran nothing and cost {entry.cost_usd}"
 
 
@@ -211,7 +211,7 @@ def _never_unwritten(world: World, job: Job) -> Iterator[str]:
     ended = [version for version in history if version.terminal]
     if len({version.model_dump_json(exclude=_STANDS_STILL | {"attempts"}) for version in ended}) > 1:
         yield "an end was changed"
-    if any(version.due_at is None for version in history if not version.terminal):
+    if any(version.overdue_at is None for version in history if not version.terminal):
         yield "was forgotten before its end"
     for before, after in pairwise(history):
         yield from _never_rewritten(before, after)
@@ -222,11 +222,11 @@ def _never_rewritten(before: Job, after: Job) -> Iterator[str]:
     if len(after.attempts) < len(before.attempts):
         yield "a ledger entry was taken out"
     for old, new in zip(before.attempts, after.attempts, strict=False):
-        if old.state in OPEN or old == new:
+        if old.state in OPEN_STATES or old == new:
             continue
         if not old.estimated or new.state != "settled":
             yield f"attempt {old.number} was {old.state} and was changed"
-        elif new.spent_usd > old.spent_usd and not new.overrun:
+        elif new.spent_usd > old.spent_usd and not new.over_max_cost:
             yield f"attempt {old.number} was corrected from {old.spent_usd} up to {new.spent_usd}"
 
 
@@ -266,7 +266,7 @@ def _never_over_the_cap(world: World) -> Iterator[str]:
     """At every instant: but by what came in dearer than it was held for, which is booked in full."""
     overrun: dict[str, Decimal] = defaultdict(Decimal)
     for job in world.jobs.items.values():
-        overrun[job.tenant] += sum((e.spent_usd - e.hold_usd for e in job.attempts if e.overrun), Decimal(0))
+        overrun[job.tenant] += sum((e.spent_usd - e.hold_usd for e in job.attempts if e.over_max_cost), Decimal(0))
     for (tenant, month), book in world.books.history:
         cap = world.capped.get(tenant, NO_CAPS)
         stands = [(f"{month:%Y-%m}", book.total, cap.month_usd)]

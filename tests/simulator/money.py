@@ -9,11 +9,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from afterthought.domain.job import Job
-from afterthought.domain.record import TERMINAL
+from afterthought.domain.jobs.job import TERMINAL, Job
 from tests.simulator.books import SimulatedBooks
 
-OPEN = frozenset({"held", "submitting", "submitted", "unknown"})
+OPEN = frozenset({"pending", "calling", "running", "outcome_unknown"})
 SETTLED = "settled"
 
 Period = tuple[str, str]

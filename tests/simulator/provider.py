@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
+from afterthought.domain.jobs.generation import Generation
+from afterthought.domain.jobs.job import TERMINAL, Status
 from afterthought.domain.pricing import Usage
 from afterthought.domain.provider import Provider
-from afterthought.domain.record import TERMINAL, Status
-from afterthought.services.ports import Generation
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 from tests.simulator.secret import SimulatedSecret
@@ -91,7 +91,7 @@ class Run:
 
 @dataclass
 class SimulatedProvider:
-    """The ports `Generations` and `Awaited`. `in_ledger` is asked with the job and the token at the moment a generation
+    """The ports `Generations` and `AsyncGenerations`. `in_ledger` is asked with the job and the token when a generation
     begins. `looks` is what asking for a generation comes to, as long as it is set. With `events` it says of each
     generation in the background that it has ended: `announcements` are those still to be made, by when. `meanwhile` is
     what happens, once, while a call is made: the generation runs, if it does, and its answer is not back yet."""

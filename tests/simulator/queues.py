@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from afterthought.domain.errors import QueueUnavailable
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.provider import Mode
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line

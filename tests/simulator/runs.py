@@ -1,6 +1,6 @@
 """A world's one job from its beginning to its end, plain or cut at one call."""
 
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from tests.simulator.laws import broken
 from tests.simulator.line import Fault
 from tests.simulator.world import World

@@ -8,7 +8,7 @@ from typing import Any
 from afterthought.domain.books import movement
 from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import JobChanged, JobExists
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from tests.simulator.books import SimulatedBooks
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
@@ -78,8 +78,8 @@ class SimulatedJobs:
     def announced(self, job_id: str) -> None:
         def update() -> None:
             stands = self.items.get(job_id)
-            if stands is not None and stands.due_at is not None:
-                self._write(stands.model_copy(update={"due_at": None, "version": stands.version + 1}))
+            if stands is not None and stands.overdue_at is not None:
+                self._write(stands.model_copy(update={"overdue_at": None, "version": stands.version + 1}))
 
         self.line.call("jobs.announced", update)
 
@@ -91,7 +91,11 @@ class SimulatedJobs:
         del self.items[job_id]
 
     def _overdue(self, now: datetime) -> list[str]:
-        due = [(job.due_at, job.id) for job in self.items.values() if job.due_at is not None and job.due_at < now]
+        due = [
+            (job.overdue_at, job.id)
+            for job in self.items.values()
+            if job.overdue_at is not None and job.overdue_at < now
+        ]
         return [job_id for _, job_id in sorted(due)]
 
     def _write(self, job: Job) -> None:

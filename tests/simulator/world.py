@@ -13,24 +13,24 @@ from typing import Any, Literal
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.budget import Caps
 from afterthought.domain.errors import JobChanged, ProviderError
-from afterthought.domain.job import Job
-from afterthought.domain.schedule import delivery_seconds, event_seconds
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.schedule import delivery_seconds, event_seconds
+from afterthought.domain.jobs.step import Step
 from afterthought.services.admit import Admit
-from afterthought.services.advance import Advance
 from afterthought.services.announce import Announce
 from afterthought.services.calling import calling
-from afterthought.services.cancel import Cancel
 from afterthought.services.deliver import Deliver
-from afterthought.services.direct import Direct
 from afterthought.services.dry_run import DryRun
+from afterthought.services.intake.cancel import Canceller
 from afterthought.services.limit import Limit
 from afterthought.services.read import Read
 from afterthought.services.receive_event import ReceiveEvent
-from afterthought.services.step import Step
+from afterthought.services.run.await_call import DirectRunner
+from afterthought.services.run.handle_event import ProviderEventHandler
+from afterthought.services.run.run_job import JobRunner
+from afterthought.services.run.sweep import Sweeper
 from afterthought.services.submit import Submit, Submitted
-from afterthought.services.sweep import Sweep
 from afterthought.services.tenants import Tenants
-from afterthought.services.wake import Wake
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
 from tests.simulator.books import SimulatedBooks
@@ -176,13 +176,13 @@ class World:
         )
         self.read = Read(self.jobs, self.contents, catalogue)
         self._workers = [self._calling(catalogue) for _ in range(WORKERS)]
-        self.advance, self.wake, self.direct = self._workers[0]
+        self.runner, self.event_handler, self.direct = self._workers[0]
         self.receive_event = ReceiveEvent(
             SimulatedWebhookSecrets(self.secret), SimulatedEventQueue(self.line, self.job_messages), self.clock
         )
-        self.cancel_service = Cancel(self.jobs, self.queue, self.clock)
+        self.cancel_service = Canceller(self.jobs, self.queue, self.clock)
         self.announce = Announce(self.jobs, self.topic)
-        self.sweep = Sweep(self.jobs, self.queue, self.announce, self.clock)
+        self.sweeper = Sweeper(self.jobs, self.queue, self.announce, self.clock)
         self.deliver = Deliver(
             jobs=self.jobs,
             contents=self.contents,
@@ -193,7 +193,7 @@ class World:
             clock=self.clock,
         )
 
-    def _calling(self, catalogue: Catalogue) -> tuple[Advance, Wake, Direct]:
+    def _calling(self, catalogue: Catalogue) -> tuple[JobRunner, ProviderEventHandler, DirectRunner]:
         """One process that calls models, with what it remembers."""
         made = calling(
             jobs=self.jobs,
@@ -207,18 +207,18 @@ class World:
             catalogue=catalogue,
             providers=PROVIDERS,
             clock=self.clock,
-            chance=self.random.random,
+            random=self.random.random,
             new_token=lambda: self.random.randbytes(16).hex(),
-            paused=lambda _provider, _code: None,
+            on_provider_paused=lambda _provider, _code: None,
         )
-        direct = Direct(
-            steps=made.direct,
+        direct = DirectRunner(
+            runner=made.direct,
             jobs=self.jobs,
             generations=self.provider,
-            longest_seconds=max(catalogue.providers[name].direct_seconds for name in PROVIDERS),
+            max_call_seconds=max(catalogue.providers[name].direct_seconds for name in PROVIDERS),
             clock=self.clock,
         )
-        return made.advance, made.wake, direct
+        return made.runner, made.events, direct
 
     def submit(self, body: dict[str, Any] | None = None, *, tenant: str = "acme", key: str | None = None) -> Submitted:
         """A request, as the api takes it in. Raises as the service does; ProcessDied when the function died."""
@@ -231,7 +231,7 @@ class World:
         """The owner's wish, as the api takes it in."""
         self.asked_to_cancel.add(job_id)
         with self._process("api"):
-            cancelled = self.cancel_service(tenant, job_id).job
+            cancelled = self.cancel_service.cancel(tenant, job_id).job
         if not cancelled.terminal or cancelled.status == "cancelled":
             self.cancelled.setdefault(job_id, self.clock())
         return cancelled
@@ -244,19 +244,19 @@ class World:
     def step(self, job_id: str) -> Step:
         """One look of a worker at a job, with no message behind it."""
         with self._process("worker"):
-            return self.advance(job_id)
+            return self.runner.run(job_id)
 
     def look(self, job_id: str) -> None:
         """The same as the queue would have it done: what comes out of it is kept in `errors`."""
         with self._border("worker"):
-            self.advance(job_id)
+            self.runner.run(job_id)
 
     def job(self, job_id: str) -> Job:
         """The job as it stands in the table; not a call on the line."""
         return self.jobs.items[job_id]
 
     def due(self) -> list[Job]:
-        return [job for job in self.jobs.items.values() if job.due_at is not None]
+        return [job for job in self.jobs.items.values() if job.overdue_at is not None]
 
     def quiet(self) -> bool:
         """Whether nothing will ever happen again by itself."""
@@ -324,7 +324,7 @@ class World:
 
     def _sweep_at(self) -> datetime | None:
         """The sweeper runs every minute; a minute in which it would find nothing is passed over."""
-        first = min((job.due_at for job in self.due() if job.due_at is not None), default=None)
+        first = min((job.overdue_at for job in self.due() if job.overdue_at is not None), default=None)
         if first is None or self.down.sweeper:
             return None
         since = max(first - self._last_sweep, timedelta())
@@ -338,7 +338,7 @@ class World:
     def _sweep_overdue(self) -> None:
         self._last_sweep = self.clock()
         with self._border("sweeper"):
-            self.sweep(enough_time=lambda: True)
+            self.sweeper.sweep(enough_time=lambda: True)
 
     def _work(self) -> None:
         message = self.job_messages.receive()
@@ -346,16 +346,16 @@ class World:
             return
         with self._border("worker"):
             told = json.loads(message.body)
-            advance, wake, _ = self.random.choice(self._workers)
+            runner, events, _ = self.random.choice(self._workers)
             if "response_id" in told:
                 try:
-                    wake(told["provider"], told["response_id"])
+                    events.handle(told["provider"], told["response_id"])
                 except (ProviderError, JobChanged):
                     if (seconds := event_seconds(message.receives)) is not None:
                         self._hide(self.job_messages, message, seconds)
                         return
             else:
-                advance(told["job_id"])
+                runner.run(told["job_id"])
             self.job_messages.delete(message)
 
     def _work_directly(self) -> None:
@@ -371,7 +371,7 @@ class World:
         async def call(message: Message) -> None:
             try:
                 _, _, direct = self.random.choice(self._workers)
-                await direct(json.loads(message.body)["job_id"], seconds_left)
+                await direct.run(json.loads(message.body)["job_id"], seconds_left)
                 self.direct_messages.delete(message)
             except Exception as error:  # noqa: BLE001 whatever it is, Lambda hands the message out again
                 self.errors.append(error)
@@ -478,7 +478,7 @@ class World:
     def _in_ledger(self, job_id: str, token: str) -> bool:
         job = self.jobs.items.get(job_id)
         entry = job.open_attempt if job is not None else None
-        return entry is not None and entry.token == token and entry.state == "submitting"
+        return entry is not None and entry.token == token and entry.state == "calling"
 
     def _queue(self, name: str) -> Queue:
         return Queue(self.clock, self.random, stack.visibility_seconds(name), stack.most_receives(name), self.luck)

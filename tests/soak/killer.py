@@ -13,7 +13,7 @@ from typing import NamedTuple
 from local.child import LEASH
 from local.failure import LocalFailure
 
-# The direct calls are left alone: what became of one whose process died is known after 16 minutes (DIRECT_LEASE).
+# The direct calls are left alone: what became of one whose process died is known after 16 minutes (DIRECT_CALL_LEASE).
 FUNCTIONS = {"Worker": 6, "Webhooks": 1, "ProviderEvents": 1, "Api": 1, "Notifier": 1, "Sweeper": 1}
 """Which are killed, and how often beside each other."""
 EVERY_SECONDS = (1.0, 4.0)

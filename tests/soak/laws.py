@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive
 from afterthought.adapters.clock import now
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.services.reconcile import Reconcile
 from local.receiver import Arrival
 from local.service import Service
@@ -76,14 +76,14 @@ def none_ended_by_a_defect(found: Found) -> Iterator[str]:
     for job in found.jobs.values():
         if job.failure is not None and job.failure.code == "internal_error":
             yield f"{job.id}: {job.failure.message}"
-        if job.overrun:
+        if job.over_max_cost:
             yield f"{job.id} cost more than was held for it"
 
 
 def every_end_was_announced(found: Found) -> Iterator[str]:
     for job_id, job in found.jobs.items():
         arrived = found.arrivals.get(job_id, ())
-        if job.due_at is not None:
+        if job.overdue_at is not None:
             yield f"{job_id} is due, though nothing is to happen"
         if not found.told(job_id):
             yield f"{job_id}: its webhook was accepted in none of {len(arrived)} sends"
@@ -120,9 +120,9 @@ def nothing_is_called_again_that_nobody_asked_for(found: Found) -> Iterator[str]
     for job in found.jobs.values():
         asked = {"outcome_unknown": job.on_unknown == "retry", "reasoning_starved": job.on_starved == "retry"}
         for before, after in pairwise(job.attempts):
-            if not asked.get(str(after.because)):
-                yield f"{job.id}: attempt {after.number} was begun because of {after.because}"
-            if after.because == "outcome_unknown" and before.usage is not None:
+            if not asked.get(str(after.reason)):
+                yield f"{job.id}: attempt {after.number} was begun because of {after.reason}"
+            if after.reason == "outcome_unknown" and before.usage is not None:
                 yield f"{job.id}: attempt {after.number} repeats a call whose outcome was known"
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from afterthought.adapters.clock import now
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from tests.soak.laws import DEAD_LETTERS, Found, waiting
 
 QUEUES = ("JobQueue", "DirectQueue", "WebhookQueue", *DEAD_LETTERS)
@@ -36,7 +36,7 @@ def report(found: Found, broken: Mapping[str, Sequence[str]], stages: Mapping[st
 
 def unfinished(seconds: float, found: Found) -> str:
     """How far it came."""
-    restless = [job for job in found.jobs.values() if job.due_at is not None or not found.told(job.id)]
+    restless = [job for job in found.jobs.values() if job.overdue_at is not None or not found.told(job.id)]
     lines = [f"NOT QUIET after {seconds:.0f} s: {len(restless)} jobs of {len(found.accepted)} are not at rest"]
     lines += [f"  {standing(job)}" for job in restless[:MOST_SHOWN]]
     lines += [f"  and {len(restless) - MOST_SHOWN} more"] if len(restless) > MOST_SHOWN else []
@@ -53,7 +53,7 @@ def unfinished(seconds: float, found: Found) -> str:
 
 def standing(job: Job) -> str:
     at, attempt = now(), job.attempt
-    moments = {"wanted": job.wake_at, "due": job.due_at, "deadline": job.deadline_at}
+    moments = {"wanted": job.next_step_at, "due": job.overdue_at, "deadline": job.deadline_at}
     told = (f"{name} in {(moment - at).total_seconds():.0f} s" for name, moment in moments.items() if moment)
     return f"{job.id}: {job.status}, its attempt {attempt.state if attempt else None}, {', '.join(told)}"
 

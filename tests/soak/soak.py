@@ -39,7 +39,7 @@ FITTING = 30
 WIDE_USD = "1000"
 
 ASKING = 3
-AT_ONCE = {"Worker": 6, "Direct": 3, "Webhooks": 3}
+AT_ONCE = {"Worker": 6, "DirectRunner": 3, "Webhooks": 3}
 """Processes of a function, where the template lets AWS start twenty: a laptop's start hinders those that run."""
 MOST_WAITING = 30
 """Messages in the job queue beyond which nobody asks: faults are to slow the jobs down here, not the machine."""
@@ -139,7 +139,7 @@ class Soak:
             return False
         if waiting(self.service, "JobQueue")["to be had"] or waiting(self.service, "WebhookQueue")["to be had"]:
             return False
-        return all(job.due_at is None for job in self.tables.all_jobs())
+        return all(job.overdue_at is None for job in self.tables.all_jobs())
 
     def faults(self) -> Counter[str]:
         killed = Counter({f"killed processes of {name}": count for name, count in self.killer.killed.items()})

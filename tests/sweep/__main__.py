@@ -13,7 +13,7 @@ from time import monotonic
 from tests.sweep.journeys import JOURNEYS, Journey
 from tests.sweep.safeguards import SAFEGUARDS, Safeguard, missed
 from tests.sweep.sampling import SampleOf, sample
-from tests.sweep.sweep import Swept, sweep
+from tests.sweep.sweep import SweepReport, sweep
 
 
 def main() -> None:
@@ -38,12 +38,12 @@ def main() -> None:
     sys.exit(1 if breaches or not found else 0)
 
 
-def _sweep(name: str) -> Swept:
+def _sweep(name: str) -> SweepReport:
     # A journey cannot be sent to another process, which has it already.
     return sweep(_named(name))
 
 
-def _sample(names: Sequence[str], of: SampleOf) -> Swept:
+def _sample(names: Sequence[str], of: SampleOf) -> SweepReport:
     return sample([_named(name) for name in names], of)
 
 
@@ -51,7 +51,7 @@ def _named(name: str) -> Journey:
     return next(journey for journey in JOURNEYS if journey.name == name)
 
 
-def show_sweeps(journeys: Sequence[Journey], sweeps: Iterable[Swept]) -> list[Swept]:
+def show_sweeps(journeys: Sequence[Journey], sweeps: Iterable[SweepReport]) -> list[SweepReport]:
     wide = max(len(journey.name) for journey in journeys)
     print(f"{'journey':{wide}}  calls  faults   runs  broken  how the jobs ended")
     done = []
@@ -70,7 +70,7 @@ def _row(name: str, wide: int, calls: int, faults: int, runs: int, broken: int, 
     return f"{name:{wide}}  {calls:5}  {faults:6}  {runs:5}  {broken:6}  {ended}"
 
 
-def show_samples(tasks: Sequence[SampleOf], samples: Iterable[Swept]) -> list[Swept]:
+def show_samples(tasks: Sequence[SampleOf], samples: Iterable[SweepReport]) -> list[SweepReport]:
     done = list(samples)
     for faults in sorted({task.faults for task in tasks}):
         of_these = [swept for task, swept in zip(tasks, done, strict=True) if task.faults == faults]

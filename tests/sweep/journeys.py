@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from afterthought.catalogue import Catalogue, default_catalogue
-from afterthought.domain.attempt import AttemptState
 from afterthought.domain.errors import MoneyRefused, TablesBusy
+from afterthought.domain.jobs.attempt import AttemptState
 from afterthought.domain.pace import PaceLimits
 from afterthought.domain.provider import Provider
 from tests.simulator.line import ProcessDied, TransportFailed
@@ -153,7 +153,7 @@ def cancelled_refused(answer: Answer, **policies: str) -> Callable[[World], None
 
 def cancelled_thinking(world: World) -> None:
     job_id = ask(world, **LONG)
-    wait(world, job_id, "submitted")
+    wait(world, job_id, "running")
     world.run_for(seconds=100)
     cancel(world, job_id)
 
@@ -166,7 +166,7 @@ def cancelled_late_usage(world: World) -> None:
 def cancelled_unknown(world: World) -> None:
     world.provider.plan = Plan(answers=["lost after"], seconds=3000)
     job_id = ask(world)
-    wait(world, job_id, "unknown")
+    wait(world, job_id, "outcome_unknown")
     world.run_for(seconds=100)
     cancel(world, job_id)
 
@@ -208,7 +208,7 @@ def out_of_budget(room: str) -> Callable[[World], None]:
         if job_id is None:
             return
         world.cap(day_usd=world.job(job_id).held_usd * Decimal(room))
-        wait(world, job_id, "settled", "submitted")
+        wait(world, job_id, "settled", "running")
         with suppress(MoneyRefused):
             ask(world)
 

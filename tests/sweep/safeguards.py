@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from afterthought.domain.books import movement
 from afterthought.domain.budget import NO_CAPS, Caps
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from tests.simulator.tables import SimulatedJobs
 from tests.simulator.world import World
 from tests.sweep.journeys import JOURNEYS
@@ -19,10 +19,10 @@ class NoEntryBeforeTheCall(SimulatedJobs):
     """The ledger entry is written only with what the call came to: until then the table knows of no call."""
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
-        if after.attempt is not None and after.attempt.state == "submitting" and after.cancel_requested_at is None:
+        if after.attempt is not None and after.attempt.state == "calling" and after.cancel_requested_at is None:
             return
         stands = self.items.get(after.id)
-        if stands is not None and before.attempt is not None and before.attempt.state == "submitting":
+        if stands is not None and before.attempt is not None and before.attempt.state == "calling":
             before, after = stands, after.model_copy(update={"version": stands.version + 1})
         super().save(before, after, caps)
 
@@ -90,7 +90,7 @@ SAFEGUARDS = (
         obvious="a generation began that the ledger did not know",
     ),
     Safeguard("the condition of the settlement", WithoutTheCondition, shows="the books are not what the jobs say"),
-    Safeguard("due_at", WithoutDueAt, shows="never announced"),
+    Safeguard("overdue_at", WithoutDueAt, shows="never announced"),
 )
 TRIED_ON = tuple(journey for journey in JOURNEYS if journey.name in ("checked", "woken"))
 """The plainest lives; what comes of them without faults breaks no law but the obvious."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tests.simulator.faults import Fault
 from tests.sweep.journeys import Journey
-from tests.sweep.sweep import Point, Swept, ends, live, points
+from tests.sweep.sweep import Point, SweepReport, ends, live, points
 
 
 class SampleOf(NamedTuple):
@@ -17,8 +17,8 @@ class SampleOf(NamedTuple):
     seed: int
 
 
-def sample(journeys: Sequence[Journey], of: SampleOf) -> Swept:
-    swept = Swept(f"{of.faults} faults", 0)
+def sample(journeys: Sequence[Journey], of: SampleOf) -> SweepReport:
+    swept = SweepReport(f"{of.faults} faults", 0)
     for journey, struck in sampled(journeys, of):
         world, breaches = live(journey, struck)
         swept.faults.update(fault for _, fault in world.line.struck)

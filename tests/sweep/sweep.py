@@ -29,7 +29,7 @@ class Point(NamedTuple):
 
 
 @dataclass
-class Swept:
+class SweepReport:
     """What came of a journey's sweep. `calls` is how many places its plain run can be cut at; `ends` counts how its
     jobs ended; `breaches` are the laws broken, by where the fault was."""
 
@@ -68,10 +68,10 @@ def points(journey: Journey, make: Make = World) -> tuple[int, list[Point]]:
     ]
 
 
-def sweep(journey: Journey, make: Make = World, *, every: int = 1) -> Swept:
+def sweep(journey: Journey, make: Make = World, *, every: int = 1) -> SweepReport:
     """One run for each point, or for every so manieth of them."""
     calls, found = points(journey, make)
-    swept = Swept(journey.name, calls)
+    swept = SweepReport(journey.name, calls)
     for point in found[::every]:
         world, breaches = live(journey, {point.number: point.fault}, make)
         swept.faults[point.fault] += 1

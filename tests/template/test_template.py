@@ -12,9 +12,8 @@ import pytest
 from cfnlint.api import lint
 
 from afterthought.adapters import aws
-from afterthought.domain.job import CONTENT_KEPT, SUBMIT_LEASE
-from afterthought.domain.record import TERMINAL, Status
-from afterthought.domain.schedule import MOST_DELIVERIES
+from afterthought.domain.jobs.job import CONTENT_RETENTION, TERMINAL, Status
+from afterthought.domain.jobs.schedule import CALL_LEASE, MAX_DELIVERIES
 
 Json = dict[str, Any]
 
@@ -360,7 +359,7 @@ def test_what_sends_to_its_own_queue_may_call_itself_and_nothing_else_may(resour
 
 
 def test_a_worker_is_dead_before_its_lease_is_over(resources: Json) -> None:
-    assert timedelta(seconds=resources["WorkerFunction"]["Properties"]["Timeout"]) < SUBMIT_LEASE
+    assert timedelta(seconds=resources["WorkerFunction"]["Properties"]["Timeout"]) < CALL_LEASE
 
 
 def test_an_awaited_call_has_all_the_time_that_lambda_gives(resources: Json) -> None:
@@ -375,7 +374,7 @@ def test_what_serves_http_answers_before_the_gateway_gives_up(resources: Json, n
 
 
 def test_a_webhook_is_sent_as_often_as_its_schedule_says(resources: Json) -> None:
-    assert retries(resources["WebhookQueue"]["Properties"]) == MOST_DELIVERIES
+    assert retries(resources["WebhookQueue"]["Properties"]) == MAX_DELIVERIES
 
 
 def passes(pattern: Any, value: Any) -> bool:
@@ -454,7 +453,7 @@ def test_the_bucket_is_private_encrypted_and_outlives_what_points_into_it(resour
     assert bucket["BucketEncryption"]
     (rule,) = bucket["LifecycleConfiguration"]["Rules"]
     assert rule["Status"] == "Enabled"
-    assert timedelta(days=rule["ExpirationInDays"]) > CONTENT_KEPT
+    assert timedelta(days=rule["ExpirationInDays"]) > CONTENT_RETENTION
 
 
 def test_the_bucket_refuses_plain_http_unless_told_otherwise(stack: Json) -> None:

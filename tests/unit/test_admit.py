@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from afterthought.catalogue import Catalogue, default_catalogue
-from afterthought.domain.attempt import Plan
 from afterthought.domain.bound import bound, estimated_tokens
 from afterthought.domain.errors import InvalidRequest
+from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.provider import Provider
 from afterthought.services.admit import Admit, Admitted
 
@@ -44,7 +44,7 @@ def refused(body: dict[str, Any], **given: Any) -> InvalidRequest:
 def test_a_model_that_is_served_is_called_as_it_was_asked_for() -> None:
     for policy in (None, "exact", "successor"):
         taken = admit({"model": "o3-2025-04-16", "max_output_tokens": 500}, model_policy=policy)
-        assert taken.plan == Plan("o3-2025-04-16", "medium", 500, taken.bound.total_usd, None)
+        assert taken.plan == CallSpec("o3-2025-04-16", "medium", 500, taken.bound.total_usd, None)
         assert taken.called == taken.request
 
 
@@ -54,7 +54,7 @@ def test_a_retired_model_runs_as_its_successor_where_the_caller_lets_it() -> Non
         model_policy="successor",
     )
     terra = KNOWN.models["gpt-5.6-terra"]
-    assert taken.plan == Plan("gpt-5.6-terra", "high", 500, taken.bound.total_usd, "model_retired")
+    assert taken.plan == CallSpec("gpt-5.6-terra", "high", 500, taken.bound.total_usd, "model_retired")
     assert (taken.requested.id, taken.model) == ("o4-mini", terra)
     # Money and rate by the model that is called.
     assert taken.bound == bound(taken.called, terra, "standard", first=taken.first, last=taken.last)

@@ -26,7 +26,7 @@ def test_an_ended_job_is_published_and_due_no_more(world: World) -> None:
     job_id = only_job(world)
     event = world.announce(job_id)
     assert world.topic.published == [event]
-    assert world.job(job_id).due_at is None
+    assert world.job(job_id).overdue_at is None
 
 
 def test_an_announced_job_is_not_announced_again(world: World) -> None:
@@ -42,7 +42,7 @@ def test_what_was_not_published_stays_due(world: World) -> None:
     with pytest.raises(TransportFailed):
         world.announce(job_id)
     assert world.topic.published == []
-    assert world.job(job_id).due_at is not None
+    assert world.job(job_id).overdue_at is not None
 
 
 def test_what_was_published_and_not_noted_is_published_again_as_the_same(world: World) -> None:

@@ -9,7 +9,7 @@ from bench.cost import load
 from bench.meter import Tally
 from bench.units import index_units, item_bytes, read_units, transaction_units, write_units
 
-KEYS = ("due_shard", "due_at", "pk", "sk")
+KEYS = ("overdue_shard", "overdue_at", "pk", "sk")
 
 
 def item(size: int) -> dict[str, Any]:
@@ -67,8 +67,8 @@ def test_a_read_that_finds_nothing_is_billed() -> None:
     assert read_units(None, consistent=True) == 1
 
 
-def state(due_at: str | None) -> dict[str, Any]:
-    due = {} if due_at is None else {"due_shard": {"S": "1"}, "due_at": {"N": due_at}}
+def state(overdue_at: str | None) -> dict[str, Any]:
+    due = {} if overdue_at is None else {"overdue_shard": {"S": "1"}, "overdue_at": {"N": overdue_at}}
     return {"pk": {"S": "JOB#1"}, "sk": {"S": "STATE"}, **due}
 
 

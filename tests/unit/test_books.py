@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from afterthought.domain import books
 from afterthought.domain.books import Books, Standing, UsageKey, booked, movement
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.pricing import Usage, exact_sum
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
@@ -45,7 +45,7 @@ def test_an_ended_job_has_spent_and_used_under_its_status() -> None:
 
 
 def test_a_job_that_ended_without_a_call_is_counted_and_costs_nothing() -> None:
-    part = booked(a_job().failed("deadline_exceeded", "…", now=START))
+    part = booked(a_job().fail("deadline_exceeded", "…", now=START))
     assert part.days == {}
     assert usage_of(part) == {"failed_jobs": 1}
 
@@ -55,8 +55,8 @@ def test_a_job_over_midnight_is_booked_where_its_hold_was_taken() -> None:
     job = a_job(created_at=born)
     job = job.model_copy(update={"attempts": (job.attempts[0].model_copy(update={"held_at": born}),)})
     later = datetime(2026, 12, 1, 0, 30, tzinfo=UTC)
-    begun = job.begin(token="t", provider="openai", now=later)
-    ended = begun.settled(
+    begun = job.start_call(token="t", provider="openai", now=later)
+    ended = begun.settle(
         "completed",
         now=later,
         served_model="o3",
@@ -70,9 +70,9 @@ def test_a_job_over_midnight_is_booked_where_its_hold_was_taken() -> None:
 
 
 def test_a_step_that_changes_neither_money_nor_status_moves_nothing() -> None:
-    begun = a_job().begin(token="t", provider="openai", now=START)
+    begun = a_job().start_call(token="t", provider="openai", now=START)
     assert not movement(a_job(), begun)
-    assert not movement(begun, begun.submitted(response_id="r", now=START, check_seconds=1))
+    assert not movement(begun, begun.mark_running(response_id="r", now=START, poll_seconds=1))
 
 
 @given(st.lists(any_job, min_size=1, max_size=6))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from afterthought.domain.call import call_request
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.call import call_request
+from afterthought.domain.jobs.job import Job
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job
 
@@ -12,7 +12,7 @@ REQUEST = {"model": "gpt-oss-20b", "input": "Why?", "prompt_cache_key": "shared"
 
 def called(tenant: str, number: int = 0, **changes: Any) -> dict[str, Any]:
     job: Job = a_job(number, tenant=tenant, **changes)
-    return call_request(job.begin(token="5f" * 16, provider="vllm", now=START), REQUEST)
+    return call_request(job.start_call(token="5f" * 16, provider="vllm", now=START), REQUEST)
 
 
 def test_an_awaited_call_is_salted_by_its_tenant_and_names_nobody() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from admin.api_docs import TARGET, markdown
 from afterthought.catalogue import default_catalogue
 from afterthought.domain import body, errors, lifecycle, signature
-from afterthought.domain.attempt import Attempt, Plan
 from afterthought.domain.errors import RequestRefused
-from afterthought.domain.job import accept
+from afterthought.domain.jobs.attempt import Attempt, CallSpec
+from afterthought.domain.jobs.job import Failure, Job
+from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.rate_limit import Limits, RateState, Window, rate_limited
-from afterthought.domain.record import Failure
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.response import render
 from afterthought.domain.usage import PARAMETERS, query_of
@@ -32,8 +32,8 @@ from afterthought.services.describe import examples, openapi, specimen, texts
 from afterthought.services.describe.answers import FAILURES
 from afterthought.services.describe.money import KINDS
 from afterthought.services.describe.refusals import REFUSALS, refusals_of
-from afterthought.services.direct import LOOK_SECONDS
 from afterthought.services.models import Models
+from afterthought.services.run.await_call import CHECK_SECONDS
 from afterthought.services.usage import ReadUsage
 
 ROOT = Path(__file__).parents[2]
@@ -219,17 +219,20 @@ def test_every_type_of_error_is_documented_and_no_other() -> None:
 
 
 def test_the_schema_names_every_field_of_a_failed_response_whose_question_is_gone() -> None:
-    job = accept(
-        id="resp_" + "0" * 48,
-        tenant="acme",
-        model="gpt-4o",
-        effort=None,
-        max_output_tokens=16,
-        service_tier="flex",
-        body_hash="",
-        webhook=False,
-        plan=Plan("gpt-4o", None, 16, Decimal("0.1")),
-        now=NOW,
+    job = Job.create(
+        JobSpec(
+            id="resp_" + "0" * 48,
+            tenant="acme",
+            model="gpt-4o",
+            effort=None,
+            max_output_tokens=16,
+            service_tier="flex",
+            body_hash="",
+            webhook=False,
+            created_at=NOW,
+            deadline_at=NOW + timedelta(hours=24),
+        ),
+        CallSpec("gpt-4o", None, 16, Decimal("0.1")),
     ).model_copy(
         update={
             "status": "failed",
@@ -243,9 +246,11 @@ def test_the_schema_names_every_field_of_a_failed_response_whose_question_is_gon
 
 
 def test_the_schema_names_every_field_of_a_response_that_was_called_again() -> None:
-    plan = Plan("gpt-5.6-sol", "none", None, Decimal("0.01"), "outcome_unknown")
+    plan = CallSpec("gpt-5.6-sol", "none", None, Decimal("0.01"), "outcome_unknown")
     lost = (
-        specimen.queued().begin(token="", provider="openai", now=NOW).failed("outcome_unknown", "", now=NOW, then=plan)
+        specimen.queued()
+        .start_call(token="", provider="openai", now=NOW)
+        .fail("outcome_unknown", "", now=NOW, fallback=plan)
     )
     assert complaints("Response", render(lost, examples.REQUEST, None, None, stand_in=False)) == []
 
@@ -375,5 +380,5 @@ def test_docs_api_md_is_current() -> None:
 
 def test_a_cancel_says_how_soon_an_awaited_call_is_stopped() -> None:
     said = " ".join(texts.CANCEL.split())
-    assert f"within {LOOK_SECONDS:.0f} seconds its connection is closed" in said
+    assert f"within {CHECK_SECONDS:.0f} seconds its connection is closed" in said
     assert "cannot be stopped" not in markdown(openapi())

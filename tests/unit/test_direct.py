@@ -11,13 +11,13 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters.batch import HandOutAgain, messages_at_once
-from afterthought.domain.call import Call
 from afterthought.domain.errors import HungUp, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.call import Call
+from afterthought.domain.jobs.generation import Generation
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.step import Step
 from afterthought.domain.provider import Provider
-from afterthought.services.direct import LOOK_SECONDS, SPARE_SECONDS, Direct, NoTimeLeft
-from afterthought.services.ports import Generation
-from afterthought.services.step import Step
+from afterthought.services.run.await_call import CHECK_SECONDS, SPARE_SECONDS, DirectRunner, NoTimeLeft
 from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.examples import a_job
 
@@ -41,15 +41,15 @@ class Steps:
     busy_ends: int = 0
     end_tries: int = 0
 
-    def begin(self, job_id: str) -> Step | Call:
+    def start(self, job_id: str) -> Step | Call:
         self.begun.append(job_id)
         return self.steps.get(job_id) or Call(self.jobs[job_id], SERVER, {"model": "o3", "input": job_id})
 
-    def end(self, call: Call, came: Generation | ProviderError) -> Step:
+    def record_result(self, call: Call, result: Generation | ProviderError) -> Step:
         self.end_tries += 1
         if self.busy_ends >= self.end_tries:
             raise TableBusy
-        self.ended.append((call.job.id, came))
+        self.ended.append((call.job.id, result))
         return Step("moved", before=call.job, after=call.job)
 
 
@@ -100,7 +100,7 @@ class Models:
 
 
 class Bench:
-    """`Direct` over the three of them, in virtual time."""
+    """`DirectRunner` over the three of them, in virtual time."""
 
     def __init__(self, number: int = 1, **job: Any) -> None:
         jobs = {each.id: each for each in (a_job(n, **job) for n in range(number))}
@@ -116,10 +116,10 @@ class Bench:
         """Every job's step, beside `also`; no task of ours is left over."""
 
         async def main(loop: VirtualLoop) -> list[Step]:
-            direct = Direct(self.steps, self.table, self.models, SERVER.direct_seconds, loop.now)
+            direct = DirectRunner(self.steps, self.table, self.models, SERVER.direct_seconds, loop.now)
             beside = asyncio.ensure_future(also()) if also else None
             try:
-                return await asyncio.gather(*(direct(job_id, seconds_left) for job_id in self.ids))
+                return await asyncio.gather(*(direct.run(job_id, seconds_left) for job_id in self.ids))
             finally:
                 self.seconds = loop.time()
                 if beside is not None:
@@ -143,8 +143,8 @@ def test_an_answer_is_written_down_by_who_awaited_it() -> None:
 
 def test_a_job_that_needs_no_call_gets_none() -> None:
     bench = Bench()
-    bench.steps.steps = {bench.ids[0]: Step("early")}
-    assert bench.run() == [Step("early")]
+    bench.steps.steps = {bench.ids[0]: Step("not_due")}
+    assert bench.run() == [Step("not_due")]
     assert bench.models.most == 0
     assert bench.steps.ended == []
 
@@ -202,7 +202,7 @@ def test_a_cancelled_job_lets_its_call_go_at_the_next_look(asked_at: float) -> N
     assert isinstance(came, HungUp)
     assert "cancelled" in came.message
     assert bench.models.closed == 1
-    assert asked_at <= bench.seconds <= asked_at + LOOK_SECONDS
+    assert asked_at <= bench.seconds <= asked_at + CHECK_SECONDS
 
 
 @pytest.mark.parametrize("deadline", [7.5, 20.0, 130.0])
@@ -228,7 +228,7 @@ def test_only_the_job_that_is_cancelled_loses_its_call() -> None:
 
 def test_an_answer_that_comes_with_the_cancel_is_not_thrown_away() -> None:
     bench = Bench(cancel_requested_at=a_job().created_at)
-    bench.models.seconds = LOOK_SECONDS
+    bench.models.seconds = CHECK_SECONDS
     bench.run()
     assert bench.came() == ANSWER
 

@@ -9,7 +9,7 @@ from openai.types.webhooks import UnwrapWebhookEvent
 from pydantic import TypeAdapter
 
 from afterthought.domain.event import CompletionEvent, endpoint_hash, webhook_id
-from afterthought.domain.record import TERMINAL, Status
+from afterthought.domain.jobs.job import TERMINAL, Status
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 
@@ -33,7 +33,7 @@ def test_a_job_that_has_not_ended_has_no_event() -> None:
 
 def test_the_same_end_announced_again_is_the_same_event() -> None:
     job = a_settled_job()
-    again = job.swept(now=START + timedelta(days=1))
+    again = job.record_sweep(now=START + timedelta(days=1))
     assert CompletionEvent.of(job) == CompletionEvent.of(again)
     assert CompletionEvent.of(job).payload() == CompletionEvent.of(again).payload()
 

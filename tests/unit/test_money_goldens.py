@@ -12,7 +12,7 @@ import pytest
 
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.errors import MoneyRefused, ProviderBusy
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Price, Usage
 from afterthought.domain.rate_tier import RateTier
@@ -151,12 +151,12 @@ def test_cached_tokens_are_billed_and_not_lost(world: World) -> None:
 def test_looking_costs_nothing_however_often_it_is_done(world: World) -> None:
     job = ended(world, Usage(input_tokens=1_000, output_tokens=5_000), reasoning={"effort": "high"})
     assert job.attempt is not None
-    assert job.attempt.checks >= 5
+    assert job.attempt.polls >= 5
     history = world.jobs.history[job.id]
     assert {version.spent_usd for version in history if not version.terminal} == {Decimal(0)}
     assert stands(world) == (0, Decimal("0.042"))
     for _ in range(5):
-        assert world.step(job.id).outcome == "dropped"
+        assert world.step(job.id).outcome == "ignored"
     assert stands(world) == (0, Decimal("0.042"))
 
 
@@ -174,7 +174,7 @@ def test_above_272_thousand_tokens_all_of_the_request_has_the_long_price(
     job = ended(world, Usage(input_tokens=input_tokens, output_tokens=1_000), input=prompt, max_output_tokens=1_000)
     assert job.attempt is not None
     assert (job.attempt.cost_usd, job.attempt.price_id) == (Decimal(dollars), price_id)
-    assert not job.overrun
+    assert not job.over_max_cost
 
 
 def test_a_cheaper_tier_than_was_asked_for_is_billed_cheaper(world: World) -> None:
@@ -330,7 +330,7 @@ def test_a_late_answer_that_is_dearer_than_the_estimate_is_an_overrun(world: Wor
     world.provider.plan.endings.append("late usage")
     job = ended(world, Usage(input_tokens=1_000, output_tokens=6_000), max_output_tokens=5_000)
     assert stands(world) == (0, Decimal("0.05"))
-    assert (job.overrun, shown(world, job)["overrun"]) == (True, True)
+    assert (job.over_max_cost, shown(world, job)["overrun"]) == (True, True)
 
 
 # ---- time
@@ -358,7 +358,7 @@ def test_a_price_that_changes_before_the_call_is_its_bill_and_was_held_for(
     assert job.attempt is not None
     assert job.attempt.called_at is not None
     assert (job.attempt.held_at.date(), job.attempt.called_at.date()) == (EVENING.date(), NEXT_DAY)
-    assert (job.spent_usd, job.overrun) == (Decimal(dollars), False)
+    assert (job.spent_usd, job.over_max_cost) == (Decimal(dollars), False)
     assert shown(world, job)["price_date"] == "2026-11-11"
 
 

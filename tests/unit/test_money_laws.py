@@ -30,7 +30,7 @@ from afterthought.domain import books
 from afterthought.domain.budget import Caps
 from afterthought.domain.errors import IdempotencyConflict, MoneyRefused, QueueUnavailable, TablesBusy
 from afterthought.domain.identity import keyed_job_id
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from tests.simulator import money
 from tests.simulator.books import SimulatedBooks
 from tests.simulator.laws import broken
@@ -350,7 +350,7 @@ def paid_for_nothing(history: Sequence[Job]) -> Iterator[str]:
     """An entry whose call was not made when its job ended costs nothing."""
     for before, after in pairwise(history):
         entry, ended = before.attempt, after.attempt
-        if entry is not None and ended is not None and entry.state == "held" and after.terminal and ended.cost_usd:
+        if entry is not None and ended is not None and entry.state == "pending" and after.terminal and ended.cost_usd:
             yield f"{after.id} was never called and cost {ended.cost_usd}"
 
 
@@ -395,16 +395,16 @@ class CostForgotten(SimulatedBooks):
 
 
 def bill_each_poll(patch: pytest.MonkeyPatch) -> None:
-    checked = Job.checked
+    checked = Job.record_poll
 
     def billed(job: Job, **known: Any) -> Job:
         after = checked(job, **known)
-        entry = after.opened
+        entry = after.called_attempt
         return after.model_copy(
             update={"attempts": (entry.model_copy(update={"cost_usd": entry.spent_usd + Decimal("0.01")}),)}
         )
 
-    patch.setattr(Job, "checked", billed)
+    patch.setattr(Job, "record_poll", billed)
 
 
 def book_at_the_end(patch: pytest.MonkeyPatch) -> None:
@@ -421,25 +421,27 @@ def book_at_the_end(patch: pytest.MonkeyPatch) -> None:
 
 
 def add_to_the_estimate(patch: pytest.MonkeyPatch) -> None:
-    corrected = Job.corrected
+    corrected = Job.correct_usage
 
     def added(job: Job, number: int, *, cost_usd: Decimal, **known: Any) -> Job:
         return corrected(job, number, cost_usd=job.spent_usd + cost_usd, **known)
 
-    patch.setattr(Job, "corrected", added)
+    patch.setattr(Job, "correct_usage", added)
 
 
 def book_no_more_than_the_hold(patch: pytest.MonkeyPatch) -> None:
-    settled = Job.settled
+    settled = Job.settle
 
     def clipped(job: Job, *args: Any, cost_usd: Decimal | None, **known: Any) -> Job:
-        return settled(job, *args, cost_usd=min(cost_usd or job.opened.hold_usd, job.opened.hold_usd), **known)
+        return settled(
+            job, *args, cost_usd=min(cost_usd or job.called_attempt.hold_usd, job.called_attempt.hold_usd), **known
+        )
 
-    patch.setattr(Job, "settled", clipped)
+    patch.setattr(Job, "settle", clipped)
 
 
 def bill_what_was_not_called(patch: pytest.MonkeyPatch) -> None:
-    failed = Job.failed
+    failed = Job.fail
 
     def billed(job: Job, *told: str, **known: Any) -> Job:
         after = failed(job, *told, **known)
@@ -447,17 +449,17 @@ def bill_what_was_not_called(patch: pytest.MonkeyPatch) -> None:
         paid = entry.model_copy(update={"state": "settled", "cost_usd": entry.hold_usd})
         return after.model_copy(update={"attempts": (*after.attempts[:-1], paid)})
 
-    patch.setattr(Job, "failed", billed)
+    patch.setattr(Job, "fail", billed)
 
 
 def take_silence_for_nothing(patch: pytest.MonkeyPatch) -> None:
     """Nobody said what was used, so nothing is booked."""
-    settled = Job.settled
+    settled = Job.settle
 
     def free(job: Job, *args: Any, cost_usd: Decimal | None, **known: Any) -> Job:
         return settled(job, *args, cost_usd=cost_usd or Decimal(0), **known)
 
-    patch.setattr(Job, "settled", free)
+    patch.setattr(Job, "settle", free)
 
 
 def settings_to_find() -> settings:

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from afterthought.domain.errors import ProviderBusy
-from afterthought.domain.job import CONTENT_KEPT
-from afterthought.domain.schedule import MOST_DELIVERIES, delivery_seconds
+from afterthought.domain.jobs.job import CONTENT_RETENTION
+from afterthought.domain.jobs.schedule import MAX_DELIVERIES, delivery_seconds
 from tests.simulator.laws import broken
 from tests.simulator.line import Fault, TransportFailed
 from tests.simulator.provider import Plan
@@ -33,7 +33,7 @@ def test_a_receiver_that_is_down_for_ever_ends_in_the_dead_letters() -> None:
     world.receiver.status = 500
     world.submit()
     finished(world)
-    assert len(world.receiver.received) == MOST_DELIVERIES
+    assert len(world.receiver.received) == MAX_DELIVERIES
     assert len(world.webhook_messages.dead) == 1
 
 
@@ -44,7 +44,7 @@ def test_sends_to_a_receiver_that_is_down_come_by_the_schedule() -> None:
     finished(world)
     times = [each.at for each in world.receiver.received]
     gaps = [round((later - sooner).total_seconds()) for sooner, later in pairwise(times)]
-    assert gaps == [delivery_seconds(sends) for sends in range(1, MOST_DELIVERIES)]
+    assert gaps == [delivery_seconds(sends) for sends in range(1, MAX_DELIVERIES)]
 
 
 def test_a_provider_busy_for_hours_is_asked_until_it_is_not() -> None:
@@ -130,7 +130,7 @@ def test_a_webhook_whose_request_has_expired_is_dropped_and_stays_no_dead_letter
     world = World()
     world.down.webhooks = True
     world.submit()
-    world.run_for(days=CONTENT_KEPT.days + 1)
+    world.run_for(days=CONTENT_RETENTION.days + 1)
     world.down.webhooks = False
     finished(world, lawful=False)
     assert world.receiver.received == []
@@ -141,7 +141,7 @@ def test_a_job_that_no_worker_can_begin_is_given_up_at_its_deadline() -> None:
     world = World()
     submitted = world.submit()
     poison = (submitted.job.id, f"INPUT#{submitted.job.body_hash}")
-    world.contents.items[poison] = (b"\xff not JSON", world.clock() + CONTENT_KEPT)
+    world.contents.items[poison] = (b"\xff not JSON", world.clock() + CONTENT_RETENTION)
     world.submit(question(webhook=False), tenant="globex")
     world.run_until(lambda: world.job(submitted.job.id).terminal, timedelta(days=2))
     job = world.job(submitted.job.id)
@@ -165,7 +165,11 @@ def test_a_sweep_and_the_notifier_at_once_leave_one_announced_job() -> None:
             world.run_for(minutes=5)
             assert world.job(job_id).terminal
             setattr(world.down, outer, False)
-            run = partial(world.announce, job_id) if inner == "notifier" else partial(world.sweep, enough_time=always)
+            run = (
+                partial(world.announce, job_id)
+                if inner == "notifier"
+                else partial(world.sweeper.sweep, enough_time=always)
+            )
             world.line.meanwhile[len(world.line.calls) + offset] = run
             world.down.notifier = world.down.sweeper = False
             world.run()

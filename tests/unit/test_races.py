@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from afterthought.domain.call import Call
 from afterthought.domain.errors import OutcomeUnknown, ProviderBusy
-from afterthought.domain.schedule import SWEEPS_BEFORE_FAILURE, UNKNOWN_WAIT
+from afterthought.domain.jobs.call import Call
+from afterthought.domain.jobs.schedule import OUTCOME_UNKNOWN_WAIT, SWEEPS_BEFORE_FAILURE
 from tests.simulator.laws import broken
 from tests.simulator.provider import Plan
 from tests.simulator.runs import failure_code
@@ -23,7 +23,7 @@ def lost_call(**ours: object) -> tuple[World, str]:
     body["afterthought"] |= ours
     job_id = world.submit(body).job.id
     world.step(job_id)
-    assert world.job(job_id).opened.state == "unknown"
+    assert world.job(job_id).called_attempt.state == "outcome_unknown"
     return world, job_id
 
 
@@ -47,7 +47,7 @@ def test_a_cancel_during_a_call_that_is_refused_for_now_does_not_wait_for_the_ne
 
 def _cancel_while_submitting(world: World, job_id: str) -> None:
     attempt = world.job(job_id).open_attempt
-    if attempt is not None and attempt.state == "submitting" and world.job(job_id).cancel_requested_at is None:
+    if attempt is not None and attempt.state == "calling" and world.job(job_id).cancel_requested_at is None:
         world.cancel(job_id)
 
 
@@ -63,10 +63,10 @@ def test_a_providers_own_words_are_not_taken_for_our_deadline() -> None:
     """A gateway's 504 may carry the code `deadline_exceeded`."""
     world = World(events=True)
     job_id = world.submit().job.id
-    call = world.advance.begin(job_id)
+    call = world.runner.start(job_id)
     assert isinstance(call, Call)
-    world.advance.end(call, OutcomeUnknown("504", code="deadline_exceeded"))
-    assert world.job(job_id).opened.state == "unknown"
+    world.runner.record_result(call, OutcomeUnknown("504", code="deadline_exceeded"))
+    assert world.job(job_id).called_attempt.state == "outcome_unknown"
 
 
 def test_a_job_whose_queue_nobody_serves_waits_until_its_deadline_and_no_longer() -> None:
@@ -123,10 +123,10 @@ def test_an_event_that_meets_the_end_of_the_wait_still_puts_the_cost_right() -> 
     (run,) = world.provider.generations(job_id)
     world.provider.announcements.clear()
     world.down.worker = world.down.sweeper = True
-    world.run_for(hours=UNKNOWN_WAIT.total_seconds() / 3600 + 0.1)
+    world.run_for(hours=OUTCOME_UNKNOWN_WAIT.total_seconds() / 3600 + 0.1)
     # Calls of the wake: the retrieve, the job, the answer; then the end of the wait comes in between.
     world.line.meanwhile[len(world.line.calls) + 2] = partial(world.look, job_id)
-    woken = world.wake("standin", run.response_id)
+    woken = world.event_handler.handle("standin", run.response_id)
     assert woken.step.outcome == "corrected"
     job = world.job(job_id)
     assert (failure_code(job), job.estimated) == ("outcome_unknown", False)
@@ -150,7 +150,7 @@ def test_two_workers_on_a_retired_model_take_one_step() -> None:
         other.line.meanwhile[number] = partial(other.look, job_id)
     other.step(job_id)
     states = [entry.state for entry in other.job(job_id).attempts]
-    assert states.count("released") == 1
+    assert states.count("voided") == 1
     assert len(states) == 2
 
 
@@ -158,7 +158,7 @@ def test_a_cancel_that_a_busy_provider_does_not_take_is_sent_again_soon() -> Non
     world = World()
     job_id = world.submit(question("max", model="gpt-5.6-sol")).job.id
     world.run_for(minutes=50)
-    assert world.job(job_id).opened.checks > 8
+    assert world.job(job_id).called_attempt.polls > 8
     world.cancel(job_id)
     world.provider.looks = ProviderBusy("busy")
     world.run_for(seconds=20)

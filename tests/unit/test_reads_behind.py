@@ -7,7 +7,7 @@ from typing import Any
 from afterthought.adapters.dynamodb import Item, to_item
 from afterthought.adapters.job_table import JobTable, state_item
 from afterthought.adapters.payloads import Payloads
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job
 
@@ -56,7 +56,7 @@ def jobs(table: BehindTable, *, ends_only: bool) -> JobTable:
 
 
 def ended(job: Job) -> Job:
-    return job.failed("server_error", "no", now=START)
+    return job.fail("server_error", "no", now=START)
 
 
 def test_who_asks_for_ends_believes_an_end_and_nothing_before_it() -> None:

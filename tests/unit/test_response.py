@@ -7,10 +7,10 @@ from typing import Any, get_args
 import pytest
 from openai.types.responses import Response, ResponseError
 
-from afterthought.domain.attempt import Plan
-from afterthought.domain.job import STARVED, Job, accept
+from afterthought.domain.jobs.attempt import CallSpec
+from afterthought.domain.jobs.job import STARVED, Failure, Job
+from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.pricing import Usage
-from afterthought.domain.record import Failure
 from afterthought.domain.response import Answer, render
 
 NOW = datetime(2026, 11, 21, 9, 15, 42, 310_000, tzinfo=UTC)
@@ -22,7 +22,7 @@ MESSAGE = {
     "type": "message",
     "role": "assistant",
     "status": "completed",
-    "content": [{"type": "output_text", "text": "Because.", "annotations": [], "logprobs": []}],
+    "content": [{"type": "output_text", "text": "AttemptReason.", "annotations": [], "logprobs": []}],
 }
 
 
@@ -40,16 +40,17 @@ def queued(**changes: Any) -> Job:
         "service_tier": "default",
         "body_hash": "0" * 64,
         "webhook": False,
-        "now": NOW,
+        "created_at": NOW,
+        "deadline_at": NOW + timedelta(hours=24),
     }
     told |= changes
-    plan = Plan(told["model"], told["effort"], told["max_output_tokens"], HOLD)
-    return accept(**{"plan": plan, **told})
+    plan = told.pop("plan", CallSpec(told["model"], told["effort"], told["max_output_tokens"], HOLD))
+    return Job.create(JobSpec(**told), plan)
 
 
 def thinking() -> Job:
-    begun = queued().begin(token="t", provider="openai", now=later(1))
-    return begun.submitted(response_id="resp_provider", now=later(2.5), check_seconds=5)
+    begun = queued().start_call(token="t", provider="openai", now=later(1))
+    return begun.mark_running(response_id="resp_provider", now=later(2.5), poll_seconds=5)
 
 
 def settled(status: str = "completed", **changes: Any) -> Job:
@@ -60,7 +61,7 @@ def settled(status: str = "completed", **changes: Any) -> Job:
         "price_id": "o3/standard/2025-06-10",
         "cost_usd": Decimal("0.000172"),
     }
-    return thinking().settled(status, **{**told, **changes})  # type: ignore[arg-type]
+    return thinking().settle(status, **{**told, **changes})  # type: ignore[arg-type]
 
 
 def shown(job: Job, request: dict[str, Any] | None = None, answer: Answer | None = None) -> dict[str, Any]:
@@ -74,20 +75,20 @@ def shown(job: Job, request: dict[str, Any] | None = None, answer: Answer | None
     [
         (queued(), "queued"),
         (queued(effort=None, max_output_tokens=None, service_tier="flex"), "queued"),
-        (queued().begin(token="t", provider="openai", now=later(1)), "in_progress"),
+        (queued().start_call(token="t", provider="openai", now=later(1)), "in_progress"),
         (thinking(), "in_progress"),
-        (thinking().checked(now=later(9), check_seconds=5), "in_progress"),
-        (queued().begin(token="t", provider="p", now=later(1)).put_back(now=later(2), busy_seconds=4), "queued"),
+        (thinking().record_poll(now=later(9), poll_seconds=5), "in_progress"),
+        (queued().start_call(token="t", provider="p", now=later(1)).requeue(now=later(2), delay_seconds=4), "queued"),
         (settled(), "completed"),
         (settled(usage=None, cost_usd=None, price_id=None), "completed"),
         (settled("incomplete", incomplete_reason="max_output_tokens"), "incomplete"),
         (settled("cancelled", usage=None), "cancelled"),
-        (thinking().failed("outcome_unknown", "No answer came.", now=later(10)), "failed"),
-        (queued().failed("deadline_exceeded", "Too late.", now=later(10)), "failed"),
+        (thinking().fail("outcome_unknown", "No answer came.", now=later(10)), "failed"),
+        (queued().fail("deadline_exceeded", "Too late.", now=later(10)), "failed"),
         (queued(mode="direct"), "queued"),
-        (queued().cancelled(now=later(1)), "cancelled"),
-        (thinking().cancelling(now=later(3)), "in_progress"),
-        (thinking().cancelling(now=later(3)).cancelled(now=later(4)), "cancelled"),
+        (queued().cancel(now=later(1)), "cancelled"),
+        (thinking().request_cancel(now=later(3)), "in_progress"),
+        (thinking().request_cancel(now=later(3)).cancel(now=later(4)), "cancelled"),
         (settled("incomplete", incomplete_reason=STARVED), "incomplete"),
     ],
 )
@@ -142,14 +143,14 @@ def test_dollars_are_decimal_strings_to_the_last_digit() -> None:
 
 @pytest.mark.parametrize("code", ["server_error", "rate_limit_exceeded", "invalid_prompt", "image_too_large"])
 def test_an_error_code_of_the_wire_stays_itself(code: str) -> None:
-    wire = shown(thinking().failed(code, "It failed.", now=later(10)))
+    wire = shown(thinking().fail(code, "It failed.", now=later(10)))
     assert wire["error"] == {"code": code, "message": "It failed."}
     assert wire["afterthought"]["error_code"] == code
 
 
 @pytest.mark.parametrize("code", ["outcome_unknown", "deadline_exceeded", "context_length_exceeded", "made up", ""])
 def test_any_other_code_stands_beside_the_wires_own(code: str) -> None:
-    wire = shown(thinking().failed(code, "It failed.", now=later(10)))
+    wire = shown(thinking().fail(code, "It failed.", now=later(10)))
     assert wire["error"]["code"] == "server_error"
     assert wire["afterthought"]["error_code"] == code
 
@@ -174,7 +175,7 @@ def test_a_response_that_is_not_incomplete_has_no_reason() -> None:
 def test_the_mode_the_deadline_and_a_cancel_under_way_are_shown() -> None:
     ours = shown(queued(mode="direct", deadline_at=later(60)))["afterthought"]
     assert (ours["mode"], ours["deadline_at"], ours["cancel_requested_at"]) == ("direct", later(60).timestamp(), None)
-    stopping = shown(thinking().cancelling(now=later(3)))
+    stopping = shown(thinking().request_cancel(now=later(3)))
     assert (stopping["status"], stopping["afterthought"]["cancel_requested_at"]) == (
         "in_progress",
         later(3).timestamp(),
@@ -182,7 +183,7 @@ def test_the_mode_the_deadline_and_a_cancel_under_way_are_shown() -> None:
 
 
 def test_a_successor_is_shown_in_the_requested_models_place() -> None:
-    plan = Plan("gpt-5.6-sol", "xhigh", 50, HOLD, "model_retired")
+    plan = CallSpec("gpt-5.6-sol", "xhigh", 50, HOLD, "model_retired")
     wire = shown(queued(plan=plan))
     ours = wire["afterthought"]
     assert (wire["model"], wire["reasoning"]["effort"]) == ("gpt-5.6-sol", "xhigh")
@@ -195,9 +196,9 @@ def test_a_successor_is_shown_in_the_requested_models_place() -> None:
 
 
 def test_a_model_that_the_provider_did_not_have_leaves_its_attempt_beside_the_successors() -> None:
-    begun = queued().begin(token="t", provider="openai", now=later(1))
-    plan = Plan("gpt-5.6-sol", "high", 100, HOLD, "model_not_found")
-    wire = shown(begun.refused("model_not_found", "No such model.", now=later(2), then=plan))
+    begun = queued().start_call(token="t", provider="openai", now=later(1))
+    plan = CallSpec("gpt-5.6-sol", "high", 100, HOLD, "model_not_found")
+    wire = shown(begun.refuse("model_not_found", "No such model.", now=later(2), fallback=plan))
     assert (wire["status"], wire["model"]) == ("queued", "gpt-5.6-sol")
     assert wire["afterthought"]["substituted_because"] == "model_not_found"
     first, second = wire["afterthought"]["attempts"]
@@ -206,26 +207,26 @@ def test_a_model_that_the_provider_did_not_have_leaves_its_attempt_beside_the_su
 
 
 def test_a_successor_that_is_called_again_still_says_why_it_is_one() -> None:
-    job = queued(plan=Plan("gpt-5.6-sol", "high", 100, HOLD, "model_retired"))
-    job = job.begin(token="t", provider="openai", now=later(1))
-    again = Plan("gpt-5.6-sol", "high", 100, HOLD, "outcome_unknown")
-    ours = shown(job.failed("outcome_unknown", "Lost.", now=later(2), then=again))["afterthought"]
+    job = queued(plan=CallSpec("gpt-5.6-sol", "high", 100, HOLD, "model_retired"))
+    job = job.start_call(token="t", provider="openai", now=later(1))
+    again = CallSpec("gpt-5.6-sol", "high", 100, HOLD, "outcome_unknown")
+    ours = shown(job.fail("outcome_unknown", "Lost.", now=later(2), fallback=again))["afterthought"]
     assert [entry["because"] for entry in ours["attempts"]] == ["model_retired", "outcome_unknown"]
     assert ours["substituted_because"] == "model_retired"
 
 
 def test_an_attempt_that_calls_something_else_does_not_claim_what_was_asked_for() -> None:
-    wire = shown(queued(plan=Plan("gpt-4o", None, None, HOLD, "model_retired")))
+    wire = shown(queued(plan=CallSpec("gpt-4o", None, None, HOLD, "model_retired")))
     [entry] = wire["afterthought"]["attempts"]
     assert (entry["model"], entry["effort"], entry["max_output_tokens"]) == ("gpt-4o", None, None)
     assert wire["reasoning"]["effort"] is None
 
 
 def starved_and_retried() -> Job:
-    plan = Plan("o3", "high", 400, Decimal("0.004"), "reasoning_starved")
-    job = settled("incomplete", incomplete_reason=STARVED, then=plan)
-    return job.begin(token="u", provider="openai", now=later(11)).submitted(
-        response_id="resp_second", now=later(12), check_seconds=5
+    plan = CallSpec("o3", "high", 400, Decimal("0.004"), "reasoning_starved")
+    job = settled("incomplete", incomplete_reason=STARVED, fallback=plan)
+    return job.start_call(token="u", provider="openai", now=later(11)).mark_running(
+        response_id="resp_second", now=later(12), poll_seconds=5
     )
 
 
@@ -240,7 +241,7 @@ def test_a_job_that_was_called_again_goes_on_with_what_the_first_call_cost() -> 
 
 
 def test_the_total_is_that_of_all_attempts_and_the_usage_that_of_the_newest() -> None:
-    ended = starved_and_retried().settled(
+    ended = starved_and_retried().settle(
         "completed",
         now=later(30),
         served_model="o3-2025-04-16",
@@ -256,8 +257,8 @@ def test_the_total_is_that_of_all_attempts_and_the_usage_that_of_the_newest() ->
 
 
 def test_a_call_of_which_nobody_knows_shows_as_such_and_keeps_its_hold() -> None:
-    begun = queued().begin(token="t", provider="openai", now=later(1))
-    wire = shown(begun.lost(now=later(2), wait=timedelta(minutes=60)))
+    begun = queued().start_call(token="t", provider="openai", now=later(1))
+    wire = shown(begun.mark_outcome_unknown(now=later(2), wait=timedelta(minutes=60)))
     assert wire["status"] == "in_progress"
     assert wire["afterthought"]["attempts"][0]["state"] == "unknown"
     assert wire["afterthought"]["cost"]["held_usd"] == "0.001112"

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterthought.domain import schedule
-from afterthought.domain.job import SUBMIT_LEASE
+from afterthought.domain.jobs import schedule
 from afterthought.domain.model import Effort
 from tests.simulator import stack
 from tests.simulator.queues import MOST_DELAY_SECONDS
@@ -19,16 +18,16 @@ many = st.integers(min_value=0, max_value=10**9)
 
 @given(efforts, many)
 def test_a_check_comes_within_nine_minutes(effort: str | None, checks: int) -> None:
-    assert 1 <= schedule.check_seconds(effort, checks) <= schedule.MOST_SECONDS_BETWEEN_CHECKS
+    assert 1 <= schedule.poll_seconds(effort, checks) <= schedule.MAX_POLL_SECONDS
 
 
 @given(efforts, many)
 def test_a_check_never_comes_sooner_than_the_one_before(effort: str | None, checks: int) -> None:
-    assert schedule.check_seconds(effort, checks) <= schedule.check_seconds(effort, checks + 1)
+    assert schedule.poll_seconds(effort, checks) <= schedule.poll_seconds(effort, checks + 1)
 
 
 def test_more_effort_is_given_more_time() -> None:
-    first = [schedule.check_seconds(effort, 0) for effort in EFFORTS]
+    first = [schedule.poll_seconds(effort, 0) for effort in EFFORTS]
     assert first == sorted(first)
     assert first[0] < first[-1]
 
@@ -36,7 +35,7 @@ def test_more_effort_is_given_more_time() -> None:
 def test_an_hour_of_thinking_takes_about_fifteen_looks() -> None:
     seconds, checks = 0, 0
     while seconds < 3600:
-        seconds += schedule.check_seconds("high", checks)
+        seconds += schedule.poll_seconds("high", checks)
         checks += 1
     assert 12 <= checks <= 18
 
@@ -44,12 +43,12 @@ def test_an_hour_of_thinking_takes_about_fifteen_looks() -> None:
 @given(many, st.none() | st.floats(min_value=0, max_value=1e12))
 def test_a_busy_provider_is_asked_again_within_an_hour_and_a_quarter(refusals: int, retry_after: float | None) -> None:
     assert 1 <= schedule.busy_seconds(refusals, retry_after) <= 3600
-    assert 1 <= schedule.busy_seconds(refusals, retry_after, chance=1) <= 4500
+    assert 1 <= schedule.busy_seconds(refusals, retry_after, random=1) <= 4500
 
 
 def test_calls_refused_together_do_not_come_back_together() -> None:
-    assert [schedule.busy_seconds(4, None, chance) for chance in (0, 0.5, 1)] == [32, 36, 40]
-    assert [schedule.busy_seconds(0, 300, chance) for chance in (0, 1)] == [300, 375]
+    assert [schedule.busy_seconds(4, None, random) for random in (0, 0.5, 1)] == [32, 36, 40]
+    assert [schedule.busy_seconds(0, 300, random) for random in (0, 1)] == [300, 375]
 
 
 @pytest.mark.parametrize(
@@ -75,13 +74,13 @@ def test_the_wait_for_a_busy_provider_doubles() -> None:
 
 
 def test_every_interval_is_one_that_the_queue_takes() -> None:
-    assert schedule.MOST_SECONDS_BETWEEN_CHECKS < MOST_DELAY_SECONDS
-    assert SUBMIT_LEASE.total_seconds() < MOST_DELAY_SECONDS
+    assert schedule.MAX_POLL_SECONDS < MOST_DELAY_SECONDS
+    assert schedule.CALL_LEASE.total_seconds() < MOST_DELAY_SECONDS
 
 
 def test_the_lease_outlives_the_worker() -> None:
     """Two workers could call at once if it did not."""
-    assert SUBMIT_LEASE.total_seconds() > stack.properties("WorkerFunction")["Timeout"]
+    assert schedule.CALL_LEASE.total_seconds() > stack.properties("WorkerFunction")["Timeout"]
 
 
 def test_sweeps_of_one_job_grow_from_a_minute_to_an_hour() -> None:
@@ -95,7 +94,7 @@ def test_a_job_without_steps_is_given_up_within_a_day() -> None:
 
 
 def test_webhooks_are_sent_again_for_about_a_day() -> None:
-    waits = [schedule.delivery_seconds(sends) for sends in range(1, schedule.MOST_DELIVERIES)]
+    waits = [schedule.delivery_seconds(sends) for sends in range(1, schedule.MAX_DELIVERIES)]
     assert waits == sorted(waits)
     assert 20 * 3600 < sum(waits) < 30 * 3600
 
@@ -106,9 +105,9 @@ def test_a_webhooks_wait_is_one_that_sqs_takes(attempts: int) -> None:
 
 
 def test_the_template_sends_webhooks_as_often_as_the_schedule_says() -> None:
-    assert stack.most_receives("WebhookQueue") == schedule.MOST_DELIVERIES
+    assert stack.most_receives("WebhookQueue") == schedule.MAX_DELIVERIES
 
 
 def test_the_template_keeps_a_webhook_until_its_last_send() -> None:
-    waits = sum(schedule.delivery_seconds(sends) for sends in range(1, schedule.MOST_DELIVERIES + 1))
+    waits = sum(schedule.delivery_seconds(sends) for sends in range(1, schedule.MAX_DELIVERIES + 1))
     assert stack.properties("WebhookQueue")["MessageRetentionPeriod"] > waits

@@ -109,7 +109,7 @@ def test_the_laws_see_what_is_broken() -> None:
         "the ledger did not know": lambda: setattr(run, "ledgered", False),
         "never announced": world.topic.published.clear,
         "its webhook was never accepted": world.receiver.received.clear,
-        "is due": lambda: world.jobs.items.update({job_id: ledger.model_copy(update={"due_at": world.clock()})}),
+        "is due": lambda: world.jobs.items.update({job_id: ledger.model_copy(update={"overdue_at": world.clock()})}),
         "never ended": lambda: world.jobs.items.update({job_id: ledger.model_copy(update={"status": "queued"})}),
         "an end was changed": lambda: world.jobs.history[job_id].append(
             ledger.model_copy(update={"model": "o1", "version": ledger.version + 1})

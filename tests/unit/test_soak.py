@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from afterthought.domain.event import CompletionEvent
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from local.receiver import Arrival
 from local.standin.runs import Generation
 from tests.simulator.examples import a_job
@@ -24,10 +24,10 @@ TENANTS = ("acme", "globex")
 
 def ended(number: int = 1) -> Job:
     """A job that was called once, completed and announced."""
-    job = a_job(number).begin(token="t", provider="standin", now=NOW)
-    job = job.submitted(response_id="r", now=NOW, check_seconds=1)
-    job = job.settled("completed", now=NOW, served_model=None, usage=None, price_id="row", cost_usd=Decimal(0))
-    return job.model_copy(update={"due_at": None, "webhook": True})
+    job = a_job(number).start_call(token="t", provider="standin", now=NOW)
+    job = job.mark_running(response_id="r", now=NOW, poll_seconds=1)
+    job = job.settle("completed", now=NOW, served_model=None, usage=None, price_id="row", cost_usd=Decimal(0))
+    return job.model_copy(update={"overdue_at": None, "webhook": True})
 
 
 def arrived(job: Job, *, answered: int = 200, message_id: str = "msg_1", path: str | None = None) -> Arrival:
@@ -78,8 +78,8 @@ def test_a_service_at_rest_breaks_no_law(law: laws.Law) -> None:
 
 
 JOB = ended()
-OPEN = a_job(1).begin(token="t", provider="standin", now=NOW)
-DEFECT = a_job(1).failed("internal_error", "It was given up.", now=NOW)
+OPEN = a_job(1).start_call(token="t", provider="standin", now=NOW)
+DEFECT = a_job(1).fail("internal_error", "It was given up.", now=NOW)
 BROKEN: list[tuple[str, laws.Law, Found]] = [
     ("no fault", laws.enough_went_wrong, found(JOB, faults={})),
     ("lost", laws.every_job_that_was_accepted_has_ended, found(JOB, jobs={})),
@@ -90,7 +90,7 @@ BROKEN: list[tuple[str, laws.Law, Found]] = [
         found(JOB, callers=SimpleNamespace(accepted={}, problems=[])),
     ),
     ("a defect", laws.none_ended_by_a_defect, found(DEFECT)),
-    ("due", laws.every_end_was_announced, found(JOB.model_copy(update={"due_at": NOW}))),
+    ("due", laws.every_end_was_announced, found(JOB.model_copy(update={"overdue_at": NOW}))),
     ("no webhook", laws.every_end_was_announced, found(JOB, arrivals={})),
     ("never accepted", laws.every_end_was_announced, found(JOB, arrivals={JOB.id: [arrived(JOB, answered=500)]})),
     (

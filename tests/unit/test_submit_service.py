@@ -23,7 +23,7 @@ def world() -> World:
 def test_an_accepted_job_stands_in_the_table_with_its_request_and_its_message(world: World) -> None:
     job = world.submit().job
     assert world.job(job.id) == job
-    assert job.due_at is not None
+    assert job.overdue_at is not None
     assert [json.loads(message.body) for message in world.job_messages.messages] == [{"job_id": job.id}]
     assert [(call.name) for call in world.line.calls] == [
         "accounts.tenant",

@@ -19,7 +19,7 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain.books import UsageKey, movement
 from afterthought.domain.budget import Caps
 from afterthought.domain.errors import InvalidRequest, Unauthenticated
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.terms import TagName
 from afterthought.domain.usage import (
     GROUPS,
@@ -47,7 +47,7 @@ Sums = dict[str, Decimal]
 TODAY = START.date()
 EVER = {"start": "2026-01-01", "end": "2026-12-31"}
 EXACT = Context(prec=200)
-OPEN_STATES = ("held", "submitting", "submitted", "unknown")
+OPEN_STATES = ("pending", "calling", "running", "outcome_unknown")
 
 
 def asked(**parameters: str) -> UsageQuery:
@@ -262,7 +262,7 @@ def test_who_asks_for_one_tag_sees_no_other() -> None:
 
 def test_what_has_gone_back_to_nothing_is_no_row() -> None:
     world = world_with(a_job())
-    world.jobs.save(a_job(), a_job().failed("deadline_exceeded", "…", now=START))
+    world.jobs.save(a_job(), a_job().fail("deadline_exceeded", "…", now=START))
     assert [row["status"] for row in usage_of(world)["data"]] == ["failed"]
     assert usage_of(world, status="open")["data"] == []
 

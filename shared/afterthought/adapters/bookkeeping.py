@@ -13,7 +13,7 @@ from afterthought.adapters.job_table import job_of
 from afterthought.adapters.transactions import ConditionsLost, Transactions
 from afterthought.domain.books import Books, Page
 from afterthought.domain.errors import AfterthoughtError, TablesBusy
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from afterthought.adapters.dynamodb import seconds, to_item
-from afterthought.domain.job import CONTENT_KEPT
+from afterthought.domain.jobs.job import CONTENT_RETENTION
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class DeliveryRecords:
     """The port `Deliveries` on DynamoDB. Raises botocore's ClientError."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, kept: timedelta = CONTENT_KEPT) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, kept: timedelta = CONTENT_RETENTION) -> None:
         self._client = client
         self._table = table
         self._kept = kept

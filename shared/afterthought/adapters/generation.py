@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from afterthought.domain.errors import OutcomeUnknown
+from afterthought.domain.jobs.generation import Generation
+from afterthought.domain.jobs.job import Status
 from afterthought.domain.pricing import Usage
 from afterthought.domain.provider import Provider
-from afterthought.domain.record import Status
 from afterthought.domain.redaction import redacted
-from afterthought.services.ports import Generation
 
 MOST_CODE_CHARACTERS = 64
 MOST_MESSAGE_CHARACTERS = 500

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterthought.domain.errors import QueueUnavailable
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.provider import Mode
 
 if TYPE_CHECKING:

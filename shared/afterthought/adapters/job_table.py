@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from afterthought.adapters.dynamodb import Item, from_item, lost_condition, seconds, to_item
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-DUE_SHARDS = 8
+OVERDUE_SHARDS = 8
 """Partitions of the index. One takes 1,000 writes a second; every step of every job writes to it."""
 
 _STATE = "STATE"
@@ -45,12 +45,12 @@ class JobTable:
 
     def announced(self, job_id: str) -> None:
         try:
-            # The version moves too, so that a sweep that read the job before cannot write `due_at` back.
+            # The version moves too, so that a sweep that read the job before cannot write `overdue_at` back.
             self._client.update_item(
                 TableName=self._table,
                 Key=to_item(_key(job_id)),
-                UpdateExpression="REMOVE due_at, due_shard ADD version :one",
-                ConditionExpression="attribute_exists(due_at)",
+                UpdateExpression="REMOVE overdue_at, overdue_shard ADD version :one",
+                ConditionExpression="attribute_exists(overdue_at)",
                 ExpressionAttributeValues=to_item({":one": 1}),
             )
         except ClientError as error:
@@ -60,11 +60,11 @@ class JobTable:
     def overdue(self, now: datetime) -> Iterator[str]:
         # Each pass begins at another shard, so that after an outage none of them is always the last.
         first = int(now.timestamp()) // 60
-        for shard in ((first + number) % DUE_SHARDS for number in range(DUE_SHARDS)):
+        for shard in ((first + number) % OVERDUE_SHARDS for number in range(OVERDUE_SHARDS)):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
                 IndexName="overdue",
-                KeyConditionExpression="due_shard = :shard AND due_at < :now",
+                KeyConditionExpression="overdue_shard = :shard AND overdue_at < :now",
                 ExpressionAttributeValues=to_item({":shard": str(shard), ":now": seconds(now)}),
             )
             for page in pages:
@@ -72,7 +72,7 @@ class JobTable:
                     yield str(from_item(item)["pk"]).removeprefix("JOB#")
 
 
-_NOT_THE_JOBS = frozenset({"pk", "sk", "due_shard", "expires_at"})
+_NOT_THE_JOBS = frozenset({"pk", "sk", "overdue_shard", "expires_at"})
 
 
 def _key(job_id: str) -> dict[str, str]:
@@ -80,13 +80,15 @@ def _key(job_id: str) -> dict[str, str]:
 
 
 def state_item(job: Job) -> Item:
-    due_shard = None if job.due_at is None else str(zlib.crc32(job.id.encode()) % DUE_SHARDS)
+    overdue_shard = None if job.overdue_at is None else str(zlib.crc32(job.id.encode()) % OVERDUE_SHARDS)
     values = job.model_dump(exclude={"id"}, exclude_none=True)
-    return to_item({**_key(job.id), **values, "due_shard": due_shard, "expires_at": int(job.expires_at.timestamp())})
+    return to_item(
+        {**_key(job.id), **values, "overdue_shard": overdue_shard, "expires_at": int(job.expires_at.timestamp())}
+    )
 
 
 def job_of(item: Item) -> Job:
     values = from_item(item)
     job_id = values["pk"].removeprefix("JOB#")
     known = {name: value for name, value in values.items() if name not in _NOT_THE_JOBS}
-    return Job.model_validate({"due_at": None, "effort": None, "max_output_tokens": None, **known, "id": job_id})
+    return Job.model_validate({"overdue_at": None, "effort": None, "max_output_tokens": None, **known, "id": job_id})

@@ -9,7 +9,7 @@ from afterthought.adapters.transactions import ConditionsLost, Transactions
 from afterthought.domain.books import movement
 from afterthought.domain.budget import NO_CAPS, Caps, OverBudget
 from afterthought.domain.errors import JobChanged, JobExists
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -23,7 +23,6 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 
 from afterthought.adapters import generation
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
-from afterthought.domain.call import CACHE_SALT
 from afterthought.domain.errors import (
     NO_MONEY_CODES,
     GenerationGone,
@@ -32,9 +31,10 @@ from afterthought.domain.errors import (
     ProviderError,
     ProviderRefused,
 )
+from afterthought.domain.jobs.call import CACHE_SALT
+from afterthought.domain.jobs.generation import Generation
+from afterthought.domain.jobs.job import TERMINAL
 from afterthought.domain.provider import Provider
-from afterthought.domain.record import TERMINAL
-from afterthought.services.ports import Generation
 
 if TYPE_CHECKING:
     import ssl
@@ -63,7 +63,7 @@ _KEEP_ALIVE = [
 
 
 class OpenAIResponses:
-    """The ports `Generations` and `Awaited`."""
+    """The ports `Generations` and `AsyncGenerations`."""
 
     def __init__(self, secrets: ProviderSecrets, timeout: httpx2.Timeout = TIMEOUT) -> None:
         self._secrets = secrets

@@ -6,7 +6,7 @@ from aws_lambda_powertools import Logger
 
 from afterthought.adapters import telemetry
 from afterthought.adapters.telemetry import Figures
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 
 
 class Taken(Protocol):
@@ -42,6 +42,6 @@ def tell(log: Logger, step: Taken, job_id: str, *figures: Figures) -> None:
         log.warning("the job's next message was not sent; unless it has ended, the sweeper will send it", **whose)
     if step.ended is not None and failure == "internal_error":
         log.error("the job ended by a defect of ours", **whose)
-    if step.after is not None and step.after.overrun and not (step.before and step.before.overrun):
+    if step.after is not None and step.after.over_max_cost and not (step.before and step.before.over_max_cost):
         overrun = telemetry.figures_of(telemetry.counted("CostOverruns"))
         log.error("an answer cost more than was held for it", **whose, **overrun)

@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 
 from afterthought.adapters import settings
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 
 # Lambda sets the root logger to the function's level, and at DEBUG these write whole requests: prompts and keys.
 _TALKATIVE = ("boto3", "botocore", "httpcore2", "httpx2", "openai", "s3transfer", "urllib3")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from afterthought.adapters.dynamodb import Item, lost_condition
-from afterthought.domain import schedule
 from afterthought.domain.errors import AfterthoughtError, TablesBusy
+from afterthought.domain.jobs import schedule
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,8 +11,8 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from afterthought.domain.attempt import Attempt
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.attempt import Attempt
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.pricing import exact_sum
 
 OPEN = "open"

@@ -55,7 +55,7 @@ _PER_ITEM = 64
 _PER_PART = 16
 _PER_TOOL = 128
 
-# Estimates, never used for holds: text in the usual languages, an image and a document of usual size.
+# LateUsage, never used for holds: text in the usual languages, an image and a document of usual size.
 _BYTES_PER_TOKEN = 4
 _TYPICAL_IMAGE_TOKENS = 1_000
 _TYPICAL_FILE_TOKENS = 10_000

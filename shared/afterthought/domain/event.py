@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 
 
 class CompletionEvent(BaseModel):

@@ -2,14 +2,15 @@
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from afterthought.domain.attempt import Attempt
-from afterthought.domain.job import STARVED, Job
+from afterthought.domain.jobs.attempt import Attempt, AttemptState
+from afterthought.domain.jobs.job import STARVED, Job
 from afterthought.domain.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd, price_date
 
 Wire = dict[str, Any]
@@ -48,6 +49,18 @@ another: a large request echoed beside its answer would not fit, and the caller 
 _PRICED_TIER = re.compile(r"/(standard|flex|priority)/\d{4}-")
 _COST_PARTS = ("input_usd", "cached_input_usd", "cache_write_usd", "output_usd", "reasoning_usd", "tools_usd")
 _WIRE_INCOMPLETE_REASONS = frozenset({"max_output_tokens", "content_filter"})
+
+WIRE_STATES: Mapping[AttemptState, str] = {
+    "pending": "held",
+    "calling": "submitting",
+    "running": "submitted",
+    "outcome_unknown": "unknown",
+    "settled": "settled",
+    "refused": "refused",
+    "voided": "released",
+}
+"""The published names of an attempt's states."""
+
 _SUBSTITUTED = frozenset({"model_retired", "model_not_found"})
 
 
@@ -155,7 +168,7 @@ def _tokens(usage: Usage) -> Wire:
 
 
 def _ours(job: Job, attempt: Attempt | None, bill: Cost | None, *, stand_in: bool) -> Wire:
-    substituted = [entry.because for entry in job.attempts if entry.because in _SUBSTITUTED]
+    substituted = [entry.reason for entry in job.attempts if entry.reason in _SUBSTITUTED]
     return {
         "requested_model": job.model,
         "served_model": attempt.served_model if attempt else None,
@@ -189,7 +202,7 @@ def _cost(job: Job, attempt: Attempt | None, bill: Cost | None) -> Wire:
         "price_id": price_id,
         "price_date": price_date(price_id) if price_id else None,
         "estimated": job.estimated,
-        "overrun": job.overrun,
+        "overrun": job.over_max_cost,
     }
 
 
@@ -199,11 +212,11 @@ def _usd(amount: Decimal | None) -> str | None:
 
 def _attempt(job: Job, entry: Attempt) -> Wire:
     # With a `because` it says in full what it calls, None included; without, it calls what the job asked for.
-    called = job if entry.because is None else entry
+    called = job if entry.reason is None else entry
     return {
         "number": entry.number,
-        "state": entry.state,
-        "because": entry.because,
+        "state": WIRE_STATES[entry.state],
+        "because": entry.reason,
         "model": called.model or job.model,
         "effort": called.effort,
         "max_output_tokens": called.max_output_tokens,
@@ -215,7 +228,7 @@ def _attempt(job: Job, entry: Attempt) -> Wire:
         "cost_usd": _usd(entry.cost_usd),
         "price_id": entry.price_id,
         "estimated": entry.estimated,
-        "overrun": entry.overrun,
+        "overrun": entry.over_max_cost,
     }
 
 

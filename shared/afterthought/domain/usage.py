@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, get_args
 
 from afterthought.domain.books import OPEN, Counts, UsageKey
 from afterthought.domain.errors import InvalidRequest
+from afterthought.domain.jobs.job import TERMINAL, Status
 from afterthought.domain.pricing import exact_sum, format_usd
-from afterthought.domain.record import TERMINAL, Status
 
 GROUPS = ("day", "model", "tag", "status")
 STATUSES = (OPEN, *(status for status in get_args(Status) if status in TERMINAL))

@@ -9,11 +9,11 @@ from decimal import Decimal
 from afterthought.catalogue import Catalogue
 from afterthought.domain import admission, body, budget
 from afterthought.domain.admission import MIN_OUTPUT_TOKENS
-from afterthought.domain.attempt import Plan
 from afterthought.domain.bound import Bound, bound, estimated_tokens, fitting_output_tokens
 from afterthought.domain.budget import Caps, MonthBook
 from afterthought.domain.endpoint import check_url
 from afterthought.domain.errors import InvalidRequest, MoneyRefused
+from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.model import Effort, Model
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, ServiceTier, format_usd
 from afterthought.domain.provider import Mode, Provider
@@ -62,14 +62,14 @@ class Admitted:
         return _deadline(self.ours)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> CallSpec:
         """What the first attempt calls."""
-        return Plan(
+        return CallSpec(
             model=self.called.model,
             effort=admission.effort(self.called, self.model),
             max_output_tokens=self.called.max_output_tokens,
             hold_usd=self.bound.total_usd,
-            because=None if self.model == self.requested else "model_retired",
+            reason=None if self.model == self.requested else "model_retired",
         )
 
     def above_cap(self) -> MoneyRefused | None:

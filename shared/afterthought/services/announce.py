@@ -17,7 +17,7 @@ class Announce:
         A crash between the two steps leaves the job due: the sweeper announces it again, with the same event id.
         """
         job = self.jobs.get(job_id)
-        if job is None or not job.terminal or job.due_at is None:
+        if job is None or not job.terminal or job.overdue_at is None:
             return None
         event = CompletionEvent.of(job)
         self.topic.publish(event)

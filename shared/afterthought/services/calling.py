@@ -1,28 +1,28 @@
-"""The services that call models, made of the ports that they share."""
+"""The services that call models, built from the ports that they share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from afterthought.catalogue import Catalogue
-from afterthought.services.advance import Advance
 from afterthought.services.breaker import Breaker, Breakers
-from afterthought.services.conclude import Conclude
-from afterthought.services.estimates import Estimates
 from afterthought.services.limit import Limit, RateWindows
 from afterthought.services.pace import Pace, Paces
 from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, Ledger
-from afterthought.services.substitute import Substitute
-from afterthought.services.wake import Wake
+from afterthought.services.run.fallback import Fallbacks
+from afterthought.services.run.handle_event import ProviderEventHandler
+from afterthought.services.run.late_usage import LateUsage
+from afterthought.services.run.record_outcome import OutcomeRecorder
+from afterthought.services.run.run_job import JobRunner
 
 
 @dataclass(frozen=True)
 class Calling:
-    """`advance` is for jobs whose calls run in the background, `direct` for those whose calls are awaited."""
+    """`runner` is for jobs whose calls run in the background, `direct` for those whose calls are awaited."""
 
-    advance: Advance
-    direct: Advance
-    wake: Wake
+    runner: JobRunner
+    direct: JobRunner
+    events: ProviderEventHandler
 
 
 def calling(
@@ -38,14 +38,14 @@ def calling(
     catalogue: Catalogue,
     providers: tuple[str, ...],
     clock: Callable[[], datetime],
-    chance: Callable[[], float],
+    random: Callable[[], float],
     new_token: Callable[[], str],
-    paused: Callable[[str, str], None],
+    on_provider_paused: Callable[[str, str], None],
 ) -> Calling:
-    """`providers` are the enabled ones in order of preference; `chance` gives numbers from 0 to 1; `paused` is
-    told which provider has been paused, and by which code of its."""
-    breaker = Breaker(breakers, clock, chance)
-    advance = Advance(
+    """`providers` are the enabled ones in order of preference; `random` gives numbers from 0 to 1;
+    `on_provider_paused` is called with a provider and its error code."""
+    breaker = Breaker(breakers, clock, random)
+    runner = JobRunner(
         jobs=jobs,
         contents=contents,
         queue=queue,
@@ -53,22 +53,23 @@ def calling(
         catalogue=catalogue,
         providers=providers,
         limit=Limit(rates, catalogue, clock),
-        pace=Pace(paces, clock, chance),
-        breaker=breaker,
-        estimates=Estimates(jobs, generations, catalogue),
-        conclude=Conclude(
+        throttle=Pace(paces, clock, random),
+        circuit_breaker=breaker,
+        late_usage=LateUsage(jobs, generations, catalogue),
+        recorder=OutcomeRecorder(
             jobs=jobs,
             contents=contents,
             accounts=accounts,
             generations=generations,
             catalogue=catalogue,
-            substitute=Substitute(catalogue, providers, clock),
-            breaker=breaker,
+            fallbacks=Fallbacks(catalogue, providers, clock),
+            circuit_breaker=breaker,
             clock=clock,
-            chance=chance,
-            paused=paused,
+            random=random,
+            on_provider_paused=on_provider_paused,
         ),
         clock=clock,
         new_token=new_token,
     )
-    return Calling(advance, replace(advance, mode="direct"), Wake(jobs, generations, catalogue, providers, advance))
+    events = ProviderEventHandler(jobs, generations, catalogue, providers, runner)
+    return Calling(runner, replace(runner, mode="direct"), events)

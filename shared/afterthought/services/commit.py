@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import IllegalStep, JobChanged
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.services.ports import Ledger
 
 MAX_TRIES = 8

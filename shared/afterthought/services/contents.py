@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-from afterthought.domain.job import CONTENT_KEPT, Job
+from afterthought.domain.jobs.job import CONTENT_RETENTION, Job
 from afterthought.domain.response import Answer
 from afterthought.services.ports import Contents
 
 
 def put_request(contents: Contents, job: Job, canonical: bytes) -> None:
     """Before the job is created: what nobody refers to is harmless and expires."""
-    contents.put(job.id, f"INPUT#{job.body_hash}", canonical, expires_at=job.created_at + CONTENT_KEPT)
+    contents.put(job.id, f"INPUT#{job.body_hash}", canonical, expires_at=job.created_at + CONTENT_RETENTION)
 
 
 def get_request(contents: Contents, job: Job) -> dict[str, Any] | None:
@@ -22,7 +22,7 @@ def get_request(contents: Contents, job: Job) -> dict[str, Any] | None:
 def put_answer(contents: Contents, job: Job, number: int, answer: Answer) -> None:
     """Before the outcome is written."""
     held = answer.model_dump_json(exclude_none=False).encode()
-    contents.put(job.id, f"OUTPUT#{number}", held, expires_at=job.created_at + CONTENT_KEPT)
+    contents.put(job.id, f"OUTPUT#{number}", held, expires_at=job.created_at + CONTENT_RETENTION)
 
 
 def get_answer(contents: Contents, job: Job) -> Answer | None:

@@ -43,7 +43,7 @@ class DryRun:
                     "model": plan.model,
                     "effort": plan.effort,
                     "max_output_tokens": plan.max_output_tokens,
-                    "substituted_because": plan.because,
+                    "substituted_because": plan.reason,
                     "mode": admitted.mode,
                     "deadline_seconds": int(admitted.deadline.total_seconds()),
                 },

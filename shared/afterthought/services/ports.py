@@ -7,33 +7,13 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
 from afterthought.domain.books import Counts, UsageKey
 from afterthought.domain.budget import NO_CAPS, Caps, MonthBook
 from afterthought.domain.event import CompletionEvent
-from afterthought.domain.job import Job
-from afterthought.domain.pricing import Usage
+from afterthought.domain.jobs.generation import Generation
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.provider import Provider
-from afterthought.domain.record import Status
 from afterthought.domain.tenant import Tenant
-
-
-class Generation(BaseModel):
-    """A response at the provider. `usage` is None where the provider gave none; `error_code` is its `error.code`."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    response_id: str
-    status: Status
-    metadata: Mapping[str, str]
-    model: str | None = None
-    service_tier: str | None = None
-    usage: Usage | None = None
-    output: tuple[dict[str, Any], ...] = ()
-    error_code: str | None = None
-    error_message: str | None = None
-    incomplete_reason: str | None = None
 
 
 class Jobs(Protocol):
@@ -42,10 +22,10 @@ class Jobs(Protocol):
     def get(self, job_id: str) -> Job | None: ...
 
     def announced(self, job_id: str) -> None:
-        """Takes `due_at` off a terminal job: nothing is due any more. Harmless when done twice."""
+        """Takes `overdue_at` off a terminal job: nothing is due any more. Harmless when done twice."""
 
     def overdue(self, now: datetime) -> Iterable[str]:
-        """Ids of jobs with `due_at` before `now`. May name a job that has moved on meanwhile."""
+        """Ids of jobs with `overdue_at` before `now`. May name a job that has moved on meanwhile."""
 
 
 class Ledger(Jobs, Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain.identity import known_form, no_such_response
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.pricing import Cost, cost
 from afterthought.domain.response import render
 from afterthought.services.contents import get_answer, get_request

@@ -13,8 +13,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from afterthought.domain.books import Books, Page, Tally, booked
-from afterthought.domain.job import Job
-from afterthought.domain.record import RECORD_KEPT
+from afterthought.domain.jobs.job import RECORD_RETENTION, Job
 
 _LOOKS = 5
 NO_PAGE = Page({})
@@ -122,7 +121,7 @@ class Reconcile:
             if job.tenant in names:
                 count += 1
                 tallies[job.tenant].add(_not_before(booked(job), since))
-                if job.overrun:
+                if job.over_max_cost:
                     overruns.append(job.id)
         pages: dict[Name, Seen] = {}
         for name in names:
@@ -133,7 +132,7 @@ class Reconcile:
 
     def _since(self) -> date:
         """The month in which jobs are being deleted by their age cannot be made again whole: the one after it can."""
-        oldest = (self.clock() - RECORD_KEPT).date()
+        oldest = (self.clock() - RECORD_RETENTION).date()
         return date(oldest.year + oldest.month // 12, oldest.month % 12 + 1, 1)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from afterthought.domain import admission, body, budget, identity, job
+from afterthought.domain import admission, body, budget, identity
 from afterthought.domain.budget import Caps, OverBudget
 from afterthought.domain.errors import (
     IdempotencyConflict,
@@ -14,7 +14,8 @@ from afterthought.domain.errors import (
     RateLimited,
     TablesBusy,
 )
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.rate_limit import RateState
 from afterthought.domain.tenant import Tenant
 from afterthought.services.admit import Admitted
@@ -114,7 +115,7 @@ class Submit:
 
 def _job(job_id: str, tenant: Tenant, admitted: Admitted, now: datetime) -> Job:
     request = admitted.request
-    return job.accept(
+    spec = JobSpec(
         id=job_id,
         tenant=tenant.name,
         model=request.model,
@@ -123,7 +124,6 @@ def _job(job_id: str, tenant: Tenant, admitted: Admitted, now: datetime) -> Job:
         service_tier=admission.service_tier(request),
         body_hash=body.body_hash(admitted.canonical),
         webhook=admitted.ours.webhook_url is not None,
-        plan=admitted.plan,
         mode=admitted.mode,
         deadline_at=now + admitted.deadline,
         max_cost_usd=admitted.ours.max_cost_usd,
@@ -132,8 +132,9 @@ def _job(job_id: str, tenant: Tenant, admitted: Admitted, now: datetime) -> Job:
         model_policy="successor" if admitted.ours.model_policy == "successor" else None,
         rate_tokens=admitted.rate_tokens,
         tags=tuple(admitted.ours.tags or ()),
-        now=now,
+        created_at=now,
     )
+    return Job.create(spec, admitted.plan)
 
 
 def _repeat(known: Job, canonical: bytes) -> Submitted:

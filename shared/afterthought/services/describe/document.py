@@ -3,8 +3,7 @@
 from datetime import timedelta
 from typing import Any, get_args
 
-from afterthought.domain.job import CONTENT_KEPT
-from afterthought.domain.record import RECORD_KEPT, TERMINAL, Status
+from afterthought.domain.jobs.job import CONTENT_RETENTION, RECORD_RETENTION, TERMINAL, Status
 from afterthought.domain.terms import MAX_DEADLINE_SECONDS
 from afterthought.services.describe import snippets
 from afterthought.services.describe.answers import answer_schemas
@@ -28,8 +27,8 @@ that is this service's own is under one key, `afterthought`, in requests and in 
 {", ".join(f"`{status}`" for status in _ENDS)}, or name a `webhook_url` and be told. A job that has not ended after
 {MAX_DEADLINE_SECONDS // 3600} hours, or the `deadline_seconds` that you give it, fails with `deadline_exceeded`.
 
-**What is kept.** The question and the answer for {CONTENT_KEPT // _DAY} days; then the response comes without them. Its
-record (status, tokens, cost, times) for {RECORD_KEPT // _DAY} days; then there is no such response.
+**What is kept.** The question and the answer for {CONTENT_RETENTION // _DAY} days; then the response comes without
+them. Its record (status, tokens, cost, times) for {RECORD_RETENTION // _DAY} days; then there is no such response.
 
 **Money is exact.** Dollars are decimal strings, by part, priced by the row that was in force when the model was called.
 

@@ -5,9 +5,10 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from afterthought.domain.attempt import AttemptState, Because
 from afterthought.domain.bound import Bound
+from afterthought.domain.jobs.attempt import AttemptReason
 from afterthought.domain.provider import Mode
+from afterthought.domain.response import WIRE_STATES
 from afterthought.domain.usage import COUNTS, DOLLARS, GROUPS, STATUSES
 from afterthought.services.describe.schema import Schema, array, components, fixed, nullable, of, one_of, record, ref
 
@@ -107,13 +108,13 @@ def _attempt() -> Schema:
         "One call of a model.",
         number=of("integer", "From 1."),
         state=one_of(
-            get_args(AttemptState),
+            tuple(WIRE_STATES.values()),
             "`held`: its money is held, and it is to be made. `submitting`, `submitted`: it is under way. `unknown`: "
             "the connection was lost, and the provider may still tell what came of it. `settled`: it ended, and has "
             "its cost. `refused` (by the provider), `released` (never made): it cost nothing.",
         ),
         because=nullable(
-            one_of(get_args(Because)),
+            one_of(get_args(AttemptReason)),
             "Why it calls something else than was asked for, or calls it again: the model is retired "
             "(`model_retired`), the provider says it has none of that name (`model_not_found`), nobody knows what came "
             "of the attempt before (`outcome_unknown`), or that one had nothing to show (`reasoning_starved`).",

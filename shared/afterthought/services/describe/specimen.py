@@ -11,7 +11,8 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain import books
 from afterthought.domain.books import Counts, Standing, UsageKey, booked
 from afterthought.domain.budget import MonthBook
-from afterthought.domain.job import Job, accept
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Cost, Usage, cost
 from afterthought.domain.rate_limit import Limits, Window
@@ -61,7 +62,7 @@ def bill() -> Cost:
 @cache
 def queued(number: int = 0) -> Job:
     taken_in = admitted()
-    return accept(
+    spec = JobSpec(
         id="resp_" + f"{0x7D1F0C5A2B9E4836 + number:016x}" * 3,
         tenant=TENANT.name,
         model=taken_in.model.id,
@@ -70,19 +71,20 @@ def queued(number: int = 0) -> Job:
         service_tier="default",
         body_hash="",
         webhook=True,
-        plan=taken_in.plan,
         max_cost_usd=taken_in.ours.max_cost_usd,
         rate_tokens=taken_in.rate_tokens,
         tags=tuple(taken_in.ours.tags or ()),
-        now=ACCEPTED,
+        created_at=ACCEPTED,
+        deadline_at=ACCEPTED + timedelta(hours=24),
     )
+    return Job.create(spec, taken_in.plan)
 
 
 @cache
 def completed() -> Job:
-    called = queued().begin(token="", provider="openai", now=TAKEN - timedelta(milliseconds=210))
-    taken = called.submitted(response_id="resp_at_the_provider", now=TAKEN, check_seconds=5)
-    return taken.settled(
+    called = queued().start_call(token="", provider="openai", now=TAKEN - timedelta(milliseconds=210))
+    taken = called.mark_running(response_id="resp_at_the_provider", now=TAKEN, poll_seconds=5)
+    return taken.settle(
         "completed",
         now=ENDED,
         served_model="o3-2025-04-16",
@@ -94,7 +96,7 @@ def completed() -> Job:
 
 @cache
 def cancelled() -> Job:
-    return queued().cancelled(now=TAKEN)
+    return queued().cancel(now=TAKEN)
 
 
 class Books:

@@ -1,7 +1,7 @@
 """What the operations do, in paragraphs."""
 
 from afterthought.domain.body import MAX_BODY_BYTES
-from afterthought.domain.schedule import MOST_DELIVERIES, delivery_seconds
+from afterthought.domain.jobs.schedule import MAX_DELIVERIES, delivery_seconds
 
 CREATE = f"""\
 Checks the request, stores it, and answers with its id and the status `queued`. What is wrong gets a 4xx that names the
@@ -55,7 +55,7 @@ null; without the total and the budgets.
 EVENT = f"""\
 Sent to the request's `afterthought.webhook_url` when the response has ended, signed by
 [Standard Webhooks](https://www.standardwebhooks.com) with the tenant's secret, so that the `webhooks.unwrap()` of any
-OpenAI SDK verifies it. Any 2xx accepts it; all else, redirects too, is tried again: {MOST_DELIVERIES} sends over about
-{round(sum(map(delivery_seconds, range(1, MOST_DELIVERIES))) / 3600)} hours. It may come more than once: tell a repeat
+OpenAI SDK verifies it. Any 2xx accepts it; all else, redirects too, is tried again: {MAX_DELIVERIES} sends over about
+{round(sum(map(delivery_seconds, range(1, MAX_DELIVERIES))) / 3600)} hours. It may come more than once: tell a repeat
 by its `webhook-id`.
 """

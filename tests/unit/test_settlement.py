@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.job import Job
+from afterthought.domain.jobs.generation import Generation
+from afterthought.domain.jobs.job import Failure, Job
+from afterthought.domain.jobs.settlement import settle
 from afterthought.domain.pricing import Usage
-from afterthought.domain.record import Failure
-from afterthought.services.ports import Generation
-from afterthought.services.settle import bill_of, settle
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job
 
@@ -20,8 +19,8 @@ OUTPUT = ({"type": "message", "role": "assistant", "content": [{"type": "output_
 
 
 def submitted(**changes: Any) -> Job:
-    job = a_job(**changes).begin(token="t", provider="standin", now=changes.get("created_at", START))
-    return job.submitted(response_id="resp_1", now=START, check_seconds=5)
+    job = a_job(**changes).start_call(token="t", provider="standin", now=changes.get("created_at", START))
+    return job.mark_running(response_id="resp_1", now=START, poll_seconds=5)
 
 
 def generation(**changes: Any) -> Generation:
@@ -38,8 +37,7 @@ def generation(**changes: Any) -> Generation:
 
 
 def settled(job: Job, ended: Generation, failure: Failure | None = None) -> Job:
-    bill = bill_of(job, job.opened, ended, default_catalogue().find(job.model))
-    return settle(job, ended, bill, now=START, failure=failure)
+    return settle(job, ended, default_catalogue().find(job.model), now=START, failure=failure)
 
 
 def test_the_cost_is_exact_and_its_row_is_written_down() -> None:

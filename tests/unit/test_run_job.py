@@ -18,9 +18,9 @@ from afterthought.domain.errors import (
     ProviderRefused,
     TablesBusy,
 )
-from afterthought.domain.job import Job
-from afterthought.domain.schedule import check_seconds
-from afterthought.services.advance import Advance
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.schedule import poll_seconds
+from afterthought.services.run.run_job import JobRunner
 from tests.simulator.line import Fault
 from tests.simulator.provider import Answer, Ending, Plan
 from tests.simulator.runs import plain
@@ -46,7 +46,7 @@ def after_thinking(world: World, ending: Ending = "completed") -> Job:
     return world.job(job_id)
 
 
-def changed(advance: Advance, **fields: Any) -> Advance:
+def changed(advance: JobRunner, **fields: Any) -> JobRunner:
     return type(advance)(**{**vars(advance), **fields})
 
 
@@ -65,7 +65,7 @@ def test_the_provider_gets_the_callers_request_in_the_background_with_our_metada
         "metadata": {
             "afterthought_job": job_id,
             "afterthought_attempt": "1",
-            "afterthought_token": world.job(job_id).opened.token,
+            "afterthought_token": world.job(job_id).called_attempt.token,
         },
     }
 
@@ -98,7 +98,7 @@ def test_one_failed_look_at_the_deadline_does_not_throw_a_paid_answer_away(world
     world.clock.pass_by((world.job(job_id).deadline_at - world.clock()).total_seconds())
     world.provider.looks = ProviderBusy("the provider could not be reached")
     assert world.step(job_id).ended is None
-    assert world.job(job_id).wake_at - world.clock() <= timedelta(minutes=1)
+    assert world.job(job_id).next_step_at - world.clock() <= timedelta(minutes=1)
     world.provider.looks = None
     world.run()
     assert world.job(job_id).status == "completed"
@@ -125,7 +125,7 @@ def test_a_next_message_that_was_not_sent_is_told(world: World) -> None:
 
 
 def test_every_attempt_has_a_token_of_its_own(world: World) -> None:
-    tokens = {world.job(started(world)).opened.token for _ in range(20)}
+    tokens = {world.job(started(world)).called_attempt.token for _ in range(20)}
     assert len(tokens) == 20
 
 
@@ -140,15 +140,15 @@ def test_the_ledger_entry_stands_before_the_call(world: World) -> None:
 def test_a_taken_call_is_looked_at_after_the_time_its_effort_takes(world: World) -> None:
     job_id = started(world, question("high"))
     job = world.job(job_id)
-    assert job.opened.submitted_at is not None
-    assert job.wake_at == job.opened.submitted_at + timedelta(seconds=check_seconds("high", 0))
+    assert job.called_attempt.submitted_at is not None
+    assert job.next_step_at == job.called_attempt.submitted_at + timedelta(seconds=poll_seconds("high", 0))
 
 
 def test_a_thinking_model_is_looked_at_at_growing_intervals(world: World) -> None:
     world.provider.plan = Plan(endings=["never"])
     job_id = world.submit(question("high")).job.id
     world.run_for(hours=2)
-    looks = [version.wake_at for version in world.jobs.history[job_id] if version.open_attempt]
+    looks = [version.next_step_at for version in world.jobs.history[job_id] if version.open_attempt]
     gaps = [(later - sooner).total_seconds() for sooner, later in pairwise(looks[1:])]
     assert all(later >= sooner - 1 for sooner, later in pairwise(gaps))
     assert max(gaps) < 545
@@ -199,7 +199,7 @@ def test_an_incomplete_answer_says_why_and_is_billed(world: World) -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "code", "state"),
     [
-        ("busy", "queued", None, "held"),
+        ("busy", "queued", None, "pending"),
         ("refuses", "failed", "invalid_prompt", "refused"),
         ("lost before", "failed", "outcome_unknown", "settled"),
         ("lost after", "failed", "outcome_unknown", "settled"),
@@ -229,7 +229,7 @@ def test_a_look_that_fails_is_taken_again(world: World, error: ProviderError) ->
     world.provider.looks = error
     assert world.step(job_id).outcome == "moved"
     job = world.job(job_id)
-    assert (job.status, job.opened.checks) == ("in_progress", 1)
+    assert (job.status, job.called_attempt.polls) == ("in_progress", 1)
     world.provider.looks = None
     world.run()
     assert world.job(job_id).status == "completed"
@@ -240,7 +240,7 @@ def test_a_look_is_not_taken_sooner_than_the_provider_asks(world: World) -> None
     world.clock.pass_by(60)
     world.provider.looks = ProviderBusy("too many requests", retry_after_seconds=200)
     world.step(job_id)
-    assert world.job(job_id).wake_at - world.clock() > timedelta(seconds=199)
+    assert world.job(job_id).next_step_at - world.clock() > timedelta(seconds=199)
 
 
 def test_an_id_that_the_provider_knows_no_more_ends_the_job(world: World) -> None:
@@ -251,17 +251,19 @@ def test_an_id_that_the_provider_knows_no_more_ends_the_job(world: World) -> Non
     assert world.job(job_id).failure is not None
 
 
-@pytest.mark.parametrize(("seconds_early", "outcome"), [(0.0, "moved"), (0.9, "moved"), (1.1, "early"), (60, "early")])
+@pytest.mark.parametrize(
+    ("seconds_early", "outcome"), [(0, "moved"), (0.9, "moved"), (1.1, "not_due"), (60, "not_due")]
+)
 def test_a_message_a_second_early_is_not_too_early(world: World, seconds_early: float, outcome: str) -> None:
     job_id = started(world, question("xhigh", model="gpt-5.2"))
-    world.clock.move_to(world.job(job_id).wake_at - timedelta(seconds=seconds_early))
+    world.clock.move_to(world.job(job_id).next_step_at - timedelta(seconds=seconds_early))
     assert world.step(job_id).outcome == outcome
 
 
 def test_a_model_withdrawn_while_the_job_waited_ends_it(world: World) -> None:
     job_id = world.submit().job.id
-    nobody = changed(world.advance, providers=())
-    step = nobody(job_id)
+    nobody = changed(world.runner, providers=())
+    step = nobody.run(job_id)
     assert step.ended is not None
     assert step.ended.failure is not None
     assert step.ended.failure.code == "model_not_found"
@@ -271,8 +273,8 @@ def test_a_model_withdrawn_while_the_job_waited_ends_it(world: World) -> None:
 def test_a_provider_withdrawn_while_the_model_thought_ends_the_job(world: World) -> None:
     job_id = started(world)
     world.clock.pass_by(60)
-    catalogue = world.advance.catalogue.model_copy(update={"providers": {}})
-    step = changed(world.advance, catalogue=catalogue)(job_id)
+    catalogue = world.runner.catalogue.model_copy(update={"providers": {}})
+    step = changed(world.runner, catalogue=catalogue).run(job_id)
     assert step.ended is not None
     assert world.job(job_id).status == "failed"
 
@@ -280,7 +282,7 @@ def test_a_provider_withdrawn_while_the_model_thought_ends_the_job(world: World)
 def test_only_a_step_that_moved_the_job_sends_its_next_message(world: World) -> None:
     job_id = started(world)
     world.job_messages.messages.clear()
-    assert world.step(job_id).outcome == "early"
+    assert world.step(job_id).outcome == "not_due"
     assert world.job_messages.messages == []
 
 
@@ -312,9 +314,9 @@ def test_a_refusal_that_cannot_be_booked_is_no_call_that_nobody_knows_of(world: 
     world.provider.plan = Plan(answers=["refuses", "refuses"])
     job_id = world.submit().job.id
     busy = BusyBooks(world)
-    step = changed(world.advance, jobs=busy, conclude=replace(world.advance.conclude, jobs=busy))(job_id)
+    step = changed(world.runner, jobs=busy, recorder=replace(world.runner.recorder, jobs=busy)).run(job_id)
     assert step.after is not None
-    assert [entry.state for entry in step.after.attempts] == ["held"]
+    assert [entry.state for entry in step.after.attempts] == ["pending"]
     world.run()
     job = world.job(job_id)
     assert job.status == "failed"
@@ -334,4 +336,4 @@ def test_a_correction_that_meets_the_announcement_is_made_all_the_same(world: Wo
     step = world.step(job_id)
     assert step.outcome == "corrected"
     assert not world.job(job_id).estimated
-    assert world.job(job_id).due_at is None
+    assert world.job(job_id).overdue_at is None

@@ -1,0 +1,116 @@
+"""What happens next to a job. Pure: the table of a job's state and the time against the step to take."""
+
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from afterthought.domain.errors import IllegalStep
+from afterthought.domain.jobs import schedule
+from afterthought.domain.jobs.attempt import Attempt
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.outcome import Failed, Outcome, Unknown, Unresolved
+from afterthought.domain.provider import Mode
+
+_EARLY = timedelta(seconds=1)
+"""A message with a delay in whole seconds may arrive a little before the time that it was sent for."""
+
+_LEFT_TO_SWEEPER_SECONDS = 480
+"""Where provider events wake jobs, a longer wait for one has no message: the sweeper is the safety net."""
+
+
+class Ignore(NamedTuple):
+    """There is nothing to do, or not yet."""
+
+    why: Literal["ignored", "not_due"]
+
+
+class HandOver(NamedTuple):
+    """The job's next call is made by the function of another mode."""
+
+
+class FetchUsage(NamedTuple):
+    """The job has ended with an estimated cost."""
+
+
+class Write(NamedTuple):
+    """The next version is known without any I/O."""
+
+    after: Job
+
+
+class StartCall(NamedTuple):
+    """Record the call of the pending attempt and make it, unless something holds it back."""
+
+
+class Poll(NamedTuple):
+    """Retrieve the attempt's response, or cancel it where no answer is wanted any more."""
+
+    attempt: Attempt
+    response_id: str
+    cancel: bool
+
+
+class GiveUp(NamedTuple):
+    """Stop waiting for the attempt's result and record the outcome."""
+
+    outcome: Outcome
+
+
+NextStep = Ignore | HandOver | FetchUsage | Write | StartCall | Poll | GiveUp
+
+
+def next_step(job: Job, mode: Mode, now: datetime) -> NextStep:
+    """`mode` is how the asking function makes calls."""
+    if job.terminal:
+        return FetchUsage() if job.awaiting_usage else Ignore("ignored")
+    if now < job.next_step_at - _EARLY:
+        return Ignore("not_due")
+    attempt = job.open_attempt
+    if attempt is None:
+        raise IllegalStep(f"{job.id}: it is {job.status} without an open attempt")
+    match attempt.state:
+        case "pending":
+            return _start(job, mode, now)
+        case "calling":
+            return GiveUp(Unknown("The worker stopped while it called the model; the call may have run."))
+        case "outcome_unknown":
+            return GiveUp(Unresolved("The model was called, and no answer came."))
+        case _:
+            return _poll(job, attempt, now)
+
+
+def _start(job: Job, mode: Mode, now: datetime) -> NextStep:
+    if job.mode != mode:
+        return HandOver()
+    if job.cancel_requested_at is not None:
+        return Write(job.cancel(now=now))
+    if now >= job.deadline_at:
+        return Write(job.fail("deadline_exceeded", "The job did not start before its deadline.", now=now))
+    return StartCall()
+
+
+def _poll(job: Job, attempt: Attempt, now: datetime) -> NextStep:
+    if attempt.response_id is None:
+        return GiveUp(Failed("internal_error", "The provider's response id is missing."))
+    return Poll(attempt, attempt.response_id, cancel=no_answer_wanted(job, now))
+
+
+def no_answer_wanted(job: Job, now: datetime) -> bool:
+    return job.cancel_requested_at is not None or now >= job.deadline_at
+
+
+def cancel_late_run(job: Job) -> bool:
+    """Whether a run of an ended job may still be running against the owner's wish."""
+    return job.status == "cancelled" or (job.failure is not None and job.failure.code == "deadline_exceeded")
+
+
+def wakeup_delay(job: Job, now: datetime, *, sends_events: bool) -> int | None:
+    """The delay of the message for the job's next step, in seconds. None: no message is needed, since a provider event
+    or the sweeper starts the step, or the job has ended for good. `sends_events`: the called provider does."""
+    if job.terminal:
+        return schedule.LATE_USAGE_SECONDS if job.awaiting_usage else None
+    delay = max(0, -((now - job.next_step_at) // timedelta(seconds=1)))
+    attempt = job.open_attempt
+    called = attempt is not None and attempt.state in ("running", "outcome_unknown")
+    if called and sends_events and delay > _LEFT_TO_SWEEPER_SECONDS:
+        return None
+    return delay if delay <= schedule.MAX_DELAY_SECONDS else None

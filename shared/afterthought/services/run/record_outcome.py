@@ -1,0 +1,107 @@
+"""Record what a call resulted in: store the answer, choose a fallback, write the job."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from afterthought.catalogue import Catalogue
+from afterthought.domain.budget import NO_CAPS, Caps, OverBudget, caps_of
+from afterthought.domain.errors import NO_MONEY_CODES, TablesBusy
+from afterthought.domain.jobs.attempt import CallSpec
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.outcome import (
+    Busy,
+    Ended,
+    Outcome,
+    Policy,
+    Refused,
+    Retired,
+    Running,
+    apply,
+    fallback_reason,
+)
+from afterthought.domain.provider import Provider
+from afterthought.domain.response import Answer
+from afterthought.services.breaker import Breaker
+from afterthought.services.commit import Committed, commit, never, same_call
+from afterthought.services.contents import get_request, put_answer
+from afterthought.services.ports import Accounts, Contents, Generations, Ledger
+from afterthought.services.run.fallback import Fallback, Fallbacks
+
+
+@dataclass(frozen=True)
+class OutcomeRecorder:
+    """`on_provider_paused` is called with the provider and its error code when the circuit breaker opens."""
+
+    jobs: Ledger
+    contents: Contents
+    accounts: Accounts
+    generations: Generations
+    catalogue: Catalogue
+    fallbacks: Fallbacks
+    circuit_breaker: Breaker
+    clock: Callable[[], datetime]
+    random: Callable[[], float]
+    on_provider_paused: Callable[[str, str], None]
+
+    def record(self, job: Job, provider: Provider | None, outcome: Outcome) -> Committed:
+        """Raises JobChanged when another process recorded the call first."""
+        policy = self._policy(job, provider, outcome)
+        if isinstance(outcome, Ended):
+            put_answer(self.contents, job, job.called_attempt.number, Answer(output=outcome.generation.output))
+        outcome, fallback = self._fallback(job, outcome, policy)
+        try:
+            return self._write(job, outcome, policy, fallback)
+        except TablesBusy:
+            if not isinstance(outcome, Refused):
+                raise
+            # Left as it is, the attempt would later count as a call with an unknown outcome and cost its hold. Nothing
+            # ran, so it may be called, and refused, again. Going back to the queue moves no money: no conflict.
+            return self._write(job, Busy(), policy, Fallback())
+
+    def _policy(self, job: Job, provider: Provider | None, outcome: Outcome) -> Policy:
+        retry_at = None
+        if provider is not None and isinstance(outcome, Busy) and outcome.code in NO_MONEY_CODES:
+            retry_at = self.circuit_breaker.pause(provider.name, outcome.code)
+            self.on_provider_paused(provider.name, outcome.code)
+        return Policy(
+            sends_events=provider is not None and self.generations.announces(provider),
+            model=self.catalogue.find(job.called_model),
+            retry_at=retry_at,
+            random=self.random() if isinstance(outcome, Busy | Refused) else 0.0,
+        )
+
+    def _fallback(self, job: Job, outcome: Outcome, policy: Policy) -> tuple[Outcome, Fallback]:
+        """The calls that may follow. Where none may, a refusal's message says why."""
+        now = self.clock()
+        reason = fallback_reason(job, outcome, policy, now)
+        if reason is None:
+            return outcome, Fallback()
+        ended = apply(job, outcome, policy, now)
+        fallback = self.fallbacks.find(ended, get_request(self.contents, job), reason)
+        if isinstance(outcome, Refused | Retired):
+            outcome = outcome._replace(message=f"{outcome.message} {fallback.why_none}".strip())
+        return outcome, fallback
+
+    def _write(self, job: Job, outcome: Outcome, policy: Policy, fallback: Fallback) -> Committed:
+        """The first fallback that the tenant's budgets allow, else the outcome without one."""
+        tenant = self.accounts.tenant(job.tenant) if fallback.calls else None
+        for call in fallback.calls if tenant is not None else ():
+            try:
+                return self._commit(job, outcome, policy, call, caps_of(tenant) if tenant is not None else NO_CAPS)
+            except OverBudget:
+                continue
+        return self._commit(job, outcome, policy)
+
+    def _commit(
+        self, job: Job, outcome: Outcome, policy: Policy, call: CallSpec | None = None, caps: Caps = NO_CAPS
+    ) -> Committed:
+        # A poll that brought nothing new must not win over another process's poll: each would send the next message.
+        rebase = never if isinstance(outcome, Running) and not outcome.ending else same_call(job)
+        return commit(
+            self.jobs,
+            job,
+            lambda current: apply(current, outcome, policy, self.clock(), call),
+            caps=caps,
+            rebase=rebase,
+        )

@@ -1,0 +1,185 @@
+"""Take a job one step further. Any number of messages may ask for it, in any order: the stored job decides the step.
+
+A step reads the job, decides, and writes the job over the version that it read. Only the process whose write succeeds
+sends the job's next message, so duplicate messages die out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from afterthought.catalogue import Catalogue
+from afterthought.domain.errors import JobChanged, ProviderError
+from afterthought.domain.jobs.attempt import Attempt
+from afterthought.domain.jobs.call import Call, call_request
+from afterthought.domain.jobs.generation import Generation
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.next_step import (
+    FetchUsage,
+    GiveUp,
+    HandOver,
+    Ignore,
+    Poll,
+    StartCall,
+    Write,
+    next_step,
+    wakeup_delay,
+)
+from afterthought.domain.jobs.outcome import (
+    Failed,
+    Outcome,
+    Retired,
+    outcome_of_call,
+    outcome_of_event,
+    outcome_of_poll,
+)
+from afterthought.domain.jobs.schedule import CALL_LEASE, DIRECT_CALL_LEASE
+from afterthought.domain.jobs.step import Step
+from afterthought.domain.provider import Mode, Provider
+from afterthought.services.breaker import Breaker
+from afterthought.services.commit import Committed, commit, same_call
+from afterthought.services.contents import get_request
+from afterthought.services.limit import Limit
+from afterthought.services.pace import Pace
+from afterthought.services.ports import Contents, Generations, JobQueue, Ledger
+from afterthought.services.run.late_usage import LateUsage
+from afterthought.services.run.record_outcome import OutcomeRecorder
+from afterthought.services.run.wake import send_wakeup
+
+
+@dataclass(frozen=True)
+class JobRunner:
+    """`mode` is how this function makes calls; `providers` are the enabled ones in order of preference."""
+
+    jobs: Ledger
+    contents: Contents
+    queue: JobQueue
+    generations: Generations
+    catalogue: Catalogue
+    providers: tuple[str, ...]
+    limit: Limit
+    throttle: Pace
+    circuit_breaker: Breaker
+    recorder: OutcomeRecorder
+    late_usage: LateUsage
+    clock: Callable[[], datetime]
+    new_token: Callable[[], str]
+    mode: Mode = "background"
+
+    def run(self, job_id: str) -> Step:
+        """One step, its call included. Errors of the adapters pass through: the message is then received again."""
+        started = self.start(job_id)
+        if isinstance(started, Step):
+            return started
+        try:
+            result: Generation | ProviderError = self.generations.create(started.provider, started.request)
+        except ProviderError as error:
+            result = error
+        return self.record_result(started, result)
+
+    def start(self, job_id: str) -> Step | Call:
+        """One step, or a call that this process must make now and pass on to `record_result`."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return Step("ignored")
+        try:
+            return self._take(job)
+        except JobChanged:
+            return Step("conflict", before=job)
+
+    def record_result(self, call: Call, result: Generation | ProviderError) -> Step:
+        if isinstance(result, Generation):
+            # Only an accepted call shows that the provider works again.
+            self.circuit_breaker.heal(call.provider.name)
+        try:
+            return self._record(call.job, call.provider, outcome_of_call(call.job, result, self.clock()))
+        except JobChanged:
+            return Step("conflict", before=call.job)
+
+    def handle_event(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
+        """Records what the provider returned after its event. Raises JobChanged when the job changes too fast: the
+        event must then be handled again, since no other message may bring its content."""
+        if attempt.open:
+            provider = self.catalogue.providers[attempt.provider or ""]
+            try:
+                return self._record(job, provider, outcome_of_event(job, attempt, generation, self.clock()))
+            except JobChanged:
+                current = self.jobs.get(job.id)
+                if current is None:
+                    return Step("ignored", before=job)
+                if same_call(job)(current):
+                    raise
+                job, attempt = current, current.attempts[attempt.number - 1]
+        return self.late_usage.apply(job, attempt, generation)
+
+    def _take(self, job: Job) -> Step | Call:
+        match next_step(job, self.mode, self.clock()):
+            case Ignore(why):
+                return Step(why, before=job)
+            case FetchUsage():
+                return self.late_usage.fetch(job)
+            case HandOver():
+                return Step("wrong_mode", before=job, enqueued=send_wakeup(self.queue, job))
+            case Write(after):
+                return self._moved(commit(self.jobs, job, lambda _: after))
+            case StartCall():
+                return self._start_call(job)
+            case GiveUp(outcome):
+                return self._record(job, self._called_provider(job), outcome)
+            case Poll() as poll:
+                return self._poll(job, poll)
+
+    def _start_call(self, job: Job) -> Step | Call:
+        now = self.clock()
+        model = self.catalogue.find(job.called_model)
+        provider = self.catalogue.provider_for(model.id, self.providers, now.date()) if model else None
+        if model is None or provider is None:
+            return self._record(job, None, Retired())
+        if (mode := provider.mode_for(model.id)) != self.mode:
+            return self._moved(commit(self.jobs, job, lambda current: current.switch_mode(mode, now=now)))
+        retry_at = self.circuit_breaker.paused_until(provider.name) or self.throttle.take(
+            provider, model.id, job.tenant, job.rate_tokens
+        )
+        if retry_at is not None:
+            return self._moved(commit(self.jobs, job, lambda current: current.defer_until(retry_at, now=now)))
+        request = get_request(self.contents, job)
+        if request is None:
+            return self._record(job, provider, Failed("internal_error", "The request is no longer stored."))
+        lease = CALL_LEASE if self.mode == "background" else DIRECT_CALL_LEASE
+        started = job.start_call(token=self.new_token(), provider=provider.name, lease=lease, now=self.clock())
+        # The attempt is recorded before the call: the process whose write succeeds makes the call, and no other.
+        return Call(commit(self.jobs, job, lambda _: started).after, provider, call_request(started, request))
+
+    def _poll(self, job: Job, poll: Poll) -> Step:
+        provider = self._called_provider(job)
+        if provider is None:
+            gone = f"The provider {poll.attempt.provider} is gone."
+            return self._record(job, None, Failed("internal_error", gone))
+        try:
+            read = self.generations.cancel if poll.cancel else self.generations.retrieve
+            result: Generation | ProviderError = read(provider, poll.response_id)
+        except ProviderError as error:
+            result = error
+        return self._record(job, provider, outcome_of_poll(job, poll.attempt, result, self.clock()))
+
+    def _record(self, job: Job, provider: Provider | None, outcome: Outcome) -> Step:
+        return self._moved(self.recorder.record(job, provider, outcome))
+
+    def _moved(self, committed: Committed) -> Step:
+        before, after = committed
+        self._correct_rate(after)
+        provider = self._called_provider(after)
+        sends_events = provider is not None and self.generations.announces(provider)
+        delay = wakeup_delay(after, self.clock(), sends_events=sends_events)
+        enqueued = delay is None or send_wakeup(self.queue, after, delay)
+        return Step("moved", before=before, after=after, enqueued=enqueued)
+
+    def _called_provider(self, job: Job) -> Provider | None:
+        return self.catalogue.providers.get(job.attempt.provider or "") if job.attempt is not None else None
+
+    def _correct_rate(self, job: Job) -> None:
+        """Replaces the estimate in the tenant's rate window by the real usage, while the window lasts."""
+        attempt = job.attempt
+        if job.terminal and attempt is not None and not attempt.estimated:
+            used = attempt.usage.total_tokens if attempt.usage is not None else 0
+            self.limit.correct(job.tenant, job.first_model, job.created_at, self.clock(), used - job.rate_tokens)

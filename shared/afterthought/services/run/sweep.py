@@ -1,0 +1,71 @@
+"""Find steps that did not happen: every overdue job is looked at again."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from afterthought.domain.errors import JobChanged
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.schedule import LATE_USAGE_SECONDS
+from afterthought.services.announce import Announce
+from afterthought.services.commit import commit
+from afterthought.services.ports import JobQueue, Ledger
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """The overdue jobs by what was done: a message was sent, the end was published again, the next step is not due yet,
+    or the job was given up. `errors` are those that could not be swept; the next pass tries them again."""
+
+    woken: list[Job] = field(default_factory=list)
+    published: list[Job] = field(default_factory=list)
+    not_due: list[Job] = field(default_factory=list)
+    given_up: list[Job] = field(default_factory=list)
+    errors: list[tuple[str, Exception]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    jobs: Ledger
+    queue: JobQueue
+    notifier: Announce
+    clock: Callable[[], datetime]
+
+    def sweep(self, *, enough_time: Callable[[], bool]) -> SweepReport:
+        """One pass over the overdue jobs while `enough_time` holds. The rest waits for the next pass."""
+        report = SweepReport()
+        for job_id in self.jobs.overdue(self.clock()):
+            if not enough_time():
+                break
+            try:
+                self._sweep(job_id, report)
+            except Exception as error:  # noqa: BLE001 one job that fails must not keep the sweeper from the others
+                report.errors.append((job_id, error))
+        return report
+
+    def _sweep(self, job_id: str, report: SweepReport) -> None:
+        job, now = self.jobs.get(job_id), self.clock()
+        if job is None or job.overdue_at is None or job.overdue_at > now:
+            return
+        try:
+            # `overdue_at` moves first: a job that cannot be helped now must not keep the sweeper from the others.
+            after = commit(self.jobs, job, lambda current: current.record_sweep(now=now)).after
+        except JobChanged:
+            return
+        if job.terminal:
+            self.notifier(job_id)
+            report.published.append(after)
+        elif after.terminal:
+            # The notifier sees the end on the table's stream.
+            report.given_up.append(after)
+            if after.awaiting_usage:
+                self.queue.send(after, delay_seconds=LATE_USAGE_SECONDS)
+        elif now < job.next_step_at:
+            if job.open_attempt is not None and job.open_attempt.state == "pending":
+                # The end of a long wait is near enough for a delayed message.
+                self.queue.send(after, delay_seconds=math.ceil((job.next_step_at - now).total_seconds()))
+            report.not_due.append(after)
+        else:
+            self.queue.send(after)
+            report.woken.append(after)

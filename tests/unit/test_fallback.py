@@ -1,0 +1,284 @@
+"""What a job calls next: the successor of a model that is gone, the same call again, or one with more room."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterthought.catalogue import Catalogue, default_catalogue
+from afterthought.domain import body
+from afterthought.domain.bound import bound
+from afterthought.domain.jobs.attempt import AttemptReason, CallSpec
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.pricing import Usage
+from afterthought.domain.request import CreateResponse
+from afterthought.services.admit import Admit, Admitted
+from afterthought.services.run.fallback import Fallback, Fallbacks
+
+NOW = datetime(2026, 12, 10, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+TOMORROW = NOW + timedelta(hours=13)
+CATALOGUE = default_catalogue()
+SOL = CATALOGUE.models["gpt-5.6-sol"]
+CENT_FRACTION = Decimal("0.000001")
+
+
+def admitted(**request: Any) -> Admitted:
+    ours = {"model_policy": "successor", **request.pop("ours", {})}
+    admit = Admit(catalogue=CATALOGUE, providers=("openai",), allowed_origins=frozenset(), clock=lambda: NOW)
+    return admit(json.dumps({"model": "o3", "input": "Why?", **request, "afterthought": ours}).encode())
+
+
+def called(request: Admitted, **changes: Any) -> Job:
+    """A job whose first call is being made."""
+    spec = JobSpec(
+        id="resp_" + "0" * 48,
+        tenant="acme",
+        model=request.request.model,
+        effort=request.effort,
+        max_output_tokens=request.request.max_output_tokens,
+        body_hash=body.body_hash(request.canonical),
+        created_at=NOW,
+        deadline_at=NOW + request.deadline,
+        max_cost_usd=request.ours.max_cost_usd,
+        model_policy="successor" if request.ours.model_policy == "successor" else None,
+    )
+    return call(Job.create(spec, request.plan).model_copy(update=changes))
+
+
+def call(job: Job) -> Job:
+    return job.start_call(token="t", provider="openai", now=NOW)
+
+
+def refuse(job: Job, fallback: CallSpec | None = None) -> Job:
+    return job.refuse("model_not_found", "", now=LATER, fallback=fallback)
+
+
+def lose(job: Job, fallback: CallSpec | None = None) -> Job:
+    return job.fail("outcome_unknown", "", now=LATER, fallback=fallback)
+
+
+def starve(job: Job, cost: str = "0.001", fallback: CallSpec | None = None) -> Job:
+    return job.settle(
+        "incomplete",
+        now=LATER,
+        served_model=None,
+        usage=Usage(input_tokens=1, output_tokens=1),
+        price_id="o3/standard/2025-06-10",
+        cost_usd=Decimal(cost),
+        fallback=fallback,
+    )
+
+
+def stored(request: Admitted) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(request.canonical)
+    return body
+
+
+def find(
+    ended: Job, request: Admitted, reason: AttemptReason, *, at: datetime = LATER, catalogue: Catalogue = CATALOGUE
+) -> Fallback:
+    return Fallbacks(catalogue, ("openai",), lambda: at).find(ended, stored(request), reason)
+
+
+def successor(job: Job, request: Admitted, **more: Any) -> CallSpec:
+    (spec,) = find(refuse(job), request, "model_not_found", **more).calls
+    return spec
+
+
+def cap_of(amount: Decimal) -> dict[str, str]:
+    return {"max_cost_usd": f"{amount:f}"}
+
+
+def catalogue_with(*models: Any) -> Catalogue:
+    changed = {model.id: model for model in models}
+    return Catalogue(models={**CATALOGUE.models, **changed}, providers=CATALOGUE.providers, tiers=CATALOGUE.tiers)
+
+
+# ---- the model is gone -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["model_not_found", "model_retired"])
+def test_successor_has_its_own_price(reason: Any) -> None:
+    request = admitted(max_output_tokens=1000)
+    (spec,) = find(refuse(called(request)), request, reason).calls
+    assert (spec.model, spec.effort, spec.max_output_tokens, spec.reason) == ("gpt-5.6-sol", "medium", 1000, reason)
+    same = CreateResponse.model_validate({**stored(request), "model": SOL.id})
+    days = {"first": LATER.date(), "last": date(2026, 12, 11)}
+    assert spec.hold_usd == bound(same, SOL, "standard", **days).total_usd
+    assert spec.hold_usd > request.bound.total_usd
+
+
+def test_refused_call_leaves_its_hold_to_the_successor() -> None:
+    request = admitted(max_output_tokens=1000)
+    spec = successor(called(request), request)
+    fitting = admitted(max_output_tokens=1000, ours=cap_of(spec.hold_usd))
+    job = called(fitting)
+    assert successor(job, fitting) == spec
+    assert refuse(job, spec).held_usd == spec.hold_usd
+    tight = admitted(max_output_tokens=1000, ours=cap_of(spec.hold_usd - CENT_FRACTION))
+    none = find(refuse(called(tight)), tight, "model_not_found")
+    assert none.calls == ()
+    assert "max_cost_usd" in none.why_none
+    assert "gpt-5.6-sol" in none.why_none
+
+
+def test_hold_covers_the_days_until_the_deadline() -> None:
+    row = SOL.prices[2].model_copy(
+        update={"id": "tomorrow", "effective_from": date(2026, 12, 11), "output": Decimal(1000)}
+    )
+    dearer = catalogue_with(SOL.model_copy(update={"prices": (*SOL.prices, row)}))
+    for seconds, dear in ((43_100, False), (43_300, True)):
+        request = admitted(max_output_tokens=1000, ours={"deadline_seconds": seconds})
+        assert (successor(called(request), request, catalogue=dearer).hold_usd > 1) == dear
+
+
+def test_hold_after_the_deadline_covers_today() -> None:
+    request = admitted(max_output_tokens=1000)
+    assert successor(called(request), request, at=NOW + timedelta(days=3))
+
+
+def test_successor_may_have_a_successor() -> None:
+    request = admitted()
+    catalogue = catalogue_with(SOL.model_copy(update={"successor": "gpt-6-sol"}))
+    job = called(request)
+    first = successor(job, request, catalogue=catalogue)
+    job = call(refuse(job, first))
+    second = successor(job, request, catalogue=catalogue)
+    assert (first.model, second.model) == ("gpt-5.6-sol", "gpt-6-sol")
+    none = find(refuse(call(refuse(job, second))), request, "model_not_found", catalogue=catalogue)
+    assert none == Fallback((), "No successor of it is served.")
+
+
+def test_successor_that_cannot_serve_is_not_called() -> None:
+    request = admitted(service_tier="priority")
+    plain = SOL.model_copy(update={"prices": tuple(row for row in SOL.prices if row.tier == "standard")})
+    job = called(request, service_tier="priority")
+    none = find(refuse(job), request, "model_not_found", catalogue=catalogue_with(plain))
+    assert none.calls == ()
+    assert none.why_none.startswith("Its successor gpt-5.6-sol cannot serve the request: ")
+    assert "service tier 'priority'" in none.why_none
+
+
+@pytest.mark.parametrize("request_", [{"a former parameter": 1}, None], ids=["unreadable", "expired"])
+@pytest.mark.parametrize("reason", ["model_not_found", "outcome_unknown", "reasoning_starved"])
+def test_unreadable_request_is_not_called(reason: Any, request_: dict[str, Any] | None) -> None:
+    request = admitted()
+    body = None if request_ is None else {**stored(request), **request_}
+    none = Fallbacks(CATALOGUE, ("openai",), lambda: LATER).find(lose(called(request)), body, reason)
+    assert none.calls == ()
+    assert "stored" in none.why_none
+
+
+# ---- the outcome of the call is unknown ------------------------------------------------------------------------------
+
+
+def test_repeated_call_leaves_the_first_one_counted() -> None:
+    low: dict[str, Any] = {"max_output_tokens": 1000, "reasoning": {"effort": "low"}}
+    free = admitted(**low)
+    twice = admitted(**low, ours=cap_of(free.bound.total_usd * 2))
+    tight = admitted(**low, ours=cap_of(free.bound.total_usd * 2 - CENT_FRACTION))
+    for request, fits in ((free, True), (twice, True), (tight, False)):
+        fallback = find(lose(called(request)), request, "outcome_unknown")
+        assert fallback.calls == (
+            (CallSpec("o3", "low", 1000, free.bound.total_usd, "outcome_unknown"),) if fits else ()
+        )
+        assert fits or "max_cost_usd" in fallback.why_none
+
+
+def test_repeated_call_is_the_one_that_was_made() -> None:
+    request = admitted(max_output_tokens=1000)
+    job = called(request)
+    first = successor(job, request)
+    lost = lose(call(refuse(job, first)))
+    assert find(lost, request, "outcome_unknown").calls == (first._replace(reason="outcome_unknown"),)
+
+
+def test_repeated_call_of_a_retired_model_is_its_successors() -> None:
+    """o3 ends with 2026-12-10."""
+    request = admitted(max_output_tokens=1000)
+    (spec,) = find(lose(called(request)), request, "outcome_unknown", at=TOMORROW).calls
+    assert (spec.model, spec.reason) == ("gpt-5.6-sol", "model_retired")
+    # The lost call counts as paid here too.
+    cap = request.bound.total_usd + spec.hold_usd - CENT_FRACTION
+    for ours in (cap_of(cap), {"model_policy": "exact"}):
+        refused = admitted(max_output_tokens=1000, ours=ours)
+        assert find(lose(called(refused)), refused, "outcome_unknown", at=TOMORROW).calls == ()
+
+
+# ---- the answer starved ----------------------------------------------------------------------------------------------
+
+
+def larger_calls(request: Admitted, cost: str = "0.001") -> list[tuple[str | None, int | None]]:
+    calls = find(starve(called(request), cost), request, "reasoning_starved").calls
+    assert all((spec.model, spec.reason) == ("o3", "reasoning_starved") for spec in calls)
+    return [(spec.effort, spec.max_output_tokens) for spec in calls]
+
+
+@pytest.mark.parametrize(
+    ("request_", "calls"),
+    [
+        ({"max_output_tokens": 1000}, [("medium", 4000), ("low", 1000)]),
+        ({"max_output_tokens": 1000, "reasoning": {"effort": "high"}}, [("high", 4000), ("medium", 1000)]),
+        ({"max_output_tokens": 1000, "reasoning": {"effort": "low"}}, [("low", 4000)]),
+        ({"max_output_tokens": 60_000}, [("medium", 100_000), ("low", 60_000)]),
+        ({"max_output_tokens": 100_000}, [("low", 100_000)]),
+        ({}, [("low", None)]),
+        ({"reasoning": {"effort": "low"}}, []),
+    ],
+)
+def test_starved_answer_gets_more_room_or_less_effort(request_: dict[str, Any], calls: list[Any]) -> None:
+    assert larger_calls(admitted(**request_)) == calls
+
+
+def test_larger_call_fits_the_cap() -> None:
+    small, large = (admitted(max_output_tokens=tokens).bound.total_usd for tokens in (1000, 4000))
+    spent = Decimal("0.001")
+    for left, calls in (
+        (large, [("medium", 4000), ("low", 1000)]),
+        (large - CENT_FRACTION, [("low", 1000)]),
+        (small, [("low", 1000)]),
+        (small - CENT_FRACTION, []),
+    ):
+        request = admitted(max_output_tokens=1000, ours=cap_of(spent + left))
+        assert larger_calls(request, str(spent)) == calls
+
+
+def test_estimated_answer_counts_at_its_hold() -> None:
+    plain = admitted(max_output_tokens=1000)
+    request = admitted(max_output_tokens=1000, ours=cap_of(plain.bound.total_usd * 2 - CENT_FRACTION))
+    assert find(lose(called(request)), request, "reasoning_starved").calls == ()
+
+
+def test_starved_successor_continues_as_the_successor() -> None:
+    request = admitted(max_output_tokens=1000)
+    job = called(request)
+    starved = starve(call(refuse(job, successor(job, request))))
+    calls = find(starved, request, "reasoning_starved").calls
+    assert [(spec.model, spec.effort, spec.max_output_tokens) for spec in calls] == [
+        ("gpt-5.6-sol", "medium", 4000),
+        ("gpt-5.6-sol", "low", 1000),
+    ]
+
+
+@given(
+    st.integers(min_value=16, max_value=100_000),
+    st.sampled_from(["low", "medium", "high"]),
+    st.decimals(min_value="0.000001", max_value="1.5", places=6),
+)
+def test_no_fallback_exceeds_the_cap(tokens: int, effort: str, more: Decimal) -> None:
+    """The job accepts every fallback, and would raise for one above its cap."""
+    plain = admitted(max_output_tokens=tokens, reasoning={"effort": effort})
+    cap = plain.bound.total_usd + more
+    request = admitted(max_output_tokens=tokens, reasoning={"effort": effort}, ours=cap_of(cap))
+    job = called(request)
+    ends: dict[AttemptReason, Any] = {"reasoning_starved": starve, "outcome_unknown": lose, "model_not_found": refuse}
+    for reason, end in ends.items():
+        for spec in find(end(job), request, reason).calls:
+            continued = end(job, fallback=spec)
+            assert continued.held_usd + continued.spent_usd <= cap

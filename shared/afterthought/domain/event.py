@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.job import Job
+from afterthought.domain.wire import schemas
 
 
 class CompletionEvent(BaseModel):
@@ -42,7 +43,7 @@ class CompletionEvent(BaseModel):
 
     def payload(self) -> bytes:
         """The body of the webhook and of the SNS message: the same bytes at every send, so the same signature input."""
-        event = {
+        event: schemas.Event = {
             "id": self.id,
             "object": "event",
             "created_at": self.created_at,

@@ -33,17 +33,17 @@ _OUTPUT = (
 )
 
 
-def queued() -> Wire:
+def queued() -> Any:
     """The answer to POST /v1/responses."""
     return render(specimen.queued(), REQUEST, None, None, stand_in=False)
 
 
-def completed() -> Wire:
+def completed() -> Any:
     """The answer to GET /v1/responses/{id} once the model has thought."""
     return render(specimen.completed(), REQUEST, Answer(output=_OUTPUT), specimen.bill(), stand_in=False)
 
 
-def cancelled() -> Wire:
+def cancelled() -> Any:
     """The answer to POST /v1/responses/{id}/cancel while no model works on it."""
     return render(specimen.cancelled(), REQUEST, None, None, stand_in=False)
 

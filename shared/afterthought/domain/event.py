@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.job import Job
-from afterthought.domain.wire import schemas
+
+if TYPE_CHECKING:
+    from afterthought.domain.wire import schemas
 
 
 class CompletionEvent(BaseModel):

@@ -4,14 +4,16 @@ import json
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.attempt import Attempt
 from afterthought.domain.job import STARVED, Job
 from afterthought.domain.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd, price_date
-from afterthought.domain.wire import schemas
+
+if TYPE_CHECKING:
+    from afterthought.domain.wire import schemas
 
 Wire = dict[str, Any]
 
@@ -59,7 +61,7 @@ class Answer(BaseModel):
     output: tuple[Wire, ...] = ()
 
 
-def render(job: Job, request: Wire, answer: Answer | None, cost: Cost | None, *, stand_in: bool) -> schemas.Response:
+def render(job: Job, request: Wire, answer: Answer | None, cost: Cost | None, *, stand_in: bool) -> "schemas.Response":
     """`request` is the stored request in canonical form, `cost` the cost of the newest attempt if known.
 
     Output, usage, tier and cost parts are those of the newest attempt. The total cost covers all attempts."""
@@ -114,14 +116,14 @@ def _service_tier(job: Job, attempt: Attempt | None) -> str:
     return WIRE_NAMES[cast("ServiceTier", priced[1])] if priced else job.service_tier
 
 
-def _error(job: Job) -> schemas.ResponseError | None:
+def _error(job: Job) -> "schemas.ResponseError | None":
     if job.failure is None:
         return None
     code = job.failure.code
     return {"code": code if code in _WIRE_ERROR_CODES else "server_error", "message": job.failure.message}
 
 
-def _incomplete_details(job: Job) -> schemas.IncompleteDetails | None:
+def _incomplete_details(job: Job) -> "schemas.IncompleteDetails | None":
     if job.status != "incomplete":
         return None
     reason = "max_output_tokens" if job.incomplete_reason == STARVED else job.incomplete_reason
@@ -133,12 +135,12 @@ def _tool(tool: Wire) -> Wire:
     return {"parameters": None, "strict": None, **tool} if tool.get("type") == "function" else tool
 
 
-def _usage(usage: Usage, cost_usd: Decimal) -> schemas.Usage:
+def _usage(usage: Usage, cost_usd: Decimal) -> "schemas.Usage":
     # Other gateways report the cost here too, as a number.
     return {**_tokens(usage), "cost": float(cost_usd)}
 
 
-def _tokens(usage: Usage) -> schemas.Usage:
+def _tokens(usage: Usage) -> "schemas.Usage":
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {
@@ -153,7 +155,7 @@ def _tokens(usage: Usage) -> schemas.Usage:
 
 def _afterthought(
     job: Job, attempt: Attempt | None, cost: Cost | None, *, stand_in: bool
-) -> schemas.AfterthoughtResult:
+) -> "schemas.AfterthoughtResult":
     return {
         "requested_model": job.model,
         "served_model": attempt.served_model if attempt else None,
@@ -180,7 +182,7 @@ def _substituted_because(job: Job) -> Literal["model_retired", "model_not_found"
     return None
 
 
-def _cost(job: Job, attempt: Attempt | None, cost: Cost | None) -> schemas.Cost:
+def _cost(job: Job, attempt: Attempt | None, cost: Cost | None) -> "schemas.Cost":
     price_id = attempt.price_id if attempt else None
     return {
         "max_cost_usd": _usd(job.max_cost_usd),
@@ -204,7 +206,7 @@ def _usd(amount: Decimal | None) -> str | None:
     return None if amount is None else format_usd(amount)
 
 
-def _attempt(job: Job, entry: Attempt) -> schemas.Attempt:
+def _attempt(job: Job, entry: Attempt) -> "schemas.Attempt":
     # An attempt with a reason records the whole call, null values included. The first attempt calls what was requested.
     called = job if entry.because is None else entry
     return {
@@ -226,7 +228,7 @@ def _attempt(job: Job, entry: Attempt) -> schemas.Attempt:
     }
 
 
-def _timeline(job: Job, attempt: Attempt | None) -> schemas.Timeline:
+def _timeline(job: Job, attempt: Attempt | None) -> "schemas.Timeline":
     submitted_at = attempt.submitted_at if attempt else None
     return {
         "created_at": round(job.created_at.timestamp(), 3),

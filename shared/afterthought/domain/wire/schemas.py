@@ -1,8 +1,8 @@
 """The objects that the API answers with. The functions that render them are checked against these types, and the
 OpenAPI document is generated from them, docstrings included.
 
-They are typed dictionaries, not models: an answer is rendered once and needs no validation, and building models would
-lengthen each cold start. Dollars are decimal strings; times named `_at` are seconds since 1970, UTC.
+Import this module for type checking only: creating the types would lengthen each cold start. They are typed
+dictionaries, not models, because answers need no validation. Times named `_at` are seconds since 1970, UTC.
 """
 
 from typing import Annotated, Any, Literal, NotRequired
@@ -242,7 +242,7 @@ class Budget(TypedDict):
     held_usd: Dollars
     """Held for jobs that have not ended."""
     spent_usd: Dollars
-    """The cost of jobs that have ended."""
+    """The cost of the jobs so far."""
     left_usd: Dollars | None
     """What remains for new jobs. Negative after the limit was lowered or a job exceeded the amount held."""
     renews_at: DateTime
@@ -274,16 +274,18 @@ class Bound(TypedDict):
 class ErrorDetail(TypedDict):
     """OpenAI's error object."""
 
-    message: Annotated[str, Field(description="What is wrong and what is allowed.")]
+    message: str
+    """What is wrong and what is allowed."""
     type: Literal["invalid_request_error", "insufficient_quota", "requests", "tokens", "server_error"]
-    param: Annotated[str | None, Field(description="The path of the field, such as `input[0].content[1].type`.")]
-    code: Annotated[str, Field(description="One of the codes listed under Errors.")]
-    afterthought: NotRequired[
-        Annotated[dict[str, Any], Field(description="Figures that explain the error. See the list under Errors.")]
-    ]
+    param: str | None
+    """The path of the field, such as `input[0].content[1].type`."""
+    code: str
+    """One of the codes listed under Errors."""
+    afterthought: NotRequired[dict[str, Any]]
+    """Figures that explain some errors. They are listed under Errors."""
 
 
-class Refusal(ErrorDetail):
+class DryRunError(ErrorDetail):
     """The error that the request would get."""
 
     status: int
@@ -321,7 +323,7 @@ class DryRunResult(TypedDict):
     """The estimated number of tokens counted against the rate limit."""
     rate_limits: dict[str, str] | None
     """The `x-ratelimit-…` headers, without this request. Null if the tier admits no requests."""
-    would_refuse: list[Refusal]
+    would_refuse: list[DryRunError]
     """Every error that the request would get now. Empty if it would be accepted."""
 
 
@@ -336,13 +338,14 @@ class DryRun(TypedDict):
 
 
 class Groups(TypedDict, total=False):
-    day: Annotated[Day, Field(description="The day (UTC) on which the jobs were accepted.")]
-    model: Annotated[str, Field(description="The model that was called: snapshots and successors count separately.")]
-    tag: Annotated[str | None, Field(description="Null for jobs without tags.")]
-    status: Annotated[
-        Literal["open", "completed", "failed", "incomplete", "cancelled"],
-        Field(description="`open` is `queued` or `in_progress`."),
-    ]
+    day: Day
+    """The day (UTC) on which the jobs were accepted."""
+    model: str
+    """The model that was called. Snapshots and successors count separately."""
+    tag: str | None
+    """Null for jobs without tags."""
+    status: Literal["open", "completed", "failed", "incomplete", "cancelled"]
+    """`open` is `queued` or `in_progress`."""
 
 
 class Totals(TypedDict):
@@ -350,12 +353,17 @@ class Totals(TypedDict):
 
     jobs: int
     input_tokens: int
-    cached_input_tokens: Annotated[int, Field(description="Included in `input_tokens`.")]
-    cache_write_tokens: Annotated[int, Field(description="Included in `input_tokens`.")]
+    cached_input_tokens: int
+    """Included in `input_tokens`."""
+    cache_write_tokens: int
+    """Included in `input_tokens`."""
     output_tokens: int
-    reasoning_tokens: Annotated[int, Field(description="Included in `output_tokens`.")]
-    held_usd: Annotated[Dollars, Field(description="Held for jobs that have not ended.")]
-    spent_usd: Annotated[Dollars, Field(description="The cost of jobs that have ended.")]
+    reasoning_tokens: int
+    """Included in `output_tokens`."""
+    held_usd: Dollars
+    """Held for jobs that have not ended."""
+    spent_usd: Dollars
+    """The cost of the jobs so far."""
 
 
 class UsageRow(Groups, Totals):

@@ -185,8 +185,8 @@ class OutputItem(TypedDict):
 
 class Response(TypedDict):
     """OpenAI's Response object. The fields added by Afterthought are under `afterthought`. Parameters of the request
-    are returned as they were sent. Very large `instructions`, `tools` and `text` are not returned; all request
-    parameters are missing once the content has expired."""
+    are returned as they were sent, except `instructions`, `tools` and `text` of more than 256 KiB together. After the
+    content has expired, they have their default values."""
 
     id: Annotated[str, Field(pattern="^resp_[0-9a-f]{48}$")]
     object: Literal["response"]

@@ -8,7 +8,7 @@ STACK  ?= afterthought-$(STAGE)
 ARGS   ?=
 
 BIN    := .venv/bin
-CODE   := $(wildcard shared functions local admin bench tests)
+CODE   := $(wildcard shared functions local admin apidocs bench tests)
 
 # What is given on make's command line (QUESTION=, MODEL=, EFFORT=, PORT=) reaches the commands as environment, as does
 # the environment itself (OPENAI_API_KEY, OPENAI_BASE_URL). $(value …) keeps a dollar sign in a question from being taken
@@ -118,8 +118,8 @@ pins: .venv/.made ## Resolve pyproject.toml into hashed pins (UPGRADE=--upgrade 
 	$(PIN) --group ministack -o requirements/ministack.txt
 	$(PIN) --group sam -o requirements/sam.txt
 
-docs: .venv/.made ## Write docs/api.md from the OpenAPI document
-	$(BIN)/python -m admin.api_docs
+docs: .venv/.made ## Generate the OpenAPI document and the page at /docs
+	@PYTHONPATH=shared $(BIN)/python -m apidocs
 
 clean: ## Remove environments, builds and caches
 	rm -rf .venv .venv-ministack .venv-sam .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -22,7 +23,6 @@ from afterthought.domain.jobs.job import Job
 from afterthought.domain.media_type import preferred
 from afterthought.services.admit import Admit
 from afterthought.services.authenticate import Authenticate
-from afterthought.services.describe import docs_page, openapi
 from afterthought.services.dry_run import DryRun
 from afterthought.services.intake.cancel import Canceller
 from afterthought.services.limit import Limit
@@ -143,12 +143,12 @@ def healthz() -> Response[str]:
 
 @http.get("/openapi.json")
 def openapi_document() -> Response[str]:
-    return _json(200, openapi())
+    return _generated("openapi.json", "application/json")
 
 
 @http.get("/docs")
 def docs() -> Response[str]:
-    return Response(200, "text/html; charset=utf-8", docs_page(), headers=_request_id())
+    return _generated("docs.html", "text/html; charset=utf-8")
 
 
 def no_such_route(_: Exception) -> Response[str]:
@@ -222,6 +222,13 @@ def _body() -> bytes:
         return base64.b64decode(body, validate=True)
     except ValueError:
         raise InvalidRequest("The body is not valid base64.", code="invalid_json") from None
+
+
+def _generated(name: str, content_type: str) -> Response[str]:
+    """A file that `make docs` generates next to this module."""
+    content = (Path(__file__).parent / name).read_text(encoding="utf-8")
+    headers = {**_request_id(), "cache-control": "public, max-age=300", "x-content-type-options": "nosniff"}
+    return Response(200, content_type, content, headers=headers)
 
 
 def _request_id() -> dict[str, str | list[str]]:

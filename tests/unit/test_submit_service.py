@@ -197,4 +197,6 @@ def test_the_parts_of_a_cost_outlive_the_answer_and_add_up(world: World) -> None
     after = world.read("acme", job_id)["afterthought"]["cost"]
     assert after == before
     parts = ("input_usd", "cached_input_usd", "cache_write_usd", "output_usd", "tools_usd")
-    assert sum(Decimal(after[part]) for part in parts) == Decimal(after["total_usd"])
+    assert sum(Decimal(str(value)) for name, value in after.items() if name in parts) == Decimal(
+        str(after["total_usd"])
+    )

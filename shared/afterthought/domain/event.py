@@ -2,11 +2,14 @@
 
 import hashlib
 import json
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.jobs.job import Job
+
+if TYPE_CHECKING:
+    from afterthought.domain.wire import schemas
 
 
 class CompletionEvent(BaseModel):
@@ -42,7 +45,7 @@ class CompletionEvent(BaseModel):
 
     def payload(self) -> bytes:
         """The body of the webhook and of the SNS message: the same bytes at every send, so the same signature input."""
-        event = {
+        event: schemas.Event = {
             "id": self.id,
             "object": "event",
             "created_at": self.created_at,

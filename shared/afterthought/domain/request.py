@@ -48,6 +48,7 @@ class InputImage(_Part):
 
     type: Literal["input_image"]
     image_url: Annotated[str, StringConstraints(min_length=1)]
+    """An `https://` or `data:` URL."""
     detail: Literal["low", "high", "auto", "original"] = "auto"
 
 
@@ -57,7 +58,9 @@ class InputFile(_Part):
     type: Literal["input_file"]
     filename: str | None = None
     file_data: str | None = None
+    """A base64 `data:` URL."""
     file_url: str | None = None
+    """An `https://` URL."""
     detail: Literal["low", "high", "auto"] | None = None
 
 
@@ -223,12 +226,16 @@ class JsonSchema(_Part):
 
 class Text(_Part):
     format: Annotated[TextFormat | JsonObject | JsonSchema, Field(discriminator="type")] | None = None
+    """Default: `text`."""
     verbosity: Literal["low", "medium", "high"] | None = None
+    """How long the answer is."""
 
 
 class ReasoningOptions(_Part):
     effort: Effort | None = None
+    """One of the model's efforts, see `GET /v1/models`. Default: the model's own default. Some models take none."""
     summary: Literal["auto", "concise", "detailed"] | None = None
+    """Adds a summary of the reasoning to the output, if the model provides one."""
 
 
 Extra = Literal["reasoning.encrypted_content"]
@@ -250,31 +257,61 @@ def _boolean(value: Any) -> Any:
 
 
 class CreateResponse(_Part):
-    """The whole request. `max_output_tokens` counts reasoning and answer together, as OpenAI's does."""
+    """The supported parameters of OpenAI's Responses API. Any other parameter is refused by name, in particular those
+    that name an object at the provider (`previous_response_id`, `conversation`, `prompt`, any `file_id`), because all
+    tenants share one provider account, and `top_logprobs`. Null is the same as absent."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    """A model's id or one of its snapshots, see `GET /v1/models`. A retired model is refused with the name of its
+    successor, unless `afterthought.model_policy` is `successor`."""
     input: Input
+    """The question: a text, or the turns of a conversation."""
     instructions: str | None = None
+    """System instructions, placed before the input."""
     reasoning: ReasoningOptions | None = None
+    """Only for reasoning models."""
     max_output_tokens: int | None = None
+    """Limits output tokens, reasoning included. Allowed: 16 up to the model's own maximum, which is the default."""
     metadata: Metadata | None = None
+    """Your own key-value pairs, returned with the response. They are not sent to the provider."""
     text: Text | None = None
+    """The format of the answer: plain text, JSON, or JSON that follows a schema."""
     tools: Tools | None = None
+    """Functions and custom tools that you run yourself. Only for models with function calling. Hosted tools are not
+    offered."""
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    """Whether the model may, must or must not call a tool, or which tool it must call. Only for models with function
+    calling."""
     parallel_tool_calls: bool | None = None
+    """Whether the model may call several tools at once. Only for models with function calling."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """Passed to the model unchanged. Reasoning models may refuse it."""
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Passed to the model unchanged. Reasoning models may refuse it."""
     truncation: Literal["auto", "disabled"] | None = None
+    """What to do with an input that is too long. `auto`: drop old turns. `disabled`: fail."""
     service_tier: Literal["auto", "default", "flex", "priority"] | None = None
+    """`flex` and `priority` for models that offer them; anything else runs as `default`. The tier is always sent to the
+    provider explicitly, so that the price is known."""
     include: Include | None = None
+    """Additional output."""
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
+    """The maximum number of tool calls in one response."""
     prompt_cache_key: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """Requests with the same key and the same prefix share the provider's cache. Keys of different tenants are kept
+    apart."""
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """A stable id of your user. Returned with the response, not sent to the provider."""
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
+    """As `safety_identifier`, for older clients."""
     background: bool | None = None
+    """Ignored: every response runs in the background."""
     store: Annotated[Literal[True] | None, BeforeValidator(_boolean)] = None
+    """Responses are always stored."""
     stream: Annotated[Literal[False] | None, BeforeValidator(_boolean)] = None
+    """Streaming is not offered."""
     afterthought: Afterthought | None = None
+    """The parameters added by Afterthought."""
 
 
 _AT_THE_PROVIDER = "it names an object at the model provider. Send {} instead."

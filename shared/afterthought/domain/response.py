@@ -1,11 +1,11 @@
-"""A job as the wire shows it: OpenAI's Response object, with all that is ours under `afterthought`."""
+"""Render a job as OpenAI's Response object, with the fields of Afterthought under `afterthought`."""
 
 import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,10 +13,13 @@ from afterthought.domain.jobs.attempt import Attempt, AttemptState
 from afterthought.domain.jobs.job import STARVED, Job
 from afterthought.domain.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd, price_date
 
+if TYPE_CHECKING:
+    from afterthought.domain.wire import schemas
+
 Wire = dict[str, Any]
 
-# The wire's error codes are a closed set for strict clients; what is not in it is shown as `server_error`, and in full
-# under `afterthought.error_code`.
+# Strict clients accept only these error codes. Any other code is shown as `server_error`, and in full as
+# `afterthought.error_code`.
 _WIRE_ERROR_CODES = frozenset(
     {
         "server_error",
@@ -42,15 +45,12 @@ _WIRE_ERROR_CODES = frozenset(
         "image_file_not_found",
     }
 )
-_MOST_BYTES_ECHOED = 256 * 1024
-"""Of instructions, tools and text together. A function may give back 6 MB, in which the answer is a JSON string inside
-another: a large request echoed beside its answer would not fit, and the caller could never read it."""
+# The limit for instructions, tools and text together. A function can return 6 MB, and the answer is JSON inside a JSON
+# string: a large request next to its answer would not fit, and the caller could never read it.
+_MAX_ECHOED_BYTES = 256 * 1024
 
-_PRICED_TIER = re.compile(r"/(standard|flex|priority)/\d{4}-")
-_COST_PARTS = ("input_usd", "cached_input_usd", "cache_write_usd", "output_usd", "reasoning_usd", "tools_usd")
-_WIRE_INCOMPLETE_REASONS = frozenset({"max_output_tokens", "content_filter"})
-
-WIRE_STATES: Mapping[AttemptState, str] = {
+# The published names of an attempt's states.
+_WIRE_STATES: "Mapping[AttemptState, schemas.WireState]" = {
     "pending": "held",
     "calling": "submitting",
     "running": "submitted",
@@ -59,28 +59,25 @@ WIRE_STATES: Mapping[AttemptState, str] = {
     "refused": "refused",
     "voided": "released",
 }
-"""The published names of an attempt's states."""
-
-_SUBSTITUTED = frozenset({"model_retired", "model_not_found"})
+_PRICED_TIER = re.compile(r"/(standard|flex|priority)/\d{4}-")
+_WIRE_INCOMPLETE_REASONS = frozenset({"max_output_tokens", "content_filter"})
 
 
 class Answer(BaseModel):
-    """What the provider gave for an attempt, as it is stored: its output items."""
+    """The output items of an attempt, as stored."""
 
-    # An answer must not come to the logs by way of an error's text.
+    # Answers must not reach the logs through an error message.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     output: tuple[Wire, ...] = ()
 
 
-def render(job: Job, request: Wire, answer: Answer | None, bill: Cost | None, *, stand_in: bool) -> Wire:
-    """The response as it stands now. `request` is the stored request in canonical form; where its instructions, tools
-    and text are very large, they are not echoed. `bill` is the newest attempt's cost by part, where it is known.
+def render(job: Job, request: Wire, answer: Answer | None, cost: Cost | None, *, stand_in: bool) -> "schemas.Response":
+    """`request` is the stored request in canonical form, `cost` the cost of the newest attempt if known.
 
-    Where a job has several attempts, output, usage, tier and the parts of the cost are those of the newest; the total
-    is that of them all."""
+    Output, usage, tier and cost parts are those of the newest attempt. The total cost covers all attempts."""
     attempt = job.attempt
-    request = _echoed(request)
+    request = _without_large_parameters(request)
     reasoning = request.get("reasoning") or {}
     return {
         "id": job.id,
@@ -91,13 +88,13 @@ def render(job: Job, request: Wire, answer: Answer | None, bill: Cost | None, *,
         "background": True,
         "store": True,
         "error": _error(job),
-        "incomplete_details": _incomplete(job),
+        "incomplete_details": _incomplete_details(job),
         "instructions": request.get("instructions"),
         "max_output_tokens": job.max_output_tokens,
         "max_tool_calls": request.get("max_tool_calls"),
         "metadata": request.get("metadata") or {},
         "model": (attempt.served_model if attempt else None) or job.called_model,
-        "output": list(answer.output) if answer else [],
+        "output": cast("list[schemas.OutputItem]", list(answer.output)) if answer else [],
         "parallel_tool_calls": request.get("parallel_tool_calls", True),
         "previous_response_id": None,
         "prompt_cache_key": request.get("prompt_cache_key"),
@@ -113,31 +110,31 @@ def render(job: Job, request: Wire, answer: Answer | None, bill: Cost | None, *,
         "truncation": request.get("truncation", "disabled"),
         "usage": _usage(attempt.usage, job.spent_usd) if attempt and attempt.usage else None,
         "user": request.get("user"),
-        "afterthought": _ours(job, attempt, bill, stand_in=stand_in),
+        "afterthought": _afterthought(job, attempt, cost, stand_in=stand_in),
     }
 
 
-def _echoed(request: Wire) -> Wire:
+def _without_large_parameters(request: Wire) -> Wire:
     large = {name: request[name] for name in ("instructions", "tools", "text") if name in request}
-    if len(json.dumps(large)) <= _MOST_BYTES_ECHOED:
+    if len(json.dumps(large)) <= _MAX_ECHOED_BYTES:
         return request
     return {name: value for name, value in request.items() if name not in large}
 
 
 def _service_tier(job: Job, attempt: Attempt | None) -> str:
-    """The tier that was served, as the price row tells; until there is one, the tier that was asked for."""
+    """The tier in the price id; without a price, the requested tier."""
     priced = _PRICED_TIER.search(attempt.price_id) if attempt and attempt.price_id else None
     return WIRE_NAMES[cast("ServiceTier", priced[1])] if priced else job.service_tier
 
 
-def _error(job: Job) -> Wire | None:
+def _error(job: Job) -> "schemas.ResponseError | None":
     if job.failure is None:
         return None
     code = job.failure.code
     return {"code": code if code in _WIRE_ERROR_CODES else "server_error", "message": job.failure.message}
 
 
-def _incomplete(job: Job) -> Wire | None:
+def _incomplete_details(job: Job) -> "schemas.IncompleteDetails | None":
     if job.status != "incomplete":
         return None
     reason = "max_output_tokens" if job.incomplete_reason == STARVED else job.incomplete_reason
@@ -145,16 +142,16 @@ def _incomplete(job: Job) -> Wire | None:
 
 
 def _tool(tool: Wire) -> Wire:
-    # The wire's function tool always has these two, also when the caller left them out.
+    # OpenAI's function tool always has these two fields.
     return {"parameters": None, "strict": None, **tool} if tool.get("type") == "function" else tool
 
 
-def _usage(usage: Usage, cost_usd: Decimal) -> Wire:
-    # Other gateways put the total here too, as a number: for reading, never for adding up.
+def _usage(usage: Usage, cost_usd: Decimal) -> "schemas.Usage":
+    # Other gateways report the cost here too, as a number.
     return {**_tokens(usage), "cost": float(cost_usd)}
 
 
-def _tokens(usage: Usage) -> Wire:
+def _tokens(usage: Usage) -> "schemas.Usage":
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {
@@ -167,38 +164,48 @@ def _tokens(usage: Usage) -> Wire:
     }
 
 
-def _ours(job: Job, attempt: Attempt | None, bill: Cost | None, *, stand_in: bool) -> Wire:
-    substituted = [entry.reason for entry in job.attempts if entry.reason in _SUBSTITUTED]
+def _afterthought(
+    job: Job, attempt: Attempt | None, cost: Cost | None, *, stand_in: bool
+) -> "schemas.AfterthoughtResult":
     return {
         "requested_model": job.model,
         "served_model": attempt.served_model if attempt else None,
-        "substituted_because": substituted[-1] if substituted else None,
+        "substituted_because": _substituted_because(job),
         "provider": attempt.provider if attempt else None,
         "mode": job.mode,
         "stand_in": stand_in,
         "error_code": job.failure.code if job.failure else None,
         "incomplete_reason": job.incomplete_reason if job.status == "incomplete" else None,
-        "deadline_at": _seconds(job.deadline_at),
+        "deadline_at": round(job.deadline_at.timestamp(), 3),
         "cancel_requested_at": _seconds(job.cancel_requested_at),
         "tags": list(job.tags),
-        "cost": _cost(job, attempt, bill),
+        "cost": _cost(job, attempt, cost),
         "attempts": [_attempt(job, entry) for entry in job.attempts],
         "timeline": _timeline(job, attempt),
     }
 
 
-def _cost(job: Job, attempt: Attempt | None, bill: Cost | None) -> Wire:
-    """What the job can cost, holds and has cost; the parts are those of the newest attempt, by its price row. Dollars
-    as decimal strings; what is not known (yet) is null."""
-    parts = {} if bill is None else bill.model_dump(mode="json", exclude={"total_usd", "price_id"})
+def _substituted_because(job: Job) -> Literal["model_retired", "model_not_found"] | None:
+    """The reason of the newest attempt that switched to a successor."""
+    for entry in reversed(job.attempts):
+        if entry.reason in ("model_retired", "model_not_found"):
+            return entry.reason
+    return None
+
+
+def _cost(job: Job, attempt: Attempt | None, cost: Cost | None) -> "schemas.Cost":
     price_id = attempt.price_id if attempt else None
     return {
         "max_cost_usd": _usd(job.max_cost_usd),
         "bound_usd": _usd(attempt.hold_usd if attempt else None),
         "held_usd": format_usd(job.held_usd),
         "total_usd": format_usd(job.spent_usd) if job.terminal else None,
-        **dict.fromkeys(_COST_PARTS),
-        **parts,
+        "input_usd": _usd(cost.input_usd if cost else None),
+        "cached_input_usd": _usd(cost.cached_input_usd if cost else None),
+        "cache_write_usd": _usd(cost.cache_write_usd if cost else None),
+        "output_usd": _usd(cost.output_usd if cost else None),
+        "reasoning_usd": _usd(cost.reasoning_usd if cost else None),
+        "tools_usd": _usd(cost.tools_usd if cost else None),
         "price_id": price_id,
         "price_date": price_date(price_id) if price_id else None,
         "estimated": job.estimated,
@@ -210,12 +217,12 @@ def _usd(amount: Decimal | None) -> str | None:
     return None if amount is None else format_usd(amount)
 
 
-def _attempt(job: Job, entry: Attempt) -> Wire:
-    # With a `because` it says in full what it calls, None included; without, it calls what the job asked for.
+def _attempt(job: Job, entry: Attempt) -> "schemas.Attempt":
+    # An attempt with a reason records the whole call, null values included. The first attempt calls what was requested.
     called = job if entry.reason is None else entry
     return {
         "number": entry.number,
-        "state": WIRE_STATES[entry.state],
+        "state": _WIRE_STATES[entry.state],
         "because": entry.reason,
         "model": called.model or job.model,
         "effort": called.effort,
@@ -232,10 +239,10 @@ def _attempt(job: Job, entry: Attempt) -> Wire:
     }
 
 
-def _timeline(job: Job, attempt: Attempt | None) -> Wire:
+def _timeline(job: Job, attempt: Attempt | None) -> "schemas.Timeline":
     submitted_at = attempt.submitted_at if attempt else None
     return {
-        "created_at": _seconds(job.created_at),
+        "created_at": round(job.created_at.timestamp(), 3),
         "submitted_at": _seconds(submitted_at),
         "finished_at": _seconds(job.finished_at),
         "queued_seconds": _between(job.created_at, submitted_at),

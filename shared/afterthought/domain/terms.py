@@ -103,20 +103,39 @@ DeadlineSeconds = Annotated[
 
 
 class Afterthought(BaseModel):
-    """What is ours. `webhook_url` receives the completion event; `max_cost_usd` is the most that the job may cost, all
-    its attempts together; `tags` are what its usage is counted under; `deadline_seconds` count from its acceptance.
-
-    The last three say what becomes of it where it cannot go the usual way. Absent is the first of their values.
-    """
+    """The parameters added by Afterthought."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     webhook_url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
+    """Receives the completion event. An `https://` URL with a public host name and without credentials. Private
+    addresses are never called."""
     max_cost_usd: Dollars | None = None
+    """The maximum cost of the job, all attempts together, in dollars: at most 9 digits before and 12 after the point.
+    Use a string, because JSON numbers with a point are not exact. A job that could cost more is refused, with the
+    `max_output_tokens` that would fit."""
     tags: Tags | None = None
+    """Names under which usage is reported, such as a team or a product. Returned sorted. Use `metadata` for data about
+    your users."""
     # A dry run is never stored, so nothing that is stored says whether it is one.
     dry_run: bool | None = Field(default=None, exclude=True)
+    """Returns the maximum cost and every error that the request would get, and stores nothing. An invalid request is
+    refused as usual."""
     deadline_seconds: DeadlineSeconds | None = None
+    """The maximum time from acceptance to the end, waiting included. A job that is still running then is cancelled at
+    the provider within about a minute and fails with `deadline_exceeded`. Default: 86400, one day."""
     model_policy: Literal["exact", "successor"] | None = None
+    """What happens if the model is retired or unknown to the provider. `exact` (default): the request is refused, or
+    the job fails with `model_not_found`. `successor`: the first served successor recommended by the model's maker runs
+    it, held and billed at its own prices. Its effort is the requested one or the nearest that it takes (of two equally
+    near, the higher); without a requested effort, the default of the named model, or `none` if that model does not
+    reason. A `max_output_tokens` above its maximum is lowered to the maximum."""
     on_unknown: Literal["fail", "retry"] | None = None
+    """What happens if the result of a call is unknown, because the connection broke or the worker crashed. `fail`
+    (default): the job fails with `outcome_unknown`. `retry`: the call is repeated once, with its own hold. The lost
+    call is recorded at the amount held, `estimated`, until the provider reports its usage."""
     on_starved: Literal["keep", "retry"] | None = None
+    """What happens if reasoning uses all of `max_output_tokens` and there is no visible output. `keep` (default): the
+    response is `incomplete` with `reasoning_starved`. `retry`: the call is repeated once, with its own hold and four
+    times the `max_output_tokens` (at most the model's maximum). If that does not fit `max_cost_usd` or the budgets, it
+    is repeated with the next lower effort. The starved answer is billed."""

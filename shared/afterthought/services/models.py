@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain import lifecycle
 from afterthought.domain.errors import NotFound
 from afterthought.domain.model import Model
+from afterthought.domain.pricing import Price, format_usd
+
+if TYPE_CHECKING:
+    from afterthought.domain.wire import schemas
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,12 @@ class Models:
     providers: tuple[str, ...]
     clock: Callable[[], datetime]
 
-    def list(self) -> dict[str, Any]:
+    def list(self) -> "schemas.ModelList":
         """Every model that an enabled provider serves or has served; a retired one says so, and names its successor."""
         known = (model for model in self.catalogue.models.values() if self._offered(model))
         return {"object": "list", "data": [self._render(model) for model in known]}
 
-    def get(self, name: str) -> dict[str, Any]:
+    def get(self, name: str) -> "schemas.Model":
         """One model, by its id or a snapshot's. Raises NotFound."""
         model = self.catalogue.find(name)
         if model is None or not self._offered(model):
@@ -44,7 +48,7 @@ class Models:
         enabled = (self.catalogue.providers.get(name) for name in self.providers)
         return any(provider is not None and provider.lists(model.id) for provider in enabled)
 
-    def _render(self, model: Model) -> dict[str, Any]:
+    def _render(self, model: Model) -> "schemas.Model":
         today = self.clock().date()
         provider = self.catalogue.provider_for(model.id, self.providers, today)
         end = self.catalogue.shutdown_date(model.id, self.providers)
@@ -71,9 +75,20 @@ class Models:
                 "parallel_tool_calls": model.parallel_tool_calls,
                 "structured_outputs": model.structured_outputs,
                 "usd_per_million_tokens": [
-                    row.model_dump(mode="json", exclude={"model"})
-                    for tier in model.tiers(today)
-                    for row in model.rows(tier, today)
+                    _price(row) for tier in model.tiers(today) for row in model.rows(tier, today)
                 ],
             },
         }
+
+
+def _price(row: Price) -> "schemas.Price":
+    return {
+        "id": row.id,
+        "tier": row.tier,
+        "effective_from": row.effective_from.isoformat(),
+        "above_input_tokens": row.above_input_tokens,
+        "input": format_usd(row.input),
+        "cached_input": None if row.cached_input is None else format_usd(row.cached_input),
+        "cache_write": None if row.cache_write is None else format_usd(row.cache_write),
+        "output": format_usd(row.output),
+    }

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain.identity import known_form, no_such_response
@@ -13,6 +13,9 @@ from afterthought.services.contents import get_answer, get_request
 from afterthought.services.ports import Contents, Jobs
 from afterthought.services.submit import Submitted
 
+if TYPE_CHECKING:
+    from afterthought.domain.wire import schemas
+
 
 @dataclass(frozen=True)
 class Read:
@@ -20,7 +23,7 @@ class Read:
     contents: Contents
     catalogue: Catalogue
 
-    def __call__(self, tenant: str, job_id: str) -> dict[str, Any]:
+    def __call__(self, tenant: str, job_id: str) -> "schemas.Response":
         """The response on the wire. Raises as `job` does."""
         return self.show(self.job(tenant, job_id))
 
@@ -31,15 +34,15 @@ class Read:
             raise no_such_response(job_id)
         return job
 
-    def show(self, job: Job) -> dict[str, Any]:
+    def show(self, job: Job) -> "schemas.Response":
         """A job on the wire."""
         return self._render(job, get_request(self.contents, job) or {})
 
-    def submitted(self, submitted: Submitted) -> dict[str, Any]:
+    def submitted(self, submitted: Submitted) -> "schemas.Response":
         """The answer to a submission: a repeat shows the job as it stands by now."""
         return self._render(submitted.job, json.loads(submitted.request))
 
-    def _render(self, job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    def _render(self, job: Job, request: dict[str, Any]) -> "schemas.Response":
         answer = get_answer(self.contents, job)
         return render(job, request, answer, self._bill(job), stand_in=self._stand_in(job))
 

@@ -10,7 +10,7 @@ from afterthought.adapters import aws, settings, telemetry
 from afterthought.adapters.batch import each_stream_record
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.sns import SnsTopic
-from afterthought.services.announce import Announce
+from afterthought.services.notify.publish import Announce
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.event_queue import SqsEventQueue
 from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.services.receive_event import Outcome, Received, ReceiveEvent
+from afterthought.services.run.receive_event import Outcome, Received, ReceiveEvent
 
 # Providers send again what is not answered 2xx, each time signed anew. So what may help then is refused (`stale`,
 # `unavailable`, a secret that is not here yet), and what nobody here waits for is not.

@@ -7,7 +7,7 @@ from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.sns import SnsTopic
-from afterthought.services.announce import Announce
+from afterthought.services.notify.publish import Announce
 from afterthought.services.sweep import Sweep
 
 _ENOUGH_MILLISECONDS = 10_000

@@ -15,9 +15,9 @@ from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.message_queue import MessageQueue
 from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.receiver import WebhookReceiver
+from afterthought.adapters.webhook_client import WebhookReceiver
 from afterthought.domain.schedule import delivery_seconds
-from afterthought.services.deliver import Deliver
+from afterthought.services.notify.deliver import Deliver
 
 
 @cache

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
 from afterthought.domain.errors import ProviderBusy
-from afterthought.domain.signature import new_secret
+from afterthought.domain.webhooks.signature import new_secret
 
 KEY = "sk-canary-4f1c9a"
 FIRST, SECOND = (new_secret(bytes(range(start, start + 24))) for start in (0, 100))

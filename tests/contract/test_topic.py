@@ -3,7 +3,7 @@
 from openai.types.webhooks import UnwrapWebhookEvent
 from pydantic import TypeAdapter
 
-from afterthought.domain.event import CompletionEvent
+from afterthought.domain.webhooks.event import CompletionEvent
 from tests.contract.backing import AwsBacking, Backing
 from tests.simulator.examples import a_settled_job
 

@@ -45,7 +45,7 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
 from afterthought.domain.job import Job
 from afterthought.services.admit import Admit
-from afterthought.services.announce import Announce
+from afterthought.services.notify.publish import Announce
 from afterthought.services.calling import calling
 from afterthought.services.limit import Limit
 from afterthought.services.step import Step

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from afterthought.adapters import aws
-from afterthought.domain import signature
+from afterthought.domain.webhooks import signature
 from local.endpoint import STAND_IN_WEBHOOK_SECRET
 from tests.integration.deployed import PROVIDER_KEY, Deployed, HttpAnswer, sample
 

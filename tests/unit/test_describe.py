@@ -19,7 +19,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from admin.api_docs import TARGET, markdown
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, errors, lifecycle, signature
+from afterthought.domain import body, errors, lifecycle
+from afterthought.domain.webhooks import signature
 from afterthought.domain.attempt import Attempt, Plan
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.job import accept

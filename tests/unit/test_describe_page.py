@@ -14,7 +14,8 @@ import openai
 import pytest
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, signature
+from afterthought.domain import body
+from afterthought.domain.webhooks import signature
 from afterthought.domain.usage import query_of
 from afterthought.services.describe import docs_page, examples, openapi, snippets, specimen
 from afterthought.services.describe.page import page

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterthought.domain.endpoint import check_url, is_public
+from afterthought.domain.webhooks.endpoint import check_url, is_public
 from afterthought.domain.errors import InvalidRequest
 
 NOTHING: frozenset[str] = frozenset()

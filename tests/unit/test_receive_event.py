@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterthought.domain import signature
+from afterthought.domain.webhooks import signature
 from afterthought.domain.errors import ProviderBusy, QueueUnavailable
-from afterthought.services.receive_event import ENDINGS, MOST_BYTES, Outcome, Received, ReceiveEvent
+from afterthought.services.run.receive_event import ENDINGS, MOST_BYTES, Outcome, Received, ReceiveEvent
 
 OLD, NEW, FOREIGN = (signature.new_secret(bytes([number]) * 32) for number in (1, 2, 3))
 RESPONSE_ID = "resp_68af4030592c81938ec0a5fbab4a3e9f05438e46b5f69a3b"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai import InvalidWebhookSignatureError, OpenAI
 
-from afterthought.domain import signature
-from afterthought.domain.event import CompletionEvent
+from afterthought.domain.webhooks import signature
+from afterthought.domain.webhooks.event import CompletionEvent
 from tests.simulator.examples import a_settled_job
 
 # The vector of the reference implementations (github.com/standard-webhooks/standard-webhooks, their tests).
@@ -219,7 +219,7 @@ def test_a_secret_out_of_form_raises_when_it_is_to_verify_and_does_not_show(secr
 
 def test_verifying_takes_the_standard_library_alone() -> None:
     show = (
-        "import sys; from afterthought.domain import signature; "
+        "import sys; from afterthought.domain.webhooks import signature; "
         "print({name.split('.')[0] for name in sys.modules} - {'__main__'} - sys.stdlib_module_names)"
     )
     shared = Path(__file__).parents[2] / "shared"

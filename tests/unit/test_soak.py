@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from afterthought.domain.event import CompletionEvent
+from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.domain.job import Job
 from local.receiver import Arrival
 from local.standin.runs import Generation

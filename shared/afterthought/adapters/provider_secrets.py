@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 
-from afterthought.domain import signature
+from afterthought.domain.webhooks import signature
 from afterthought.domain.errors import ProviderBusy
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from afterthought.domain.event import CompletionEvent
+from afterthought.domain.webhooks.event import CompletionEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient

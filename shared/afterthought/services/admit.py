@@ -12,7 +12,7 @@ from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.attempt import Plan
 from afterthought.domain.bound import Bound, bound, estimated_tokens, fitting_output_tokens
 from afterthought.domain.budget import Caps, MonthBook
-from afterthought.domain.endpoint import check_url
+from afterthought.domain.webhooks.endpoint import check_url
 from afterthought.domain.errors import InvalidRequest, MoneyRefused
 from afterthought.domain.model import Effort, Model
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, ServiceTier, format_usd

@@ -8,7 +8,7 @@ from datetime import datetime
 from afterthought.domain.errors import JobChanged
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
-from afterthought.services.announce import Announce
+from afterthought.services.notify.publish import Announce
 from afterthought.services.ports import JobQueue, Ledger
 
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from afterthought.adapters.receiver import Resolve, WebhookReceiver, resolve
-from afterthought.domain import signature
+from afterthought.adapters.webhook_client import Resolve, WebhookReceiver, resolve
+from afterthought.domain.webhooks import signature
 from afterthought.domain.errors import DeliveryFailed
 
 BODY = b'{"id":"evt_1","object":"event","created_at":1,"type":"response.completed","data":{"id":"resp_1"}}'

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from afterthought.domain import signature
+from afterthought.domain.webhooks import signature
 from afterthought.domain.errors import DeliveryFailed
-from afterthought.domain.event import CompletionEvent, endpoint_hash, webhook_id
+from afterthought.domain.webhooks.event import CompletionEvent, endpoint_hash, webhook_id
 from afterthought.services.contents import get_request
 from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, Jobs, Receiver
 

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from urllib.parse import SplitResult
 
-from afterthought.domain.endpoint import check_url, is_public, origin
+from afterthought.domain.webhooks.endpoint import check_url, is_public, origin
 from afterthought.domain.errors import DeliveryFailed, InvalidRequest
 
 CONNECT_SECONDS = 3.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from afterthought.domain import signature
+from afterthought.domain.webhooks import signature
 from afterthought.domain.errors import ProviderBusy, QueueUnavailable
 
 MOST_BYTES = 64 * 1024

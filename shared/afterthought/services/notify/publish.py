@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from afterthought.domain.event import CompletionEvent
+from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.services.ports import Jobs, Topic
 
 

@@ -18,11 +18,11 @@ from afterthought.domain import body, identity, job
 from afterthought.domain.attempt import Plan
 from afterthought.domain.budget import Caps
 from afterthought.domain.call import ATTEMPT, JOB, TOKEN
-from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.domain.job import Job
 from afterthought.domain.pricing import Usage
-from afterthought.domain.webhooks.signature import new_secret
 from afterthought.domain.tenant import ApiKey, Tenant
+from afterthought.domain.webhooks.event import CompletionEvent
+from afterthought.domain.webhooks.signature import new_secret
 from afterthought.services.contents import put_request
 from bench import texts
 from bench.driver import MODELS

@@ -1,4 +1,4 @@
-"""The sweeper: once a minute, look again at every job for which something should have happened by now."""
+"""The sweeper function: once a minute, requeues or publishes every overdue job."""
 
 from functools import cache
 from typing import Any
@@ -7,14 +7,14 @@ from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.sns import SnsTopic
-from afterthought.services.notify.publish import Announce
+from afterthought.services.notify.publish import Notifier
 from afterthought.services.sweep import Sweep
 
-_ENOUGH_MILLISECONDS = 10_000
+_MIN_REMAINING_MS = 10_000
 
 
-class JobsInTrouble(Exception):
-    """Some jobs could not be swept. They are due still: each pass tries them again."""
+class SweepFailed(Exception):
+    """Some jobs could not be swept. They stay overdue, so the next pass tries them again."""
 
 
 @cache
@@ -26,28 +26,28 @@ def service() -> Sweep:
             aws.sqs(),
             {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
         ),
-        announce=Announce(jobs, SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN"))),
+        notifier=Notifier(jobs, SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN"))),
         clock=clock.now,
     )
 
 
 def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
-    log = telemetry.begin(context)
-    swept = service()(enough_time=lambda: context.get_remaining_time_in_millis() > _ENOUGH_MILLISECONDS)
-    for ended in swept.given_up:
-        figures = telemetry.figures_of(telemetry.ended(ended))
-        log.error("a job was given up", job_id=ended.id, tenant=ended.tenant, **figures)
+    log = telemetry.init_invocation(context)
+    swept = service()(enough_time=lambda: context.get_remaining_time_in_millis() > _MIN_REMAINING_MS)
+    for job in swept.given_up:
+        metrics = telemetry.emf_fields(telemetry.job_metrics(job))
+        log.error("job given up", job_id=job.id, tenant=job.tenant, **metrics)
     for job_id, error in swept.troubled:
-        log.warning("a job could not be swept; the next pass tries again", job_id=job_id, exc_info=error)
+        log.warning("job not swept; the next pass will try again", job_id=job_id, exc_info=error)
     counts = {
-        "woken": len(swept.woken),
-        "announced": len(swept.announced),
-        "put_off": len(swept.put_off),
+        "requeued": len(swept.woken),
+        "published": len(swept.announced),
+        "deferred": len(swept.put_off),
         "given_up": len(swept.given_up),
-        "troubled": len(swept.troubled),
+        "failed": len(swept.troubled),
     }
-    log.info("swept", extra=counts)
+    log.info("sweep finished", extra=counts)
     if swept.troubled:
-        # So that the alarm on this function's errors sees it; what could be done has been done.
-        raise JobsInTrouble(f"{len(swept.troubled)} jobs could not be swept")
+        # Raised for the alarm on this function's errors. All other jobs are already swept.
+        raise SweepFailed(f"{len(swept.troubled)} jobs could not be swept")
     return counts

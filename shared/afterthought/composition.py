@@ -49,6 +49,6 @@ def compose() -> Composed:
         clock=clock.now,
         chance=random.random,
         new_token=lambda: secrets.token_hex(16),
-        paused=telemetry.tell_paused,
+        paused=telemetry.log_provider_paused,
     )
     return Composed(services, jobs, generations)

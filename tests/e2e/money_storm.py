@@ -45,9 +45,9 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
 from afterthought.domain.job import Job
 from afterthought.services.admit import Admit
-from afterthought.services.notify.publish import Announce
 from afterthought.services.calling import calling
 from afterthought.services.limit import Limit
+from afterthought.services.notify.publish import Notifier
 from afterthought.services.step import Step
 from afterthought.services.submit import Submit
 from afterthought.services.sweep import Sweep
@@ -138,7 +138,7 @@ class Parts:
             new_token=lambda: secrets.token_hex(16),
             paused=lambda _provider, _code: None,
         ).advance
-        self.sweep = Sweep(self.jobs, self.queue, Announce(self.jobs, SnsTopic(sns, place.topic)), self.now)
+        self.sweep = Sweep(self.jobs, self.queue, Notifier(self.jobs, SnsTopic(sns, place.topic)), self.now)
 
     def now(self) -> datetime:
         passed = timedelta(seconds=round((time.time() - self.place.began) * SPEED, 3))

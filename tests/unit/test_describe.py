@@ -20,7 +20,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from admin.api_docs import TARGET, markdown
 from afterthought.catalogue import default_catalogue
 from afterthought.domain import body, errors, lifecycle
-from afterthought.domain.webhooks import signature
 from afterthought.domain.attempt import Attempt, Plan
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.job import accept
@@ -29,6 +28,7 @@ from afterthought.domain.record import Failure
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.response import render
 from afterthought.domain.usage import PARAMETERS, query_of
+from afterthought.domain.webhooks import signature
 from afterthought.services.describe import examples, openapi, specimen, texts
 from afterthought.services.describe.answers import FAILURES
 from afterthought.services.describe.money import KINDS

@@ -165,7 +165,11 @@ def test_a_sweep_and_the_notifier_at_once_leave_one_announced_job() -> None:
             world.run_for(minutes=5)
             assert world.job(job_id).terminal
             setattr(world.down, outer, False)
-            run = partial(world.announce, job_id) if inner == "notifier" else partial(world.sweep, enough_time=always)
+            run = (
+                partial(world.notifier.publish, job_id)
+                if inner == "notifier"
+                else partial(world.sweep, enough_time=always)
+            )
             world.line.meanwhile[len(world.line.calls) + offset] = run
             world.down.notifier = world.down.sweeper = False
             world.run()

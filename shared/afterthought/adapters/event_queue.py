@@ -1,4 +1,4 @@
-"""The job queue, as providers' events reach it."""
+"""The job queue, for provider events."""
 
 import json
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class SqsEventQueue:
-    """The port `EventQueue` on SQS. Its messages have no group: whose job a response belongs to, only the provider
-    knows, until the worker has asked it."""
+    """The port `EventQueue` on SQS. Messages have no group: the tenant is unknown until the worker retrieves the
+    response."""
 
     def __init__(self, client: "SQSClient", queue_url: str) -> None:
         self._client = client

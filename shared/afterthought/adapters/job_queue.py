@@ -1,4 +1,4 @@
-"""The job queue."""
+"""The job queues on SQS."""
 
 import json
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class SqsJobQueue:
-    """The port `JobQueue` on SQS: a queue for each mode. The message group is the tenant: a standard queue with groups
-    is a fair queue."""
+    """The port `JobQueue` on SQS, one queue for each mode. The message group is the tenant, which makes a standard
+    queue a fair queue."""
 
     def __init__(self, client: "SQSClient", queue_urls: Mapping[Mode, str]) -> None:
         self._client = client

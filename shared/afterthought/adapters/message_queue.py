@@ -1,4 +1,4 @@
-"""A queue whose messages are put off by those who read them."""
+"""Visibility of a received SQS message."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ class MessageQueue:
         self._queue_url = queue_url
 
     def hide(self, receipt_handle: str, seconds: int) -> None:
-        """Keeps a message out of sight for so long: at most 43,200 s, counted from when it was received."""
+        """Hides the message for `seconds`, at most 43,200 s from when it was received."""
         self._client.change_message_visibility(
             QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
         )

@@ -1,7 +1,7 @@
-"""The callers' webhook endpoints: called by an address that was checked, so that no name can lead us inside.
+"""HTTPS client for the callers' webhook endpoints, protected against server-side request forgery.
 
-The name is resolved once, every address of it is checked, and the call goes to one of those very addresses: a name
-that resolves differently a moment later (DNS rebinding) changes nothing. Redirects are not followed.
+The host name is resolved once, all its addresses are checked, and the connection goes to one of those addresses. So a
+later DNS change (DNS rebinding) has no effect. Redirects are not followed.
 """
 
 import http.client
@@ -13,29 +13,28 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from urllib.parse import SplitResult
 
-from afterthought.domain.webhooks.endpoint import check_url, is_public, origin
 from afterthought.domain.errors import DeliveryFailed, InvalidRequest
+from afterthought.domain.webhooks.endpoint import check_url, is_public, origin
 
 CONNECT_SECONDS = 3.0
-WHOLE_SECONDS = 12.0
-"""For one exchange, from the connection to the answer's head. A batch of three that all wait must end within the
-function's 60 s."""
+TOTAL_SECONDS = 12.0
+"""The limit of one exchange, from the connection to the response headers. It must end within the function's 60 s."""
 
-_MOST_ADDRESSES = 2
+_MAX_ADDRESSES = 2
 
-_MOST_BYTES_READ = 4096
-_ANSWER_BODY_SECONDS = 0.5
+_MAX_BODY_BYTES = 4096
+_BODY_SECONDS = 0.5
 Resolve = Callable[[str, int], list[str]]
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The addresses behind a name. Raises OSError."""
+    """The addresses of a host name. Raises OSError."""
     return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-class WebhookReceiver:
-    """The port `Receiver` over HTTPS. `allowed_origins` are called whatever their address; only a local stack sets
-    them. `tls` is what servers' certificates are checked by (default: the system's authorities)."""
+class HttpsWebhookClient:
+    """The port `WebhookClient` over HTTPS. `allowed_origins` are called at any address; only a local stack sets them.
+    `tls` verifies server certificates (default: the system's certificate authorities)."""
 
     def __init__(
         self,
@@ -43,62 +42,62 @@ class WebhookReceiver:
         resolver: Resolve = resolve,
         *,
         tls: ssl.SSLContext | None = None,
-        whole_seconds: float = WHOLE_SECONDS,
+        total_seconds: float = TOTAL_SECONDS,
     ) -> None:
         self._allowed_origins = allowed_origins
         self._resolve = resolver
         self._tls = tls or ssl.create_default_context()
-        self._whole_seconds = whole_seconds
+        self._total_seconds = total_seconds
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         try:
             target = check_url(url, allowed_origins=self._allowed_origins)
-        except InvalidRequest as refused:
-            raise DeliveryFailed(refused.message) from None
+        except InvalidRequest as error:
+            raise DeliveryFailed(error.message) from None
         port = target.port or (443 if target.scheme == "https" else 80)
         addresses = self._addresses(target, port)
         try:
-            status = self._exchange(target, _connect(addresses, port), body, headers)
+            status = self._send(target, _connect(addresses, port), body, headers)
         except (OSError, http.client.HTTPException) as error:
             raise DeliveryFailed(f"The endpoint could not be reached ({type(error).__name__}).") from error
         if not 200 <= status < 300:
-            raise DeliveryFailed(f"The endpoint answered {status}.", status=status)
+            raise DeliveryFailed(f"The endpoint returned {status}.", status=status)
         return status
 
-    def _exchange(self, target: SplitResult, connected: socket.socket, body: bytes, headers: Mapping[str, str]) -> int:
+    def _send(self, target: SplitResult, raw_socket: socket.socket, body: bytes, headers: Mapping[str, str]) -> int:
         host = target.hostname or ""
         path = (target.path or "/") + (f"?{target.query}" if target.query else "")
-        with connected, _ended_after(self._whole_seconds, connected):
-            connected.settimeout(self._whole_seconds)
-            # The certificate is checked against the name that the caller gave, not against the address.
+        with raw_socket, _closed_after(self._total_seconds, raw_socket):
+            raw_socket.settimeout(self._total_seconds)
+            # The certificate is verified against the host name, not against the address.
             secure = target.scheme == "https"
-            line = self._tls.wrap_socket(connected, server_hostname=host) if secure else connected
-            with line:
+            stream = self._tls.wrap_socket(raw_socket, server_hostname=host) if secure else raw_socket
+            with stream:
                 connection = http.client.HTTPConnection(host)
-                connection.sock = line
+                connection.sock = stream
                 connection.request("POST", path, body=body, headers={**headers, **_headers(target)})
                 with connection.getresponse() as response:
-                    # The head alone decides. Enough of the body is read to let a small one end; no more is ours.
-                    line.settimeout(_ANSWER_BODY_SECONDS)
+                    # Only the status matters. A small body is read so that the endpoint can finish sending it.
+                    stream.settimeout(_BODY_SECONDS)
                     with suppress(OSError, http.client.HTTPException):
-                        response.read1(_MOST_BYTES_READ)
+                        response.read1(_MAX_BODY_BYTES)
                     return response.status
 
     def _addresses(self, target: SplitResult, port: int) -> list[str]:
         try:
             addresses = self._resolve(target.hostname or "", port)
         except (OSError, UnicodeError) as error:
-            raise DeliveryFailed("The endpoint's name could not be resolved.") from error
+            raise DeliveryFailed("The endpoint's host name could not be resolved.") from error
         if not addresses:
-            raise DeliveryFailed("The endpoint's name has no address.")
+            raise DeliveryFailed("The endpoint's host name has no address.")
         if origin(target) not in self._allowed_origins and not all(map(is_public, addresses)):
-            raise DeliveryFailed("The endpoint's name leads to an address that is not public.")
+            raise DeliveryFailed("The endpoint's host name has an address that is not public.")
         return addresses
 
 
 def _connect(addresses: list[str], port: int) -> socket.socket:
-    """To the first address that answers, IPv4 before IPv6: a function outside of a network of its own has only that."""
-    *others, last = sorted(addresses, key=lambda address: ":" in address)[:_MOST_ADDRESSES]
+    """Connects to the first reachable address, IPv4 before IPv6: a function outside a VPC has only IPv4."""
+    *others, last = sorted(addresses, key=lambda address: ":" in address)[:_MAX_ADDRESSES]
     for address in others:
         with suppress(OSError):
             return socket.create_connection((address, port), timeout=CONNECT_SECONDS)
@@ -115,22 +114,22 @@ def _headers(target: SplitResult) -> dict[str, str]:
 
 
 @contextmanager
-def _ended_after(seconds: float, connected: socket.socket) -> Iterator[None]:
-    """Cuts the connection when the time is over. A socket's own timeout begins anew with every byte, so a receiver that
-    gives one now and then could hold the function until its end, and the other tenants' webhooks with it."""
-    # A second handle on the same connection: TLS takes the first one over.
-    with connected.dup() as handle:
+def _closed_after(seconds: float, raw_socket: socket.socket) -> Iterator[None]:
+    """Closes the connection after `seconds`. A socket timeout restarts with every byte, so an endpoint that sends one
+    byte at a time could block the function, and other tenants' webhooks with it."""
+    # A second handle of the same connection: TLS detaches the first one.
+    with raw_socket.dup() as handle:
 
-        def cut() -> None:
+        def close() -> None:
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
 
-        timer = threading.Timer(seconds, cut)
+        timer = threading.Timer(seconds, close)
         timer.daemon = True
         timer.start()
         try:
             yield
         finally:
             timer.cancel()
-            # Or it might cut whatever gets the handle's number next.
+            # Otherwise the timer could close a later socket with the same file descriptor.
             timer.join()

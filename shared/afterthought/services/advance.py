@@ -198,7 +198,7 @@ class Advance:
 
     def _look_again(self, job: Job, attempt: Attempt, provider: Provider, error: ProviderError | None) -> Job:
         stopping = job.cancel_requested_at is not None or self.clock() >= job.deadline_at
-        announced = self.generations.announces(provider) and not stopping
+        announced = self.generations.sends_events(provider) and not stopping
         if stopping:
             seconds = schedule.stop_seconds(self.clock() - (job.cancel_requested_at or job.deadline_at))
         elif announced and error is None:

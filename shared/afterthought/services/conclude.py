@@ -95,7 +95,7 @@ class Conclude:
 
     def lost(self, job: Job, provider: Provider | None, message: str) -> Job:
         """No answer came: the provider's event may still tell, where one can come."""
-        can_tell = job.mode == "background" and provider is not None and self.generations.announces(provider)
+        can_tell = job.mode == "background" and provider is not None and self.generations.sends_events(provider)
         if not can_tell:
             return self.unresolved(job, message)
         return self._save(job, lambda stands: stands.lost(now=self.clock(), wait=schedule.UNKNOWN_WAIT))
@@ -127,7 +127,7 @@ class Conclude:
         def change(stands: Job) -> Job:
             # The sweeper would be up to a minute late for a deadline that is near: that one gets a message.
             near = stands.deadline_at - self.clock() <= timedelta(seconds=schedule.MOST_DELAY_SECONDS)
-            announced = self.generations.announces(provider)
+            announced = self.generations.sends_events(provider)
             wait = schedule.net_seconds if announced else schedule.check_seconds
             return stands.submitted(
                 response_id=generation.response_id,

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.books import Counts, UsageKey
 from afterthought.domain.budget import NO_CAPS, Caps, MonthBook
-from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.domain.job import Job
 from afterthought.domain.pricing import Usage
 from afterthought.domain.provider import Provider
 from afterthought.domain.record import Status
 from afterthought.domain.tenant import Tenant
+from afterthought.domain.webhooks.event import CompletionEvent
 
 
 class Generation(BaseModel):
@@ -89,8 +89,8 @@ class JobQueue(Protocol):
 class Generations(Protocol):
     """The model providers."""
 
-    def announces(self, provider: Provider) -> bool:
-        """Whether the provider tells us by its webhook that a response has ended."""
+    def sends_events(self, provider: Provider) -> bool:
+        """Whether the provider's webhook reports ended responses."""
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
         """The paid call: made once, never repeated here. Raises ProviderBusy, ProviderRefused or OutcomeUnknown."""
@@ -125,7 +125,7 @@ class Cipher(Protocol):
     def decrypt(self, sealed: bytes, *, tenant: str) -> str: ...
 
 
-class Receiver(Protocol):
+class WebhookClient(Protocol):
     """The callers' webhook endpoints."""
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:

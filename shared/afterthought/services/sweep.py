@@ -8,7 +8,7 @@ from datetime import datetime
 from afterthought.domain.errors import JobChanged
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
-from afterthought.services.notify.publish import Announce
+from afterthought.services.notify.publish import Notifier
 from afterthought.services.ports import JobQueue, Ledger
 
 
@@ -29,7 +29,7 @@ class Swept:
 class Sweep:
     jobs: Ledger
     queue: JobQueue
-    announce: Announce
+    notifier: Notifier
     clock: Callable[[], datetime]
 
     def __call__(self, *, enough_time: Callable[[], bool]) -> Swept:
@@ -58,7 +58,7 @@ class Sweep:
             return
         if later.terminal:
             if job.terminal:
-                self.announce(job_id)
+                self.notifier.publish(job_id)
                 swept.announced.append(later)
             else:
                 # The step into a terminal state is on the stream now, where the notifier sees it.

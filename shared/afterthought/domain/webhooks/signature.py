@@ -1,5 +1,7 @@
-"""Standard Webhooks signatures (https://www.standardwebhooks.com, specification 1.0, symmetric `v1`): ours on what we
-send to callers, and the providers' on what they send to us."""
+"""Standard Webhooks signatures (https://www.standardwebhooks.com, specification 1.0, symmetric `v1`).
+
+We sign webhooks to callers, and verify webhooks of model providers.
+"""
 
 import base64
 import binascii
@@ -11,34 +13,34 @@ from collections.abc import Mapping, Sequence
 from afterthought.domain.errors import AfterthoughtError
 
 TOLERANCE_SECONDS = 300
-"""How far a message's time may be from ours, both ways: the standard's reference libraries allow five minutes."""
+"""Allowed difference between the timestamp and our clock, both ways. The reference libraries allow five minutes."""
 
 _PREFIX = "whsec_"
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 class SignatureRefused(AfterthoughtError):
-    """A message that is not taken for its sender's."""
+    """The message could not be verified."""
 
 
 class HeaderMissing(SignatureRefused):
-    """One of the three headers is absent or empty: the message is not signed."""
+    """One of the three headers is absent or empty."""
 
 
-class TimestampUnreadable(SignatureRefused):
-    """`webhook-timestamp` is no number of seconds."""
+class InvalidTimestamp(SignatureRefused):
+    """`webhook-timestamp` is not a number of seconds."""
 
 
-class NoSignatureMatches(SignatureRefused):
-    """No signature was made with one of our secrets over this id, this time and these bytes."""
+class NoMatchingSignature(SignatureRefused):
+    """No signature matches this id, timestamp and body with one of our secrets."""
 
 
 class MessageTooOld(SignatureRefused):
-    """Truly signed, more than five minutes ago: a replay, a late delivery, or clocks that differ."""
+    """The signature is valid but more than five minutes old: a replay, a late delivery, or clock skew."""
 
 
 class MessageTooNew(SignatureRefused):
-    """Truly signed, by a clock more than five minutes ahead of ours."""
+    """The signature is valid but its timestamp is more than five minutes in the future."""
 
 
 def sign(secret: str, *, message_id: str, timestamp: int, body: bytes) -> str:
@@ -50,7 +52,7 @@ def sign(secret: str, *, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 def headers(secrets: tuple[str, ...], *, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The three headers of a delivery; with several live secrets, a signature of each, parted by spaces."""
+    """The three headers of a webhook, with one signature for each active secret, separated by spaces."""
     signatures = [sign(secret, message_id=message_id, timestamp=timestamp, body=body) for secret in secrets]
     return {
         "webhook-id": message_id,
@@ -59,44 +61,44 @@ def headers(secrets: tuple[str, ...], *, message_id: str, timestamp: int, body: 
     }
 
 
-def verify(secrets: Sequence[str], sent: Mapping[str, str], body: bytes, *, now: int) -> None:
-    """Passes a message that is its sender's and fresh. `sent` are its headers by their names in lower case, `body` its
-    bytes as they came, `now` the time in seconds.
+def verify(secrets: Sequence[str], received: Mapping[str, str], body: bytes, *, now: int) -> None:
+    """Accepts a message that is authentic and recent. `received` are its headers by lower-case name, `body` the raw
+    bytes, `now` the time in seconds.
 
-    The signature is looked at before the age: an age that nobody has signed for says nothing. Raises SignatureRefused,
-    by the class that says why; ValueError when a secret is not in its form.
+    The signature is checked before the timestamp, because an unsigned timestamp proves nothing. Raises a subclass of
+    SignatureRefused that states the reason; ValueError when a secret is malformed.
     """
-    message_id, timestamp, signatures = (_header(sent, name) for name in ("id", "timestamp", "signature"))
+    message_id, timestamp, signatures = (_header(received, name) for name in ("id", "timestamp", "signature"))
     if not _SECONDS.fullmatch(timestamp):
-        raise TimestampUnreadable("webhook-timestamp is not a number of seconds")
-    # The time as it was written, since that is what was signed.
+        raise InvalidTimestamp("webhook-timestamp is not a number of seconds")
+    # The timestamp text as received: that text is what was signed.
     content = f"{message_id}.{timestamp}.".encode("utf-8", "surrogatepass") + body
-    ours = [_signature(secret, content).encode() for secret in secrets]
-    theirs = [each.encode("utf-8", "surrogatepass") for each in signatures.split()]
-    # Every one against every one, in constant time: how long it takes tells nothing about a signature.
-    if not sum(hmac.compare_digest(made, given) for made in ours for given in theirs):
-        raise NoSignatureMatches("no signature matches")
+    expected = [_signature(secret, content).encode() for secret in secrets]
+    actual = [each.encode("utf-8", "surrogatepass") for each in signatures.split()]
+    # Compare all pairs, each in constant time, so that the duration reveals nothing about a signature.
+    if not sum(hmac.compare_digest(ours, theirs) for ours in expected for theirs in actual):
+        raise NoMatchingSignature("no signature matches")
     if int(timestamp) < now - TOLERANCE_SECONDS:
         raise MessageTooOld(f"signed {now - int(timestamp)} s ago")
     if int(timestamp) > now + TOLERANCE_SECONDS:
-        raise MessageTooNew(f"signed {int(timestamp) - now} s ahead of now")
+        raise MessageTooNew(f"signed {int(timestamp) - now} s in the future")
 
 
 def new_secret(random_bytes: bytes) -> str:
-    """A secret from 24 to 64 random bytes, as the specification asks. Raises ValueError for fewer or more."""
+    """A secret from 24 to 64 random bytes, as the specification requires. Raises ValueError for fewer or more."""
     if not 24 <= len(random_bytes) <= 64:
         raise ValueError("a webhook secret has 24 to 64 bytes")
     return _PREFIX + base64.b64encode(random_bytes).decode()
 
 
 def key_of(secret: str) -> bytes:
-    """The bytes that a secret stands for. Raises ValueError when it is not `whsec_` and base64."""
+    """The key bytes of a secret. Raises ValueError when it is not `whsec_` and base64."""
     if not secret.startswith(_PREFIX):
         raise ValueError("a webhook secret begins with whsec_")
     try:
         return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        # Its message, or that of its cause, could hold a piece of the secret.
+        # The original error could contain a part of the secret.
         raise ValueError("a webhook secret is base64 after whsec_") from None
 
 
@@ -104,8 +106,8 @@ def _signature(secret: str, content: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key_of(secret), content, hashlib.sha256)).decode()
 
 
-def _header(sent: Mapping[str, str], name: str) -> str:
-    value = sent.get(f"webhook-{name}", "")
+def _header(received: Mapping[str, str], name: str) -> str:
+    value = received.get(f"webhook-{name}", "")
     if not value:
-        raise HeaderMissing(f"there is no webhook-{name}")
+        raise HeaderMissing(f"the header webhook-{name} is missing")
     return value

@@ -7,9 +7,9 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain.books import Standing
 from afterthought.domain.budget import MonthBook, caps_of
 from afterthought.domain.errors import RequestRefused
-from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.domain.rate_limit import RateState, Window, limits_of, rate_limited, resets_in_seconds
 from afterthought.domain.response import Answer, render
+from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.services.admit import Admitted
 from afterthought.services.describe import specimen
 from afterthought.services.describe.specimen import ACCEPTED, REQUEST, TENANT

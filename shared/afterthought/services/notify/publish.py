@@ -1,4 +1,4 @@
-"""Tell the world that a job has ended: publish, then note that nothing is due any more."""
+"""Publishes the completion event of a job."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from afterthought.services.ports import Jobs, Topic
 
 
 @dataclass(frozen=True)
-class Announce:
+class Notifier:
     jobs: Jobs
     topic: Topic
 
-    def __call__(self, job_id: str) -> CompletionEvent | None:
-        """The event that was published; None when there is nothing to announce (any more).
+    def publish(self, job_id: str) -> CompletionEvent | None:
+        """The published event; None when the job has not ended or its event is already published.
 
-        A crash between the two steps leaves the job due: the sweeper announces it again, with the same event id.
+        After a crash between the two writes the job is still overdue: the sweeper publishes the same event again.
         """
         job = self.jobs.get(job_id)
         if job is None or not job.terminal or job.due_at is None:

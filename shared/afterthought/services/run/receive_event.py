@@ -1,7 +1,7 @@
-"""Receive what a model provider announces: is it truly the provider's, and which of its responses has ended?
+"""Receives webhooks of model providers: verifies the signature and queues the id of the response that ended.
 
-Nothing that an event says is believed but the name of the response: the worker asks the provider itself, and finds the
-job by what it sent along. So an event can be lost, doubled, late or for somebody else, and does no harm.
+Only the response id is used. The worker retrieves the response and finds the job by its metadata, so an event that is
+lost, repeated, late or unrelated does no harm.
 """
 
 import json
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from afterthought.domain.webhooks import signature
 from afterthought.domain.errors import ProviderBusy, QueueUnavailable
+from afterthought.domain.webhooks import signature
 
-MOST_BYTES = 64 * 1024
-"""Far above the few hundred of an event. What is larger is not even verified."""
+MAX_BYTES = 64 * 1024
+"""An event has a few hundred bytes. A larger body is refused before it is verified."""
 
-LOOK_AGAIN = timedelta(minutes=1)
-"""At most so often a signature that does not match makes the secret be read anew: anybody can send one."""
+REFRESH_INTERVAL = timedelta(minutes=1)
+"""A wrong signature refreshes the secret at most this often, because anyone can send one."""
 
-ENDINGS = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
+TERMINAL_EVENTS = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
 
 Outcome = Literal[
     "received",
@@ -34,20 +34,20 @@ Outcome = Literal[
     "unavailable",
 ]
 
-_REFUSED: Mapping[type[signature.SignatureRefused], Outcome] = {
+_REFUSAL_OUTCOMES: Mapping[type[signature.SignatureRefused], Outcome] = {
     signature.HeaderMissing: "unsigned",
     signature.MessageTooOld: "stale",
     signature.MessageTooNew: "stale",
 }
 
 _PROVIDER = re.compile(r"[a-z0-9-]{1,40}")
-# It becomes a part of the path that the provider is asked by: no slash, no dots.
+# The id becomes a part of a URL path: no slash, no dots.
 _RESPONSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
 @dataclass(frozen=True)
-class Received:
-    """What became of an event, and which response it speaks of, where that is known to be the provider's word."""
+class ReceivedEvent:
+    """`response_id` is set only for a verified event."""
 
     outcome: Outcome
     response_id: str | None = None
@@ -55,10 +55,10 @@ class Received:
 
 
 class WebhookSecrets(Protocol):
-    """What providers sign with."""
+    """The secrets that providers sign their webhooks with."""
 
     def webhook_secrets(self, provider: str, *, fresh: bool = False) -> tuple[str, ...]:
-        """None where the provider is unknown or announces nothing. Raises ProviderBusy."""
+        """Empty when the provider is unknown or sends no events. Raises ProviderBusy."""
 
 
 class EventQueue(Protocol):
@@ -69,56 +69,56 @@ class EventQueue(Protocol):
 
 
 class UnknownProvider(Exception):
-    """No webhook of this provider's has been set up here."""
+    """No webhook of this provider is set up."""
 
 
-class Malformed(Exception):
-    """Signed by the provider, and not what an event looks like."""
+class MalformedEvent(Exception):
+    """The body is signed by the provider but is not an event."""
 
 
-class ReceiveEvent:
-    """One for the life of a process: it remembers when it last read the secret anew."""
+class ProviderEventReceiver:
+    """One instance per process: it remembers when it last refreshed the secret."""
 
     def __init__(self, secrets: WebhookSecrets, queue: EventQueue, clock: Callable[[], datetime]) -> None:
         self._secrets = secrets
         self._queue = queue
         self._clock = clock
-        self._looked_again_at: datetime | None = None
+        self._refreshed_at: datetime | None = None
 
-    def __call__(self, provider: str, headers: Mapping[str, str], body: bytes) -> Received:
-        """`headers` by their names in lower case; `body` as its bytes came. Once it answers `received`, the event is in
-        the queue; an `unavailable` one must be sent again. Raises nothing that an event can cause."""
-        if len(body) > MOST_BYTES:
-            return Received("too_large")
+    def receive(self, provider: str, headers: Mapping[str, str], body: bytes) -> ReceivedEvent:
+        """`headers` by lower-case name; `body` as raw bytes. After `received` the event is in the queue; after
+        `unavailable` the provider must send it again. No event content makes this raise."""
+        if len(body) > MAX_BYTES:
+            return ReceivedEvent("too_large")
         try:
             self._verify(provider, headers, body)
-            response_id = ended(body)
+            response_id = ended_response(body)
             if response_id is not None:
                 self._queue.send(provider, response_id)
         except UnknownProvider:
-            return Received("unknown_provider")
-        except signature.SignatureRefused as refused:
-            return Received(_REFUSED.get(type(refused), "bad_signature"), reason=str(refused))
-        except Malformed as refused:
-            return Received("malformed", reason=str(refused))
-        except (ProviderBusy, QueueUnavailable) as failed:
-            return Received("unavailable", reason=str(failed))
-        return Received("ignored") if response_id is None else Received("received", response_id)
+            return ReceivedEvent("unknown_provider")
+        except signature.SignatureRefused as error:
+            return ReceivedEvent(_REFUSAL_OUTCOMES.get(type(error), "bad_signature"), reason=str(error))
+        except MalformedEvent as error:
+            return ReceivedEvent("malformed", reason=str(error))
+        except (ProviderBusy, QueueUnavailable) as error:
+            return ReceivedEvent("unavailable", reason=str(error))
+        return ReceivedEvent("ignored") if response_id is None else ReceivedEvent("received", response_id)
 
     def _verify(self, provider: str, headers: Mapping[str, str], body: bytes) -> None:
         if not _PROVIDER.fullmatch(provider):
             raise UnknownProvider
-        held = self._secrets.webhook_secrets(provider)
+        cached = self._secrets.webhook_secrets(provider)
         try:
-            self._verify_with(held, headers, body)
-        except (UnknownProvider, signature.NoSignatureMatches):
+            self._verify_with(cached, headers, body)
+        except (UnknownProvider, signature.NoMatchingSignature):
             now = self._clock()
-            if self._looked_again_at is not None and now - self._looked_again_at < LOOK_AGAIN:
+            if self._refreshed_at is not None and now - self._refreshed_at < REFRESH_INTERVAL:
                 raise
-            # A secret that was put there or rotated a moment ago need not wait until the one read before is forgotten.
-            self._looked_again_at = now
+            # The secret may have been added or rotated since it was cached.
+            self._refreshed_at = now
             fresh = self._secrets.webhook_secrets(provider, fresh=True)
-            if fresh == held:
+            if fresh == cached:
                 raise
             self._verify_with(fresh, headers, body)
 
@@ -128,20 +128,20 @@ class ReceiveEvent:
         signature.verify(secrets, headers, body, now=int(self._clock().timestamp()))
 
 
-def ended(body: bytes) -> str | None:
-    """The response that an event says has ended; None for an event of another type. Raises Malformed."""
+def ended_response(body: bytes) -> str | None:
+    """The id of the response that ended; None for another type of event. Raises MalformedEvent."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError):
-        # Its message can hold a piece of the body.
-        raise Malformed("the body is not JSON") from None
-    kind = event.get("type") if isinstance(event, dict) else None
-    if not isinstance(kind, str):
-        raise Malformed("there is no type")
-    if kind not in ENDINGS:
+        # The original error can contain a part of the body.
+        raise MalformedEvent("the body is not JSON") from None
+    event_type = event.get("type") if isinstance(event, dict) else None
+    if not isinstance(event_type, str):
+        raise MalformedEvent("type is missing")
+    if event_type not in TERMINAL_EVENTS:
         return None
     data = event.get("data")
     response_id = data.get("id") if isinstance(data, dict) else None
     if not isinstance(response_id, str) or not _RESPONSE_ID.fullmatch(response_id):
-        raise Malformed("data.id is not the id of a response")
+        raise MalformedEvent("data.id is not the id of a response")
     return response_id

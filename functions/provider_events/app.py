@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.event_queue import SqsEventQueue
 from afterthought.adapters.provider_secrets import ProviderSecrets
+from afterthought.adapters.sqs import SqsEventQueue
 from afterthought.services.run.receive_event import Outcome, ProviderEventReceiver, ReceivedEvent
 
 # A provider retries an event that gets no 2xx, with a new signature. So an event that a retry can help (`stale`,

@@ -4,9 +4,9 @@ from functools import cache
 from typing import Any
 
 from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.sns import SnsTopic
+from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.services.notify.publish import Notifier
 from afterthought.services.sweep import Sweep
 

@@ -13,8 +13,8 @@ from afterthought.adapters.batch import RetryLater, each_message
 from afterthought.adapters.delivery_records import DeliveryRecords
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.adapters.message_queue import MessageQueue
 from afterthought.adapters.payloads import Payloads
+from afterthought.adapters.sqs import MessageQueue
 from afterthought.adapters.webhook_client import HttpsWebhookClient
 from afterthought.domain.schedule import delivery_seconds
 from afterthought.services.notify.deliver import WebhookSender

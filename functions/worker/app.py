@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, settings, steps, telemetry
 from afterthought.adapters.batch import RetryLater, each_message
-from afterthought.adapters.message_queue import MessageQueue
+from afterthought.adapters.sqs import MessageQueue
 from afterthought.composition import compose
 from afterthought.domain.errors import JobChanged, ProviderError
 from afterthought.domain.schedule import event_seconds

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from afterthought.adapters.job_queue import SqsJobQueue
+from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.domain.errors import QueueUnavailable
 from tests.contract.backing import AwsBacking, Backing
 from tests.simulator.examples import a_job

@@ -33,7 +33,6 @@ from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.aws import CONFIG
 from afterthought.adapters.books import BookTable
 from afterthought.adapters.breaker_table import BreakerTable
-from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.pace_table import PaceTable
@@ -41,6 +40,7 @@ from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
+from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
 from afterthought.domain.job import Job

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import pytest
@@ -88,6 +88,7 @@ def direct(adapter: OpenAIResponses) -> Generation:
 
 
 Call = Callable[[OpenAIResponses], Generation]
+E = TypeVar("E", bound=ProviderError)
 
 both_modes = pytest.mark.parametrize("call", [background, direct])
 
@@ -179,9 +180,13 @@ def retrieve_from(raw: bytes) -> Generation:
         return responses(url).retrieve(PROVIDER, "resp_1")
 
 
-def refusal(raw: bytes, call: Call = background) -> ProviderRefused:
-    with answering(raw) as (url, _), pytest.raises(ProviderRefused) as caught:
-        call(responses(url))
+def failure(error_class: type[E], raw: bytes, call: Call = background, *, reset: bool = False) -> E:
+    """The error of a call to a server that responds with `raw`: of exactly this class, after exactly one request."""
+    with answering(raw, reset=reset) as (url, requests):
+        with pytest.raises(error_class) as caught:
+            call(responses(url))
+        assert len(requests) == 1
+    assert type(caught.value) is error_class
     return caught.value
 
 
@@ -296,22 +301,15 @@ def test_failure_has_its_class_and_is_not_retried(
 def test_retry_after_is_returned(header: str | timedelta, minimum: float, maximum: float, call: Call) -> None:
     if isinstance(header, timedelta):
         header = format_datetime(datetime.now(UTC) + header, usegmt=True)
-    with answering(http(429, error("rate_limit_exceeded"), {"retry-after": header})) as (url, requests):
-        with pytest.raises(ProviderBusy) as caught:
-            call(responses(url))
-        assert len(requests) == 1
-    assert caught.value.retry_after_seconds is not None
-    assert minimum <= caught.value.retry_after_seconds <= maximum
+    raw = http(429, error("rate_limit_exceeded"), {"retry-after": header})
+    seconds = failure(ProviderBusy, raw, call).retry_after_seconds
+    assert seconds is not None
+    assert minimum <= seconds <= maximum
 
 
 @pytest.mark.parametrize("header", ["soon", "nan", "inf", "", "Mon, 01 Jan 99999999999 00:00:00 GMT", "1,2"])
 def test_invalid_retry_after_is_none(header: str) -> None:
-    with (
-        answering(http(503, error(), {"retry-after": header})) as (url, _),
-        pytest.raises(ProviderBusy) as caught,
-    ):
-        responses(url).create(PROVIDER, REQUEST)
-    assert caught.value.retry_after_seconds is None
+    assert failure(ProviderBusy, http(503, error(), {"retry-after": header})).retry_after_seconds is None
 
 
 @both_modes
@@ -337,10 +335,7 @@ def test_unreachable_provider_is_busy(host: str, call: Call) -> None:
 
 @both_modes
 def test_reset_after_sending_is_unknown(call: Call) -> None:
-    with answering(b"", reset=True) as (url, requests):
-        with pytest.raises(OutcomeUnknown):
-            call(responses(url))
-        assert len(requests) == 1
+    failure(OutcomeUnknown, b"", call, reset=True)
 
 
 @pytest.mark.parametrize(
@@ -367,11 +362,7 @@ def test_reset_after_sending_is_unknown(call: Call) -> None:
 )
 @both_modes
 def test_invalid_response_is_unknown_and_hidden(body: bytes, call: Call) -> None:
-    with answering(http(200, body)) as (url, requests):
-        with pytest.raises(OutcomeUnknown) as caught:
-            call(responses(url))
-        assert len(requests) == 1
-    assert "secret-answer" not in full_text(caught.value)
+    assert "secret-answer" not in full_text(failure(OutcomeUnknown, http(200, body), call))
 
 
 @pytest.mark.parametrize(
@@ -389,14 +380,13 @@ def test_invalid_response_is_unknown_and_hidden(body: bytes, call: Call) -> None
 def test_odd_error_body_keeps_its_status(
     status: int, error_class: type[ProviderError], body: bytes, call: Call
 ) -> None:
-    with answering(http(status, body)) as (url, _), pytest.raises(error_class) as caught:
-        call(responses(url))
-    assert caught.value.code is None or isinstance(caught.value.code, str)
-    assert isinstance(caught.value.message, str)
+    failed = failure(error_class, http(status, body), call)
+    assert failed.code is None or isinstance(failed.code, str)
+    assert isinstance(failed.message, str)
 
 
 def test_long_error_is_truncated() -> None:
-    refused = refusal(http(400, error("c" * 10_000, "m" * 10_000)))
+    refused = failure(ProviderRefused, http(400, error("c" * 10_000, "m" * 10_000)))
     assert len(refused.message) <= 500
     assert refused.code is not None
     assert len(refused.code) <= 64
@@ -405,7 +395,7 @@ def test_long_error_is_truncated() -> None:
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_key_is_not_in_the_message(status: int) -> None:
     body = error("invalid_api_key", f"Incorrect API key provided: {KEY}. Find yours at the dashboard.")
-    refused = refusal(http(status, body))
+    refused = failure(ProviderRefused, http(status, body))
     assert KEY not in str(refused)
     assert KEY not in refused.message
 
@@ -484,9 +474,7 @@ def test_poll_failure_has_its_class(
 @pytest.mark.parametrize("method", ["retrieve", "cancel"])
 def test_only_the_provider_can_report_404(body: object, error_class: type[ProviderError], method: str) -> None:
     """A 404 of a gateway or of a wrong base URL must not end the job."""
-    with answering(http(404, body)) as (url, _), pytest.raises(error_class) as caught:
-        getattr(responses(url), method)(PROVIDER, "resp_1")
-    assert type(caught.value) is error_class
+    failure(error_class, http(404, body), lambda adapter: getattr(adapter, method)(PROVIDER, "resp_1"))
 
 
 def test_cancel_keeps_an_ended_generation(standin: StandIn, adapter: OpenAIResponses) -> None:
@@ -639,12 +627,7 @@ def test_self_hosted_servers_may_omit_fields(body: dict[str, Any], tokens: tuple
 
 @pytest.mark.parametrize("status", ["queued", "in_progress"])
 def test_direct_call_must_have_ended(status: str) -> None:
-    with (
-        answering(response(status=status)) as (url, _),
-        pytest.raises(OutcomeUnknown) as caught,
-    ):
-        direct(responses(url))
-    assert caught.value.code == "not_ended"
+    assert failure(OutcomeUnknown, response(status=status), direct).code == "not_ended"
 
 
 NO_MODEL = {
@@ -674,13 +657,13 @@ NO_MODEL = {
 )
 @both_modes
 def test_missing_model_differs_from_wrong_url(body: object, code: str | None, call: Call) -> None:
-    assert refusal(http(404, body), call).code == code
+    assert failure(ProviderRefused, http(404, body), call).code == code
 
 
 @both_modes
 def test_status_as_code_is_ignored(call: Call) -> None:
     body = {"error": {"message": "Too long.", "type": "BadRequestError", "param": None, "code": 400}}
-    refused = refusal(http(400, body), call)
+    refused = failure(ProviderRefused, http(400, body), call)
     assert (refused.message, refused.code) == ("Too long.", None)
 
 
@@ -795,7 +778,7 @@ ACCOUNT_DETAILS = ("org-uVqp", "30000", "29937", KEY, "req_0f9c", "user:pw", "10
 
 @both_modes
 def test_refusal_is_redacted(call: Call) -> None:
-    message = refusal(http(400, error("invalid_prompt", REVEALING_MESSAGE)), call).message
+    message = failure(ProviderRefused, http(400, error("invalid_prompt", REVEALING_MESSAGE)), call).message
     assert "Rate limit reached for gpt-5 in organization [redacted]" in message
     assert [each for each in ACCOUNT_DETAILS if each in message] == []
 
@@ -820,4 +803,4 @@ def test_error_of_failed_run_is_redacted(call: Call) -> None:
 
 
 def test_key_is_redacted_before_truncation() -> None:
-    assert KEY[:6] not in refusal(http(400, error(None, "x" * 490 + " " + KEY))).message
+    assert KEY[:6] not in failure(ProviderRefused, http(400, error(None, "x" * 490 + " " + KEY))).message

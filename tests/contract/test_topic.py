@@ -51,11 +51,11 @@ def test_message_attributes_for_subscribers(moto: AwsBacking) -> None:
 
 def test_message_group_is_the_tenant(moto: AwsBacking) -> None:
     """SNS passes the group to a standard queue, which makes it a fair queue. moto does not: check the request."""
-    sent: list[str] = []
+    groups: list[str] = []
 
     def record(params: dict[str, str], **_: object) -> None:
-        sent.append(params["MessageGroupId"])
+        groups.append(params["MessageGroupId"])
 
     moto.clients.sns.meta.events.register("before-parameter-build.sns.Publish", record)
     moto.topic.publish(EVENT)
-    assert sent == [EVENT.tenant]
+    assert groups == [EVENT.tenant]

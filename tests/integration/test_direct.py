@@ -41,13 +41,13 @@ def message(job_id: object, message_id: str = "m") -> Json:
     return {**record, "messageId": message_id, "body": json.dumps({"job_id": job_id})}
 
 
-def call(service: Deployed, *records: Json, context: Context = LONG) -> list[str]:
+def run_direct(service: Deployed, *records: Json, context: Context = LONG) -> list[str]:
     """The ids of the messages to retry."""
     answer = service.invoke("Direct", {"Records": list(records)}, context)
     return [failed["itemIdentifier"] for failed in answer["batchItemFailures"]]
 
 
-def shown(service: Deployed, job_id: str) -> Json:
+def read_job(service: Deployed, job_id: str) -> Json:
     return service.call("GET", f"/v1/responses/{job_id}", key=KEY).body
 
 
@@ -58,26 +58,26 @@ def test_sample_job_ends_with_its_message(acme: Deployed, standin: StandIn) -> N
     assert acme.waiting("JobQueue") == 0
     assert acme.waiting("DirectQueue") == 1
     assert acme.invoke("Direct", sample("direct"), LONG) == {"batchItemFailures": []}
-    ended = shown(acme, created["id"])
-    assert ended["status"] == "completed"
-    assert ended["usage"]["output_tokens_details"]["reasoning_tokens"] > 0
-    assert ended["metadata"] == {"order": "1841"}
+    job = read_job(acme, created["id"])
+    assert job["status"] == "completed"
+    assert job["usage"]["output_tokens_details"]["reasoning_tokens"] > 0
+    assert job["metadata"] == {"order": "1841"}
     assert acme.waiting("JobQueue") == acme.waiting("DirectQueue") - 1 == 0
 
 
 def test_self_hosted_model_costs_nothing(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
-    call(acme, message(job_id))
-    ended = shown(acme, job_id)
-    assert ended["usage"]["cost"] == 0
-    (attempt,) = ended["afterthought"]["attempts"]
+    run_direct(acme, message(job_id))
+    job = read_job(acme, job_id)
+    assert job["usage"]["cost"] == 0
+    (attempt,) = job["afterthought"]["attempts"]
     assert (attempt["hold_usd"], attempt["cost_usd"], attempt["estimated"]) == ("0", "0", False)
     assert attempt["provider"] == "standin"
 
 
 def test_request_disables_store_and_background(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme, metadata={"order": "secret"}, user="u", prompt_cache_key="k")
-    call(acme, message(job_id))
+    run_direct(acme, message(job_id))
     [generation] = standin.generations
     assert not generation.background
     assert set(generation.metadata) == {"afterthought_job", "afterthought_attempt", "afterthought_token"}
@@ -91,9 +91,9 @@ def test_calls_of_a_batch_are_concurrent(acme: Deployed, standin: StandIn, monke
     standin.script("slow_run", seconds=1.5, times=None)
     jobs = [submit(acme) for _ in range(8)]
     start = time.monotonic()
-    assert call(acme, *(message(job_id, job_id) for job_id in jobs)) == []
+    assert run_direct(acme, *(message(job_id, job_id) for job_id in jobs)) == []
     assert time.monotonic() - start < 8 * 1.5 / 2
-    assert {shown(acme, job_id)["status"] for job_id in jobs} == {"completed"}
+    assert {read_job(acme, job_id)["status"] for job_id in jobs} == {"completed"}
     assert standin.requests["create"] == 8
 
 
@@ -107,47 +107,47 @@ def test_memory_limits_concurrent_calls(acme: Deployed, megabytes: object, limit
 
 def test_duplicate_message_makes_no_second_call(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
-    assert call(acme, message(job_id, "a"), message(job_id, "b"), message(job_id, "c")) == []
-    assert call(acme, message(job_id, "a"), message(job_id, "b")) == []
-    assert shown(acme, job_id)["status"] == "completed"
+    assert run_direct(acme, message(job_id, "a"), message(job_id, "b"), message(job_id, "c")) == []
+    assert run_direct(acme, message(job_id, "a"), message(job_id, "b")) == []
+    assert read_job(acme, job_id)["status"] == "completed"
     assert standin.requests["create"] == 1
 
 
 def test_invalid_message_fails_alone(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     bad = [{**message(job_id, f"bad-{n}"), "body": body} for n, body in enumerate(["", "{", "[]", "{}", "null", "\0"])]
-    assert call(acme, *bad[:3], message(job_id, "good"), *bad[3:]) == [f"bad-{n}" for n in range(6)]
-    assert shown(acme, job_id)["status"] == "completed"
+    assert run_direct(acme, *bad[:3], message(job_id, "good"), *bad[3:]) == [f"bad-{n}" for n in range(6)]
+    assert read_job(acme, job_id)["status"] == "completed"
 
 
 @pytest.mark.parametrize("job_id", ["resp_" + "0" * 48, "", "x", "JOB#x"])
 def test_missing_job_is_ignored(acme: Deployed, standin: StandIn, job_id: str) -> None:
-    assert call(acme, message(job_id)) == []
+    assert run_direct(acme, message(job_id)) == []
     assert standin.requests == {}
 
 
 def test_too_little_time_left_retries_the_message(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
-    assert call(acme, message(job_id), context=Context(remaining_milliseconds=639_000)) == ["m"]
-    assert shown(acme, job_id)["status"] == "queued"
+    assert run_direct(acme, message(job_id), context=Context(remaining_milliseconds=639_000)) == ["m"]
+    assert read_job(acme, job_id)["status"] == "queued"
     assert standin.requests == {}
-    assert call(acme, message(job_id), context=Context(remaining_milliseconds=641_000)) == []
-    assert shown(acme, job_id)["status"] == "completed"
+    assert run_direct(acme, message(job_id), context=Context(remaining_milliseconds=641_000)) == []
+    assert read_job(acme, job_id)["status"] == "completed"
 
 
 def test_busy_server_requeues_to_direct_queue(acme: Deployed, standin: StandIn) -> None:
     standin.script("unavailable", retry_after=20)
     job_id = submit(acme)
     [first] = acme.receive("DirectQueue")
-    assert call(acme, first) == []
-    assert shown(acme, job_id)["status"] == "queued"
+    assert run_direct(acme, first) == []
+    assert read_job(acme, job_id)["status"] == "queued"
     assert acme.waiting("JobQueue") == 0
     assert acme.waiting("DirectQueue") == 1
     # The message is delayed.
     assert acme.receive("DirectQueue") == []
     acme.clock.pass_seconds(60)
-    call(acme, message(job_id))
-    assert shown(acme, job_id)["status"] == "completed"
+    run_direct(acme, message(job_id))
+    assert read_job(acme, job_id)["status"] == "completed"
     assert standin.requests["create"] == 2
     assert len(standin.generations) == 1
 
@@ -157,10 +157,10 @@ def test_lost_answer_is_not_repeated(acme: Deployed, standin: StandIn, rule: str
     standin.script(rule)
     job_id = submit(acme)
     for _ in range(2):
-        call(acme, message(job_id))
-    ended = shown(acme, job_id)
-    assert (ended["status"], ended["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
-    (attempt,) = ended["afterthought"]["attempts"]
+        run_direct(acme, message(job_id))
+    job = read_job(acme, job_id)
+    assert (job["status"], job["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
+    (attempt,) = job["afterthought"]["attempts"]
     assert (attempt["state"], attempt["estimated"], attempt["cost_usd"]) == ("settled", True, attempt["hold_usd"])
     assert standin.requests["create"] == 1
 
@@ -169,10 +169,10 @@ def test_lost_answer_is_repeated_with_on_unknown_retry(acme: Deployed, standin: 
     standin.script("close_after")
     job_id = submit(acme, afterthought={"on_unknown": "retry"})
     for _ in range(2):
-        call(acme, message(job_id))
-    ended = shown(acme, job_id)
-    assert ended["status"] == "completed"
-    first, second = ended["afterthought"]["attempts"]
+        run_direct(acme, message(job_id))
+    job = read_job(acme, job_id)
+    assert job["status"] == "completed"
+    first, second = job["afterthought"]["attempts"]
     assert (first["estimated"], second["estimated"]) == (True, False)
     assert second["because"] == "outcome_unknown"
     assert standin.requests["create"] == 2
@@ -182,21 +182,21 @@ def test_call_of_killed_function_is_not_repeated(acme: Deployed, standin: StandI
     job_id = submit(acme)
     with acme.running("Direct") as module:
         module.service().steps.begin(job_id)
-    assert call(acme, message(job_id)) == []
-    assert shown(acme, job_id)["status"] == "in_progress"
+    assert run_direct(acme, message(job_id)) == []
+    assert read_job(acme, job_id)["status"] == "in_progress"
     acme.clock.pass_seconds(961)
-    assert call(acme, message(job_id)) == []
-    ended = shown(acme, job_id)
-    assert (ended["status"], ended["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
+    assert run_direct(acme, message(job_id)) == []
+    job = read_job(acme, job_id)
+    assert (job["status"], job["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
     assert standin.requests == {}
 
 
 def test_missing_model_fails_the_job(acme: Deployed, standin: StandIn) -> None:
     standin.script("error", status=404, type="NotFoundError", code="404", message="The model `x` does not exist.")
     job_id = submit(acme)
-    call(acme, message(job_id))
-    ended = shown(acme, job_id)
-    assert (ended["status"], ended["afterthought"]["error_code"]) == ("failed", "model_not_found")
+    run_direct(acme, message(job_id))
+    job = read_job(acme, job_id)
+    assert (job["status"], job["afterthought"]["error_code"]) == ("failed", "model_not_found")
 
 
 @contextmanager
@@ -231,18 +231,18 @@ def test_cancel_stops_a_running_call(acme: Deployed, standin: StandIn, monkeypat
 
     start = time.monotonic()
     with during_call(cancel, standin):
-        assert call(acme, message(job_id)) == []
+        assert run_direct(acme, message(job_id)) == []
     assert time.monotonic() - start < 20
     end = time.monotonic() + 10
     while standin.generations[0].status != "cancelled":
         assert time.monotonic() < end, "the server still generates"
         time.sleep(0.02)
-    ended = shown(acme, job_id)
-    assert ended["status"] == "cancelled"
-    (attempt,) = ended["afterthought"]["attempts"]
+    job = read_job(acme, job_id)
+    assert job["status"] == "cancelled"
+    (attempt,) = job["afterthought"]["attempts"]
     assert (attempt["state"], attempt["estimated"]) == ("settled", True)
-    call(acme, message(other_id))
-    assert shown(acme, other_id)["status"] == "completed"
+    run_direct(acme, message(other_id))
+    assert read_job(acme, other_id)["status"] == "completed"
 
 
 def test_deadline_stops_a_running_call(acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,9 +250,9 @@ def test_deadline_stops_a_running_call(acme: Deployed, standin: StandIn, monkeyp
     standin.script("slow_run", seconds=30)
     job_id = submit(acme, afterthought={"deadline_seconds": 3600})
     with during_call(lambda: acme.clock.pass_seconds(3600), standin):
-        assert call(acme, message(job_id)) == []
-    ended = shown(acme, job_id)
-    assert (ended["status"], ended["afterthought"]["error_code"]) == ("failed", "deadline_exceeded")
+        assert run_direct(acme, message(job_id)) == []
+    job = read_job(acme, job_id)
+    assert (job["status"], job["afterthought"]["error_code"]) == ("failed", "deadline_exceeded")
 
 
 def test_lines_have_their_job_id_and_no_prompt(
@@ -261,7 +261,7 @@ def test_lines_have_their_job_id_and_no_prompt(
     caplog.set_level(logging.DEBUG)
     jobs = [submit(acme, input=f"What is 17 times {n}? canary-prompt") for n in range(4)]
     capsys.readouterr()
-    call(acme, *(message(job_id, job_id) for job_id in jobs))
+    run_direct(acme, *(message(job_id, job_id) for job_id in jobs))
     output = capsys.readouterr().out
     lines = [json.loads(line) for line in output.splitlines()]
     steps = [line for line in lines if line.get("message") == "job step"]

@@ -32,9 +32,9 @@ def headers(*secrets: str, body: bytes = EVENT, timestamp: int | None = None) ->
     return signature.headers(secrets, message_id=MESSAGE_ID, timestamp=at, body=body)
 
 
-def unwrap(body: bytes, sent: dict[str, str], secret: str) -> str:
+def unwrap(body: bytes, received: dict[str, str], secret: str) -> str:
     client = OpenAI(api_key="unused", base_url="http://127.0.0.1:9/v1")
-    return str(client.webhooks.unwrap(body, sent, secret=secret).type)
+    return str(client.webhooks.unwrap(body, received, secret=secret).type)
 
 
 def test_sign_matches_published_vector() -> None:
@@ -51,8 +51,8 @@ def test_openai_sdk_accepts_either_secret_during_rotation(secret: str) -> None:
 
 
 def test_new_secret_signs_first() -> None:
-    sent = headers(OTHER, SECRET, timestamp=TIMESTAMP)["webhook-signature"].split(" ")
-    assert sent == [
+    received = headers(OTHER, SECRET, timestamp=TIMESTAMP)["webhook-signature"].split(" ")
+    assert received == [
         signature.sign(secret, message_id=MESSAGE_ID, timestamp=TIMESTAMP, body=EVENT) for secret in (OTHER, SECRET)
     ]
 
@@ -64,24 +64,27 @@ def test_header_names() -> None:
 Message = tuple[bytes, dict[str, str]]
 
 ALTERATIONS: dict[str, Callable[[dict[str, str]], Message]] = {
-    "another body": lambda sent: (EVENT.replace(b"completed", b"cancelled"), sent),
-    "one byte more": lambda sent: (EVENT + b" ", sent),
-    "another id": lambda sent: (EVENT, {**sent, "webhook-id": "msg_other"}),
-    "another time": lambda sent: (EVENT, {**sent, "webhook-timestamp": str(int(sent["webhook-timestamp"]) + 1)}),
-    "another signature": lambda sent: (EVENT, {**sent, "webhook-signature": SIGNATURE}),
-    "another signature version": lambda sent: (
+    "another body": lambda received: (EVENT.replace(b"completed", b"cancelled"), received),
+    "one byte more": lambda received: (EVENT + b" ", received),
+    "another id": lambda received: (EVENT, {**received, "webhook-id": "msg_other"}),
+    "another time": lambda received: (
         EVENT,
-        {**sent, "webhook-signature": sent["webhook-signature"].replace("v1,", "v2,")},
+        {**received, "webhook-timestamp": str(int(received["webhook-timestamp"]) + 1)},
     ),
-    "half a signature": lambda sent: (EVENT, {**sent, "webhook-signature": sent["webhook-signature"][:20]}),
+    "another signature": lambda received: (EVENT, {**received, "webhook-signature": SIGNATURE}),
+    "another signature version": lambda received: (
+        EVENT,
+        {**received, "webhook-signature": received["webhook-signature"].replace("v1,", "v2,")},
+    ),
+    "half a signature": lambda received: (EVENT, {**received, "webhook-signature": received["webhook-signature"][:20]}),
 }
 
 
 @pytest.mark.parametrize("alteration", ALTERATIONS)
 def test_openai_sdk_refuses_altered_message(alteration: str) -> None:
-    body, sent = ALTERATIONS[alteration](headers(SECRET))
+    body, received = ALTERATIONS[alteration](headers(SECRET))
     with pytest.raises(InvalidWebhookSignatureError):
-        unwrap(body, sent, SECRET)
+        unwrap(body, received, SECRET)
 
 
 def test_openai_sdk_refuses_another_secret() -> None:
@@ -115,13 +118,13 @@ def test_new_secret_checks_its_size(size: int) -> None:
         signature.new_secret(bytes(size))
 
 
-def verify(sent: dict[str, str], *secrets: str, body: bytes = EVENT, now: int | None = None) -> None:
-    signature.verify(secrets or (SECRET,), sent, body, now=int(time.time()) if now is None else now)
+def verify(received: dict[str, str], *secrets: str, body: bytes = EVENT, now: int | None = None) -> None:
+    signature.verify(secrets or (SECRET,), received, body, now=int(time.time()) if now is None else now)
 
 
 def test_published_vector_verifies() -> None:
-    sent = {"webhook-id": MESSAGE_ID, "webhook-timestamp": str(TIMESTAMP), "webhook-signature": SIGNATURE}
-    verify(sent, body=BODY, now=TIMESTAMP)
+    received = {"webhook-id": MESSAGE_ID, "webhook-timestamp": str(TIMESTAMP), "webhook-signature": SIGNATURE}
+    verify(received, body=BODY, now=TIMESTAMP)
 
 
 @pytest.mark.parametrize("secrets", [(SECRET,), (OTHER,), (SECRET, OTHER), (OTHER, SECRET)])
@@ -137,17 +140,17 @@ def test_either_active_secret_verifies() -> None:
 
 @pytest.mark.parametrize("alteration", ALTERATIONS)
 def test_altered_message_is_refused(alteration: str) -> None:
-    body, sent = ALTERATIONS[alteration](headers(SECRET))
+    body, received = ALTERATIONS[alteration](headers(SECRET))
     with pytest.raises(signature.NoMatchingSignature):
-        verify(sent, SECRET, OTHER, body=body)
+        verify(received, SECRET, OTHER, body=body)
 
 
 @pytest.mark.parametrize(
-    "sent", ["v1,", "v1", ",", "v1,\udcff", "v1,é", "v2," + SIGNATURE[3:], SIGNATURE.lower(), "\u00a0"]
+    "received", ["v1,", "v1", ",", "v1,\udcff", "v1,é", "v2," + SIGNATURE[3:], SIGNATURE.lower(), "\u00a0"]
 )
-def test_malformed_signature_header_is_refused(sent: str) -> None:
+def test_malformed_signature_header_is_refused(received: str) -> None:
     with pytest.raises(signature.NoMatchingSignature):
-        verify({**headers(SECRET), "webhook-signature": sent})
+        verify({**headers(SECRET), "webhook-signature": received})
 
 
 def test_other_secret_or_no_secret_is_refused() -> None:
@@ -158,17 +161,17 @@ def test_other_secret_or_no_secret_is_refused() -> None:
 
 
 def test_other_signature_versions_are_ignored() -> None:
-    sent = headers(SECRET)
-    verify({**sent, "webhook-signature": f"v1a,abc  {sent['webhook-signature']} v9,{'x' * 400}"})
+    received = headers(SECRET)
+    verify({**received, "webhook-signature": f"v1a,abc  {received['webhook-signature']} v9,{'x' * 400}"})
 
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 @pytest.mark.parametrize("value", [None, ""])
 def test_missing_header_is_refused(name: str, value: str | None) -> None:
-    sent = headers(SECRET)
-    del sent[name]
+    received = headers(SECRET)
+    del received[name]
     with pytest.raises(signature.HeaderMissing, match=name):
-        verify(sent if value is None else {**sent, name: value})
+        verify(received if value is None else {**received, name: value})
 
 
 @pytest.mark.parametrize("timestamp", ["now", "-1", "+1", " 1", "1.5", "1e9", "0x10", "１７９５", "1" * 13, "nan"])
@@ -203,8 +206,8 @@ def test_our_signature_verifies(body: bytes, message_id: str, timestamp: int) ->
         message_id.encode()
     except UnicodeEncodeError:
         return
-    sent = signature.headers((OTHER,), message_id=message_id, timestamp=timestamp, body=body)
-    verify(sent, SECRET, OTHER, body=body, now=timestamp)
+    received = signature.headers((OTHER,), message_id=message_id, timestamp=timestamp, body=body)
+    verify(received, SECRET, OTHER, body=body, now=timestamp)
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_***", "whsec_a", "WHSEC_MfKQ", "whsec_é"])

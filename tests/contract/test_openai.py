@@ -481,12 +481,12 @@ def test_cancel_keeps_an_ended_generation(standin: StandIn, adapter: OpenAIRespo
     standin.script("never_ends")
     endless = adapter.create(PROVIDER, REQUEST)
     assert adapter.cancel(PROVIDER, endless.response_id).status == "cancelled"
-    ended = adapter.create(PROVIDER, REQUEST)
-    while adapter.retrieve(PROVIDER, ended.response_id).status != "completed":
+    created = adapter.create(PROVIDER, REQUEST)
+    while adapter.retrieve(PROVIDER, created.response_id).status != "completed":
         pass
-    assert adapter.cancel(PROVIDER, ended.response_id).status == "completed"
+    assert adapter.cancel(PROVIDER, created.response_id).status == "completed"
     standin.script("error", on="cancel", status=400)
-    assert adapter.cancel(PROVIDER, ended.response_id).status == "completed"
+    assert adapter.cancel(PROVIDER, created.response_id).status == "completed"
 
 
 @pytest.mark.parametrize("response_id", ["../models", "resp_1/../../x", "a b", "?x=1", "ü"])
@@ -499,14 +499,14 @@ def test_unsafe_response_id_fails(adapter: OpenAIResponses, response_id: str) ->
 
 
 def test_direct_call_returns_ended_response(standin: StandIn, adapter: OpenAIResponses) -> None:
-    ended = direct(adapter)
-    assert ended.status == "completed"
-    assert "391" in json.dumps(ended.output)
-    assert ended.usage is not None
-    assert ended.usage.output_tokens > 0
+    result = direct(adapter)
+    assert result.status == "completed"
+    assert "391" in json.dumps(result.output)
+    assert result.usage is not None
+    assert result.usage.output_tokens > 0
     [generation] = standin.generations
     assert not generation.background
-    assert generation.id == ended.response_id
+    assert generation.id == result.response_id
 
 
 @pytest.mark.parametrize("mode", ["background", "direct"])
@@ -540,9 +540,9 @@ def test_salt_is_sent_only_if_supported() -> None:
     assert "cache_salt" not in sent_body(DIRECT, SALTED)
     with_salt = DIRECT.model_copy(update={"cache_salt": True})
     assert "cache_salt" not in sent_body(with_salt, DIRECT_REQUEST)
-    sent = sent_body(with_salt, SALTED)
-    salt = sent.pop("cache_salt")
-    assert sent == DIRECT_REQUEST
+    body = sent_body(with_salt, SALTED)
+    salt = body.pop("cache_salt")
+    assert body == DIRECT_REQUEST
     # vLLM recommends 256 bits.
     assert len(bytes.fromhex(salt)) == 32
 

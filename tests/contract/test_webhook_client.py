@@ -184,20 +184,20 @@ def test_slow_endpoint_is_cut_off(chunk: bytes) -> None:
 
 
 def test_endless_response_body_is_not_read() -> None:
-    sent = 0
+    sent_bytes = 0
 
     def send_endlessly(stream: socket.socket) -> None:
-        nonlocal sent
+        nonlocal sent_bytes
         stream.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
         with suppress(OSError):
-            while sent < 100_000_000:
+            while sent_bytes < 100_000_000:
                 stream.sendall(b"x" * 65536)
-                sent += 65536
+                sent_bytes += 65536
 
     with listening(send_endlessly) as endpoint:
         assert post(endpoint) == 200
     # Not more than the kernel's buffers.
-    assert sent < 50_000_000
+    assert sent_bytes < 50_000_000
 
 
 def test_truncated_response_body_still_succeeds() -> None:

@@ -115,8 +115,10 @@ def test_duplicate_message_makes_no_second_call(acme: Deployed, standin: StandIn
 
 def test_invalid_message_fails_alone(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
-    bad = [{**message(job_id, f"bad-{n}"), "body": body} for n, body in enumerate(["", "{", "[]", "{}", "null", "\0"])]
-    assert run_direct(acme, *bad[:3], message(job_id, "good"), *bad[3:]) == [f"bad-{n}" for n in range(6)]
+    invalid = [
+        {**message(job_id, f"bad-{n}"), "body": body} for n, body in enumerate(["", "{", "[]", "{}", "null", "\0"])
+    ]
+    assert run_direct(acme, *invalid[:3], message(job_id, "good"), *invalid[3:]) == [f"bad-{n}" for n in range(6)]
     assert read_job(acme, job_id)["status"] == "completed"
 
 
@@ -165,7 +167,7 @@ def test_lost_answer_is_not_repeated(acme: Deployed, standin: StandIn, rule: str
     assert standin.requests["create"] == 1
 
 
-def test_lost_answer_is_repeated_with_on_unknown_retry(acme: Deployed, standin: StandIn) -> None:
+def test_on_unknown_retry_repeats_the_call(acme: Deployed, standin: StandIn) -> None:
     standin.script("close_after")
     job_id = submit(acme, afterthought={"on_unknown": "retry"})
     for _ in range(2):

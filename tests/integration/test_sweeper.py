@@ -83,8 +83,8 @@ def test_worker_killed_during_call_ends_as_unknown(service: Deployed, job: Json,
         sweep(service)
         for message in service.receive("JobQueue"):
             service.invoke("Worker", {"Records": [message]})
-    shown = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
-    assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
+    response = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
+    assert (response["status"], response["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
     assert standin.requests["create"] == 1
 
 
@@ -114,6 +114,6 @@ def test_job_is_requeued_until_its_deadline(service: Deployed, job: Json) -> Non
         counts.append(sweep(service))
     assert counts.count({"requeued": 1}) == 23
     assert counts[-1] == {"given_up": 1}
-    shown = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
-    assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "deadline_exceeded")
-    assert shown["afterthought"]["cost"]["total_usd"] == "0"
+    response = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
+    assert (response["status"], response["afterthought"]["error_code"]) == ("failed", "deadline_exceeded")
+    assert response["afterthought"]["cost"]["total_usd"] == "0"

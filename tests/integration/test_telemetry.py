@@ -123,8 +123,8 @@ def test_job_logs_no_content_and_no_key(service: Deployed, standin: StandIn, pri
     job_id = submit(service)
     work(service, job_id)
     work(service, job_id)
-    shown = service.call("GET", f"/v1/responses/{job_id}", key=KEY).event["body"]
-    assert CANARY in json.dumps(json.loads(shown)["output"])
+    response = service.call("GET", f"/v1/responses/{job_id}", key=KEY).event["body"]
+    assert CANARY in json.dumps(json.loads(response)["output"])
     service.invoke("Notifier", {"Records": service.stream_records()[-1:]})
     for message in service.receive("WebhookQueue"):
         service.invoke("Webhooks", {"Records": [message]})
@@ -191,7 +191,7 @@ def test_provider_failure_logs_no_content(service: Deployed, standin: StandIn, p
         assert secret_text not in printed.text
 
 
-def test_unexpected_failure_logs_location_and_no_content(service: Deployed, standin: StandIn, printed: Printed) -> None:
+def test_unexpected_failure_logs_no_content(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     job_id = submit(service)
     aws.s3().delete_bucket(Bucket="payloads")
@@ -228,10 +228,10 @@ def test_finished_job_has_metrics(service: Deployed, standin: StandIn, printed: 
     work(service, job_id)
     work(service, job_id)
     [finished] = [line for line in printed.metrics(printed.read()) if "JobsFinished" in line]
-    shown = service.call("GET", f"/v1/responses/{job_id}", key=KEY).body
+    response = service.call("GET", f"/v1/responses/{job_id}", key=KEY).body
     assert (finished["status"], finished["model"], finished["JobsFinished"]) == ("completed", "o3", [1])
-    assert finished["CostUsd"] == [float(shown["afterthought"]["cost"]["total_usd"])]
-    assert finished["ReasoningTokens"] == [shown["usage"]["output_tokens_details"]["reasoning_tokens"]]
+    assert finished["CostUsd"] == [float(response["afterthought"]["cost"]["total_usd"])]
+    assert finished["ReasoningTokens"] == [response["usage"]["output_tokens_details"]["reasoning_tokens"]]
     assert 7 <= finished["QueueDuration"][0] < 20
     assert 30 <= finished["RunDuration"][0] < 45
     [directive] = finished["_aws"]["CloudWatchMetrics"]

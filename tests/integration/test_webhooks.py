@@ -170,8 +170,10 @@ def test_failed_webhook_is_hidden_by_the_schedule(
 def test_invalid_message_fails_alone(service: Deployed, standin: StandIn, receiver: Receiver) -> None:
     service.make_tenant("acme", api_key=KEY)
     message = finish(service, standin, receiver.origin)
-    bad = [{**message, "messageId": f"bad-{n}", "body": body} for n, body in enumerate(["", "{", "{}", "[]", "null"])]
-    assert deliver(service, *bad[:2], message, *bad[2:]) == [f"bad-{n}" for n in range(5)]
+    invalid = [
+        {**message, "messageId": f"bad-{n}", "body": body} for n, body in enumerate(["", "{", "{}", "[]", "null"])
+    ]
+    assert deliver(service, *invalid[:2], message, *invalid[2:]) == [f"bad-{n}" for n in range(5)]
     assert len(receiver.received) == 1
 
 

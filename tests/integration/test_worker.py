@@ -89,8 +89,10 @@ def test_missing_job_is_ignored(acme: Deployed, standin: StandIn, job_id: str) -
 
 def test_invalid_message_fails_alone(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
-    bad = [{**message(job_id, f"bad-{n}"), "body": body} for n, body in enumerate(["", "{", "[]", "{}", "null", "\0"])]
-    assert run_worker(acme, *bad[:3], message(job_id, "good"), *bad[3:]) == [f"bad-{n}" for n in range(6)]
+    invalid = [
+        {**message(job_id, f"bad-{n}"), "body": body} for n, body in enumerate(["", "{", "[]", "{}", "null", "\0"])
+    ]
+    assert run_worker(acme, *invalid[:3], message(job_id, "good"), *invalid[3:]) == [f"bad-{n}" for n in range(6)]
     assert read_job(acme, job_id)["status"] == "in_progress"
 
 

@@ -33,9 +33,9 @@ def test_running_job_has_no_event() -> None:
 
 def test_repeated_event_is_equal() -> None:
     job = a_settled_job()
-    again = job.swept(now=START + timedelta(days=1))
-    assert CompletionEvent.of(job) == CompletionEvent.of(again)
-    assert CompletionEvent.of(job).payload() == CompletionEvent.of(again).payload()
+    swept = job.swept(now=START + timedelta(days=1))
+    assert CompletionEvent.of(job) == CompletionEvent.of(swept)
+    assert CompletionEvent.of(job).payload() == CompletionEvent.of(swept).payload()
 
 
 def test_ids_never_change() -> None:

@@ -46,7 +46,7 @@ def test_openai_sdk_accepts_our_signature() -> None:
 
 
 @pytest.mark.parametrize("secret", [SECRET, OTHER])
-def test_openai_sdk_accepts_either_secret_during_rotation(secret: str) -> None:
+def test_openai_sdk_accepts_rotated_secrets(secret: str) -> None:
     assert unwrap(EVENT, headers(OTHER, SECRET), secret) == "response.completed"
 
 

@@ -34,8 +34,8 @@ def logger() -> Logger:
 
 def _json_line(fields: dict[str, Any]) -> str:
     omitted = _OMITTED_AT_INFO if fields.get("level") == "INFO" else _OMITTED
-    shown = {name: value for name, value in fields.items() if name not in omitted}
-    return json.dumps(shown, default=str, separators=(",", ":"), ensure_ascii=False)
+    kept = {name: value for name, value in fields.items() if name not in omitted}
+    return json.dumps(kept, default=str, separators=(",", ":"), ensure_ascii=False)
 
 
 def init_invocation(context: Any) -> Logger:

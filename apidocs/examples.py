@@ -9,12 +9,12 @@ from typing import Any
 from afterthought.catalogue import default_catalogue
 from afterthought.domain import books, budget, rate_limit
 from afterthought.domain.errors import RequestRefused
-from afterthought.domain.event import CompletionEvent
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.pricing import Usage, cost
 from afterthought.domain.response import Answer, render
 from afterthought.domain.tenant import Tenant
+from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.services.admit import Admit, Admitted
 from afterthought.services.dry_run import DryRun
 from afterthought.services.limit import Limit

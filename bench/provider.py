@@ -15,7 +15,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
-from afterthought.domain import signature
+from afterthought.domain.webhooks import signature
 
 Json = dict[str, Any]
 

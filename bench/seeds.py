@@ -16,14 +16,14 @@ from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.domain import body, identity
 from afterthought.domain.budget import Caps
-from afterthought.domain.event import CompletionEvent
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.call import ATTEMPT, JOB, TOKEN
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.pricing import Usage
-from afterthought.domain.signature import new_secret
 from afterthought.domain.tenant import ApiKey, Tenant
+from afterthought.domain.webhooks.event import CompletionEvent
+from afterthought.domain.webhooks.signature import new_secret
 from afterthought.services.contents import put_request
 from bench import texts
 from bench.driver import MODELS

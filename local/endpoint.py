@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.signature import new_secret
+from afterthought.domain.webhooks.signature import new_secret
 from local.standin import StandIn
 
 OPENAI_URL = "https://api.openai.com/v1"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
-from afterthought.domain.signature import new_secret
+from afterthought.domain.webhooks.signature import new_secret
 from afterthought.services.tenants import Tenants
 from local.cloud import Cloud
 from local.stack import Stack

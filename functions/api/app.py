@@ -1,4 +1,4 @@
-"""The HTTP API: read the request, call a service, shape the answer."""
+"""The api function: reads an HTTP request, calls a service, builds the HTTP response."""
 
 import base64
 import json
@@ -13,10 +13,10 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.books import BookTable
-from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
 from afterthought.domain.jobs.job import Job
@@ -84,15 +84,15 @@ def create_response() -> Response[str]:
     tenant = _tenant()
     admitted = service().admit(_body())
     if admitted.ours.dry_run:
-        planned = service().models.lifecycle_headers(admitted.plan.model)
-        return _json(200, service().dry_run(tenant, admitted), planned)
+        lifecycle = service().models.lifecycle_headers(admitted.plan.model)
+        return _json(200, service().dry_run(tenant, admitted), lifecycle)
     submitted = service().submit(tenant, admitted, _header("idempotency-key"))
     log = telemetry.logger()
     if not submitted.enqueued:
-        log.warning("the job's message was not sent; the sweeper will send it", job_id=submitted.job.id)
-    new = () if submitted.repeated else (telemetry.counted("JobsSubmitted", model=submitted.job.model),)
-    told = {"job_id": submitted.job.id, "tenant": tenant, **telemetry.figures_of(*new)}
-    log.info("submitted", repeated=submitted.repeated or None, **told)
+        log.warning("job message not sent; the sweeper will send it", job_id=submitted.job.id)
+    metrics = () if submitted.repeated else (telemetry.count("JobsSubmitted", model=submitted.job.model),)
+    fields = {"job_id": submitted.job.id, "tenant": tenant, **telemetry.emf_fields(*metrics)}
+    log.info("job submitted", repeated=submitted.repeated or None, **fields)
     rate = submitted.rate.headers() if submitted.rate else {}
     return _json(200, service().read.submitted(submitted), {**rate, **_lifecycle(submitted.job)})
 
@@ -110,18 +110,18 @@ def cancel_response(response_id: str) -> Response[str]:
     cancelled = service().cancel.cancel(_tenant(), response_id)
     job = cancelled.job
     if not cancelled.enqueued:
-        telemetry.logger().warning("the cancel's message was not sent; the sweeper will send it", job_id=job.id)
-    telemetry.logger().info("cancel asked for", job_id=job.id, status=job.status)
+        telemetry.logger().warning("job message not sent; the sweeper will send it", job_id=job.id)
+    telemetry.logger().info("cancel requested", job_id=job.id, status=job.status)
     return _json(200, service().read.show(job), _lifecycle(job))
 
 
 @http.get("/v1/usage")
 def read_usage() -> Response[str]:
     tenant = _tenant()
-    asked = http.current_event.query_string_parameters
+    query = http.current_event.query_string_parameters
     if preferred(_header("accept"), ("application/json", "text/csv")) == "text/csv":
-        return Response(200, "text/csv; charset=utf-8", service().usage.csv(tenant, asked), headers=_request_id())
-    return _json(200, service().usage(tenant, asked))
+        return Response(200, "text/csv; charset=utf-8", service().usage.csv(tenant, query), headers=_request_id())
+    return _json(200, service().usage(tenant, query))
 
 
 @http.get("/v1/models")
@@ -156,12 +156,12 @@ def no_such_route(_: Exception) -> Response[str]:
     return refuse(NotFound(f"There is no {event.http_method} {event.path[:80]}. See /docs.", code="unknown_url"))
 
 
-def refuse(refused: RequestRefused) -> Response[str]:
-    # OpenAI's SDKs retry a 409 and a 429 by themselves; this header tells them when that is of no use.
-    headers = {**refused.headers, "x-should-retry": str(refused.retryable).lower()}
-    # Not the field: where the caller got it wrong, its name can be a piece of a prompt.
-    telemetry.logger().info("refused", status=refused.status, code=refused.code)
-    return _json(refused.status, {"error": refused.wire()}, headers)
+def refuse(error: RequestRefused) -> Response[str]:
+    # OpenAI's SDKs retry a 409 and a 429 unless this header says no.
+    headers = {**error.headers, "x-should-retry": str(error.retryable).lower()}
+    # Without the field's name: in a malformed request it can be a part of a prompt.
+    telemetry.logger().info("request refused", http_status=error.status, code=error.code)
+    return _json(error.status, {"error": error.wire()}, headers)
 
 
 http.exception_handler(RequestRefused)(refuse)
@@ -169,14 +169,14 @@ http.exception_handler(NotFoundError)(no_such_route)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    log = telemetry.begin(context)
+    log = telemetry.init_invocation(context)
     log.append_keys(request_id=event.get("requestContext", {}).get("requestId"))
     try:
         return http.resolve(event, context)
     except Exception:
-        # The border of a request: whatever it is, the caller gets an answer in our form, and may try again.
-        log.exception("the request failed")
-        failed = {"message": "Something went wrong here. Try again.", "type": "server_error", "param": None}
+        # Any unexpected error becomes a 500 in the service's error format, which the caller may retry.
+        log.exception("request failed")
+        error = {"message": "Something went wrong here. Try again.", "type": "server_error", "param": None}
         return {
             "statusCode": 500,
             "headers": {
@@ -184,7 +184,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
                 "x-request-id": event.get("requestContext", {}).get("requestId") or "",
                 "x-should-retry": "true",
             },
-            "body": json.dumps({"error": {**failed, "code": "internal_error"}}),
+            "body": json.dumps({"error": {**error, "code": "internal_error"}}),
         }
 
 
@@ -195,12 +195,12 @@ def _tenant() -> str:
 
 
 def _no_query() -> None:
-    """A parameter that would be ignored is refused: an SDK that asks for a stream would wait for events in vain."""
+    """Refuses query parameters instead of ignoring them: an SDK that asks for a stream would wait for events."""
     for name, value in http.current_event.query_string_parameters.items():
         if (name, value) != ("stream", "false"):
-            shown = name[:80]
+            param = name[:80]
             raise InvalidRequest(
-                f"The query parameter '{shown}' is not supported here.", param=shown, code="unknown_parameter"
+                f"The query parameter '{param}' is not supported here.", param=param, code="unknown_parameter"
             )
 
 
@@ -216,7 +216,7 @@ def _body() -> bytes:
     event = http.current_event.raw_event
     body: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
-        # Half a surrogate pair passes here and is refused as invalid UTF-8 where the body is read.
+        # A lone surrogate passes here; parsing then refuses it as invalid UTF-8.
         return body.encode("utf-8", "surrogatepass")
     try:
         return base64.b64decode(body, validate=True)

@@ -1,5 +1,5 @@
-"""The direct calls: each message names a job of a provider without a background mode; its call is awaited here, beside
-many others."""
+"""The direct function: each message names a job of a provider without a background mode. Many calls are awaited at
+once on one event loop."""
 
 import asyncio
 import json
@@ -11,23 +11,23 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, clock, settings, steps, telemetry
-from afterthought.adapters.batch import HandOutAgain, messages_at_once
+from afterthought.adapters.batch import RetryLater, messages_concurrently
 from afterthought.catalogue import default_catalogue
 from afterthought.composition import compose
 from afterthought.services.run.await_call import DirectRunner, NoTimeLeft
 
-_OWN_MEGABYTES = 128
+_BASE_MEGABYTES = 128
 _CALL_MEGABYTES = 56
-"""What the function takes without a call, and what one takes while it is sent: a request has up to 4 MiB, and Python
-takes four bytes for each letter where one of them needs them. `make bench` measures up to 45 MB a call."""
+"""Memory of the function without calls, and of one call while it is sent: a request has up to 4 MiB, and Python uses up
+to four bytes per character. `make bench` measures up to 45 MB per call."""
 
 _THREADS = 10
-"""For the tables, which are waited for in threads: as many as a client of AWS keeps connections."""
+"""Table calls block in threads. An AWS client keeps ten connections."""
 
 
 @cache
 def service() -> DirectRunner:
-    # Threads share the clients of AWS, but making one is nothing for them.
+    # Threads may share AWS clients, but creating one is not thread-safe.
     aws.s3()
     composed = compose()
     providers = default_catalogue().providers
@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
 
 
 async def _handle(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
-    log, direct = telemetry.begin(context), service()
+    log, direct = telemetry.init_invocation(context), service()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
 
     async def call(record: SQSRecord) -> None:
@@ -53,13 +53,13 @@ async def _handle(event: dict[str, Any], context: Any) -> PartialItemFailureResp
         try:
             step = await direct.run(job_id, lambda: context.get_remaining_time_in_millis() / 1000)
         except NoTimeLeft:
-            log.warning("this invocation ends too soon for one more call", job_id=job_id)
-            raise HandOutAgain from None
-        steps.tell(log, step, job_id)
+            log.warning("not enough time left in this invocation", job_id=job_id)
+            raise RetryLater from None
+        steps.log_step(log, step, job_id)
 
-    return await messages_at_once(event, call, most=_at_once(context))
+    return await messages_concurrently(event, call, limit=_max_concurrent_calls(context))
 
 
-def _at_once(context: Any) -> int:
-    """So many calls as the function's memory holds, be each as large as it may."""
-    return max(1, (int(context.memory_limit_in_mb) - _OWN_MEGABYTES) // _CALL_MEGABYTES)
+def _max_concurrent_calls(context: Any) -> int:
+    """The number of calls that fit in memory when each has the maximum size."""
+    return max(1, (int(context.memory_limit_in_mb) - _BASE_MEGABYTES) // _CALL_MEGABYTES)

@@ -1,4 +1,4 @@
-"""The notifier: the table's stream shows a job's step into a terminal state; announce it."""
+"""The notifier function: publishes the completion event when the table's stream shows that a job has ended."""
 
 from functools import cache
 from typing import Any
@@ -10,31 +10,31 @@ from afterthought.adapters import aws, settings, telemetry
 from afterthought.adapters.batch import each_stream_record
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.sns import SnsTopic
-from afterthought.services.announce import Announce
+from afterthought.services.notify.publish import Notifier
 
 
 @cache
-def service() -> Announce:
-    return Announce(
+def service() -> Notifier:
+    return Notifier(
         jobs=JobTable(aws.dynamodb(), settings.required("JOB_TABLE")),
         topic=SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN")),
     )
 
 
 def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
-    log = telemetry.begin(context)
+    log = telemetry.init_invocation(context)
 
-    def announce(record: DynamoDBRecord) -> None:
+    def publish(record: DynamoDBRecord) -> None:
         keys = record.dynamodb.keys if record.dynamodb else None
         if not keys or keys.get("sk") != "STATE":
             return
         job_id = str(keys["pk"]).removeprefix("JOB#")
         log.append_keys(job_id=job_id)
-        published = service()(job_id)
-        if published is None:
-            log.info("nothing to announce")
+        completion = service().publish(job_id)
+        if completion is None:
+            log.info("no completion event to publish")
         else:
-            log.append_keys(tenant=published.tenant)
-            log.info("announced", type=published.type)
+            log.append_keys(tenant=completion.tenant)
+            log.info("completion event published", type=completion.type)
 
-    return each_stream_record(event, context, announce)
+    return each_stream_record(event, context, publish)

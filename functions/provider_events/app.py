@@ -1,4 +1,4 @@
-"""The provider events: a model provider's webhook says that a response has ended; verify it, and queue its name."""
+"""The provider_events function: verifies a model provider's webhook and queues the id of the response that ended."""
 
 import base64
 import json
@@ -6,28 +6,28 @@ from functools import cache
 from typing import Any
 
 from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.event_queue import SqsEventQueue
 from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.services.receive_event import Outcome, Received, ReceiveEvent
+from afterthought.adapters.sqs import SqsEventQueue
+from afterthought.services.run.receive_event import Outcome, ProviderEventReceiver, ReceivedEvent
 
-# Providers send again what is not answered 2xx, each time signed anew. So what may help then is refused (`stale`,
-# `unavailable`, a secret that is not here yet), and what nobody here waits for is not.
-ANSWERS: dict[Outcome, tuple[int, str]] = {
+# A provider retries an event that gets no 2xx, with a new signature. So an event that a retry can help (`stale`,
+# `unavailable`, a secret that is not here yet) is refused, and an event of another type is accepted.
+RESPONSES: dict[Outcome, tuple[int, str]] = {
     "received": (200, ""),
     "ignored": (200, ""),
-    "unknown_provider": (404, "No webhook of a provider of this name is set up here."),
-    "unsigned": (401, "The message is not signed: webhook-id, webhook-timestamp and webhook-signature are needed."),
-    "bad_signature": (401, "The signature matches none of the secrets that are set up here."),
-    "stale": (400, "The message was signed more than five minutes from now."),
+    "unknown_provider": (404, "No webhook is set up here for a provider of this name."),
+    "unsigned": (401, "The headers webhook-id, webhook-timestamp and webhook-signature are required."),
+    "bad_signature": (401, "The signature does not match any secret that is set up here."),
+    "stale": (400, "The timestamp differs from the current time by more than five minutes."),
     "malformed": (400, "The body is not an event."),
     "too_large": (413, "The body is too large for an event."),
-    "unavailable": (503, "The event could not be taken. Send it again."),
+    "unavailable": (503, "The event could not be queued. Send it again."),
 }
 
 
 @cache
-def service() -> ReceiveEvent:
-    return ReceiveEvent(
+def service() -> ProviderEventReceiver:
+    return ProviderEventReceiver(
         secrets=ProviderSecrets(aws.secretsmanager(), settings.required("PROVIDER_SECRET_ARN")),
         queue=SqsEventQueue(aws.sqs(), settings.required("JOB_QUEUE_URL")),
         clock=clock.now,
@@ -35,25 +35,25 @@ def service() -> ReceiveEvent:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    log = telemetry.begin(context)
+    log = telemetry.init_invocation(context)
     provider = str((event.get("pathParameters") or {}).get("provider"))
     request_id = str(event.get("requestContext", {}).get("requestId"))
     try:
-        received = service()(provider, _headers(event), _body(event))
+        received = service().receive(provider, _headers(event), _body(event))
     except Exception:
-        # The border of a request: the provider will send it again, and the sweeper finds the job without it.
-        log.warning("an event could not be taken", request_id=request_id, exc_info=True)
-        received = Received("unavailable")
+        # The provider sends the event again after a 503, and polling finds the job without it.
+        log.warning("provider event failed", request_id=request_id, exc_info=True)
+        received = ReceivedEvent("unavailable")
     log.info(
-        "an event",
-        # What was not verified may have been called anything.
+        "provider event received",
+        # The name in an unverified request can be any text.
         provider=None if received.outcome == "unknown_provider" else provider,
         response_id=received.response_id,
         reason=received.reason,
         request_id=request_id,
-        **telemetry.figures_of(telemetry.counted("ProviderEvents", outcome=received.outcome)),
+        **telemetry.emf_fields(telemetry.count("ProviderEvents", outcome=received.outcome)),
     )
-    return _answer(received.outcome, request_id)
+    return _response(received.outcome, request_id)
 
 
 def _headers(event: dict[str, Any]) -> dict[str, str]:
@@ -61,7 +61,7 @@ def _headers(event: dict[str, Any]) -> dict[str, str]:
 
 
 def _body(event: dict[str, Any]) -> bytes:
-    """The bytes that were signed. What is not what the gateway says it is, no signature will match."""
+    """The raw bytes that were signed. For invalid base64 it is empty, which no signature matches."""
     body: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return body.encode("utf-8", "surrogatepass")
@@ -71,12 +71,12 @@ def _body(event: dict[str, Any]) -> bytes:
         return b""
 
 
-def _answer(outcome: Outcome, request_id: str) -> dict[str, Any]:
-    status, message = ANSWERS[outcome]
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    refused = {"error": {"message": message, "type": kind, "param": None, "code": outcome}}
+def _response(outcome: Outcome, request_id: str) -> dict[str, Any]:
+    status, message = RESPONSES[outcome]
+    error_type = "server_error" if status >= 500 else "invalid_request_error"
+    error = {"message": message, "type": error_type, "param": None, "code": outcome}
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json", "x-request-id": request_id},
-        "body": json.dumps({"outcome": outcome} if status < 300 else refused),
+        "body": json.dumps({"outcome": outcome} if status < 300 else {"error": error}),
     }

@@ -1,20 +1,20 @@
-"""The sweeper: once a minute, look again at every job for which something should have happened by now."""
+"""The sweeper function: once a minute, requeues or publishes every overdue job."""
 
 from functools import cache
 from typing import Any
 
 from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.sns import SnsTopic
-from afterthought.services.announce import Announce
+from afterthought.adapters.sqs import SqsJobQueue
+from afterthought.services.notify.publish import Notifier
 from afterthought.services.run.sweep import Sweeper
 
-_ENOUGH_MILLISECONDS = 10_000
+_MIN_REMAINING_MS = 10_000
 
 
-class JobsInTrouble(Exception):
-    """Some jobs could not be swept. They are due still: each pass tries them again."""
+class SweepFailed(Exception):
+    """Some jobs could not be swept. They stay overdue, so the next pass tries them again."""
 
 
 @cache
@@ -26,28 +26,28 @@ def service() -> Sweeper:
             aws.sqs(),
             {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
         ),
-        notifier=Announce(jobs, SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN"))),
+        notifier=Notifier(jobs, SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN"))),
         clock=clock.now,
     )
 
 
 def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
-    log = telemetry.begin(context)
-    swept = service().sweep(enough_time=lambda: context.get_remaining_time_in_millis() > _ENOUGH_MILLISECONDS)
-    for ended in swept.given_up:
-        figures = telemetry.figures_of(telemetry.ended(ended))
-        log.error("a job was given up", job_id=ended.id, tenant=ended.tenant, **figures)
-    for job_id, error in swept.errors:
-        log.warning("a job could not be swept; the next pass tries again", job_id=job_id, exc_info=error)
+    log = telemetry.init_invocation(context)
+    report = service().sweep(enough_time=lambda: context.get_remaining_time_in_millis() > _MIN_REMAINING_MS)
+    for job in report.given_up:
+        metrics = telemetry.emf_fields(telemetry.job_metrics(job))
+        log.error("job given up", job_id=job.id, tenant=job.tenant, **metrics)
+    for job_id, error in report.errors:
+        log.warning("job not swept; the next pass will try again", job_id=job_id, exc_info=error)
     counts = {
-        "woken": len(swept.woken),
-        "announced": len(swept.published),
-        "put_off": len(swept.not_due),
-        "given_up": len(swept.given_up),
-        "troubled": len(swept.errors),
+        "requeued": len(report.woken),
+        "published": len(report.published),
+        "deferred": len(report.not_due),
+        "given_up": len(report.given_up),
+        "failed": len(report.errors),
     }
-    log.info("swept", extra=counts)
-    if swept.errors:
-        # So that the alarm on this function's errors sees it; what could be done has been done.
-        raise JobsInTrouble(f"{len(swept.errors)} jobs could not be swept")
+    log.info("sweep finished", extra=counts)
+    if report.errors:
+        # Raised for the alarm on this function's errors. All other jobs are already swept.
+        raise SweepFailed(f"{len(report.errors)} jobs could not be swept")
     return counts

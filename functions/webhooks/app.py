@@ -1,4 +1,4 @@
-"""The webhooks: each message is a completion event; deliver it, signed, to the endpoint that the caller named."""
+"""The webhooks function: each message is a completion event, which is signed and sent to the caller's endpoint."""
 
 import json
 from functools import cache
@@ -9,27 +9,27 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.batch import HandOutAgain, each_message
+from afterthought.adapters.batch import RetryLater, each_message
 from afterthought.adapters.delivery_records import DeliveryRecords
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.adapters.message_queue import MessageQueue
 from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.receiver import WebhookReceiver
+from afterthought.adapters.sqs import MessageQueue
+from afterthought.adapters.webhook_client import HttpsWebhookClient
 from afterthought.domain.jobs.schedule import delivery_seconds
-from afterthought.services.deliver import Deliver
+from afterthought.services.notify.deliver import WebhookSender
 
 
 @cache
-def service() -> Deliver:
+def service() -> WebhookSender:
     table = settings.required("JOB_TABLE")
-    return Deliver(
+    return WebhookSender(
         jobs=JobTable(aws.dynamodb(), table, ends_only=True),
         contents=Payloads(aws.dynamodb(), aws.s3, table, settings.required("PAYLOAD_BUCKET")),
         accounts=AccountTable(aws.dynamodb(), settings.required("ACCOUNT_TABLE")),
         deliveries=DeliveryRecords(aws.dynamodb(), table),
         cipher=KmsCipher(aws.kms()),
-        receiver=WebhookReceiver(frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS"))),
+        client=HttpsWebhookClient(frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS"))),
         clock=clock.now,
     )
 
@@ -40,20 +40,20 @@ def queue() -> MessageQueue:
 
 
 def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
-    log = telemetry.begin(context)
+    log = telemetry.init_invocation(context)
 
-    def deliver(record: SQSRecord) -> None:
+    def send(record: SQSRecord) -> None:
         job_id = str(json.loads(record.body)["data"]["id"])
         log.append_keys(job_id=job_id)
-        delivery = service()(job_id)
-        sends = int(record.attributes.approximate_receive_count)
+        delivery = service().send(job_id)
+        attempt = int(record.attributes.approximate_receive_count)
         log.append_keys(tenant=delivery.tenant)
-        told = {"status": delivery.status, "reason": delivery.reason, "sends": sends}
-        counted = telemetry.counted(f"Webhooks{delivery.outcome.capitalize()}")
-        log.info(delivery.outcome, **(told | telemetry.figures_of(counted)))
+        fields: dict[str, Any] = {"http_status": delivery.status, "reason": delivery.reason, "attempt": attempt}
+        metric = telemetry.count(f"Webhooks{delivery.outcome.capitalize()}")
+        log.info("webhook %s", delivery.outcome, **fields, **telemetry.emf_fields(metric))
         if delivery.outcome == "failed":
-            # Out of sight until its next try; after the last one SQS sets it aside.
-            queue().hide(record.receipt_handle, delivery_seconds(sends))
-            raise HandOutAgain
+            # Hidden until the next attempt. After the last one SQS moves it to the dead letter queue.
+            queue().hide(record.receipt_handle, delivery_seconds(attempt))
+            raise RetryLater
 
-    return each_message(event, context, deliver)
+    return each_message(event, context, send)

@@ -1,4 +1,4 @@
-"""The worker: each message names a job, or a response that a provider says has ended; take the job one step further."""
+"""The worker function: each message names a job or an ended response of a provider; runs the next step of the job."""
 
 import json
 from functools import cache
@@ -8,15 +8,15 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, settings, steps, telemetry
-from afterthought.adapters.batch import HandOutAgain, each_message
-from afterthought.adapters.message_queue import MessageQueue
+from afterthought.adapters.batch import RetryLater, each_message
+from afterthought.adapters.sqs import MessageQueue
 from afterthought.composition import compose
 from afterthought.domain.errors import JobChanged, ProviderError
 from afterthought.domain.jobs.schedule import event_seconds
 from afterthought.services.calling import Calling
 
-_ENOUGH_MILLISECONDS = 75_000
-"""The longest step: the secret (25 s when its service stalls), the call (28 s), and its outcome to be written."""
+_MIN_REMAINING_MS = 75_000
+"""The longest step: read the secret (25 s when its service stalls), call the model (28 s), write the outcome."""
 
 
 @cache
@@ -30,42 +30,43 @@ def queue() -> MessageQueue:
 
 
 def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
-    log = telemetry.begin(context)
+    log = telemetry.init_invocation(context)
 
-    def take(record: SQSRecord) -> None:
-        if context.get_remaining_time_in_millis() < _ENOUGH_MILLISECONDS:
-            log.warning("this invocation ends too soon for one more step")
-            raise HandOutAgain
+    def handle(record: SQSRecord) -> None:
+        if context.get_remaining_time_in_millis() < _MIN_REMAINING_MS:
+            log.warning("not enough time left in this invocation")
+            raise RetryLater
         message = json.loads(record.body)
         if "response_id" in message:
-            _told(message, record)
+            _handle_provider_event(message, record)
             return
         job_id = str(message["job_id"])
         log.append_keys(job_id=job_id)
-        steps.tell(log, service().runner.run(job_id), job_id)
+        steps.log_step(log, service().runner.run(job_id), job_id)
 
-    return each_message(event, context, take)
+    return each_message(event, context, handle)
 
 
-def _told(message: dict[str, Any], record: SQSRecord) -> None:
+def _handle_provider_event(message: dict[str, Any], record: SQSRecord) -> None:
     log = telemetry.logger()
     try:
-        woken = service().events.handle(str(message["provider"]), str(message["response_id"]))
+        result = service().events.handle(str(message["provider"]), str(message["response_id"]))
     except (ProviderError, JobChanged) as error:
         receives = int(record.attributes.approximate_receive_count)
         seconds = event_seconds(receives)
-        given_up = () if seconds is not None else (telemetry.counted("ProviderEventsGivenUp"),)
-        told = {"error": str(error), "receives": receives, **telemetry.figures_of(*given_up)}
-        log.warning("a provider's event could not be heard yet", **told)
+        fields: dict[str, Any] = {"error": str(error), "attempt": receives}
         if seconds is None:
-            # The net looks at the job without it.
+            # Polling finds the job without the event.
+            metric = telemetry.count("ProviderEventsDropped")
+            log.warning("provider event dropped", **fields, **telemetry.emf_fields(metric))
             return
+        log.warning("provider event not handled; it will be retried", **fields)
         queue().hide(record.receipt_handle, seconds)
-        raise HandOutAgain from error
-    event = telemetry.counted("ProviderEvents", outcome=woken.outcome)
-    job = woken.step.after or woken.step.before
+        raise RetryLater from error
+    metric = telemetry.count("ProviderEvents", outcome=result.outcome)
+    job = result.step.after or result.step.before
     if job is None:
-        log.info("an event that is none of ours", **telemetry.figures_of(event))
+        log.info("provider event without a job", **telemetry.emf_fields(metric))
         return
     log.append_keys(job_id=job.id)
-    steps.tell(log, woken.step, job.id, event)
+    steps.log_step(log, result.step, job.id, metric)

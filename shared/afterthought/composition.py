@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.breaker_table import BreakerTable
-from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
 from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.catalogue import default_catalogue
 from afterthought.services.calling import Calling, calling
 
@@ -49,6 +49,6 @@ def compose() -> Composed:
         clock=clock.now,
         random=random.random,
         new_token=lambda: secrets.token_hex(16),
-        on_provider_paused=telemetry.tell_paused,
+        on_provider_paused=telemetry.log_provider_paused,
     )
     return Composed(services, jobs, generations)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.books import BookTable
 from afterthought.adapters.delivery_records import DeliveryRecords
-from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
+from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.domain.provider import Mode
 from afterthought.services.limit import RateWindows as Rates
 from afterthought.services.ports import Accounts, Books, Cipher, Contents, Deliveries, JobQueue, Ledger, Topic

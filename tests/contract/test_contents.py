@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afterthought.adapters.payloads import MOST_BYTES_IN_TABLE
+from afterthought.adapters.payloads import MAX_BYTES_IN_TABLE
 from tests.contract.backing import AwsBacking, Backing
 from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
@@ -17,7 +17,7 @@ EXPIRES = START + timedelta(days=30)
 INPUT = "INPUT#" + "ab" * 32
 
 # Random bytes do not compress: what is stored is as large as what came.
-LARGE = Random(1).randbytes(MOST_BYTES_IN_TABLE + 1)
+LARGE = Random(1).randbytes(MAX_BYTES_IN_TABLE + 1)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_what_is_large_is_in_the_bucket_and_the_table_only_points_to_it(moto: Aw
 
 
 def test_what_is_small_is_in_the_table_alone(moto: AwsBacking) -> None:
-    moto.contents.put(JOB_ID, INPUT, LARGE[: MOST_BYTES_IN_TABLE - 100], expires_at=EXPIRES)
-    assert item_bytes(content_item(moto)) > MOST_BYTES_IN_TABLE - 100
+    moto.contents.put(JOB_ID, INPUT, LARGE[: MAX_BYTES_IN_TABLE - 100], expires_at=EXPIRES)
+    assert item_bytes(content_item(moto)) > MAX_BYTES_IN_TABLE - 100
     assert "Contents" not in moto.clients.s3.list_objects_v2(Bucket=moto.names.bucket)
 
 

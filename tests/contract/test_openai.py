@@ -1,4 +1,4 @@
-"""What the openai adapter promises, against the stand-in and other servers over real HTTP."""
+"""`OpenAIResponses`, against the stand-in and raw servers over real HTTP."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import pytest
@@ -41,11 +41,11 @@ REQUEST: dict[str, Any] = {
 }
 DIRECT = PROVIDER.model_copy(update={"mode": "direct", "direct_seconds": 1})
 DIRECT_REQUEST: dict[str, Any] = {"model": "gpt-oss-20b", "input": "What is 17 times 23?", "store": False}
-QUICK = httpx2.Timeout(0.3, connect=0.3)
+SHORT = httpx2.Timeout(0.3, connect=0.3)
 
 
 class Secrets(ProviderSecrets):
-    """One connection for every provider."""
+    """The same connection for every provider."""
 
     def __init__(self, base_url: str | None, key: str = KEY) -> None:
         self._connection = Connection.model_validate({"api_key": key, "base_url": base_url})
@@ -55,7 +55,7 @@ class Secrets(ProviderSecrets):
 
 
 class RotatedSecrets(Secrets):
-    """The kept connection has the old key; read anew, the secret has the new one."""
+    """The cached connection has the old key, the secret has the new one."""
 
     def connection(self, provider: str, *, fresh: bool = False) -> Connection:
         if fresh:
@@ -75,7 +75,7 @@ def standin(shared: StandIn) -> StandIn:
     return shared
 
 
-def responses(base_url: str | None, timeout: httpx2.Timeout = QUICK) -> OpenAIResponses:
+def responses(base_url: str | None, timeout: httpx2.Timeout = SHORT) -> OpenAIResponses:
     return OpenAIResponses(Secrets(base_url), timeout)
 
 
@@ -88,13 +88,14 @@ def direct(adapter: OpenAIResponses) -> Generation:
 
 
 Call = Callable[[OpenAIResponses], Generation]
+E = TypeVar("E", bound=ProviderError)
 
-both_ways = pytest.mark.parametrize("call", [background, direct])
+both_modes = pytest.mark.parametrize("call", [background, direct])
 
 
-@both_ways
-def test_a_key_that_was_just_rotated_costs_no_job(standin: StandIn, call: Call) -> None:
-    adapter = OpenAIResponses(RotatedSecrets(standin.base_url, key="the-old-key"), QUICK)
+@both_modes
+def test_rotated_key_is_busy(standin: StandIn, call: Call) -> None:
+    adapter = OpenAIResponses(RotatedSecrets(standin.base_url, key="the-old-key"), SHORT)
     with pytest.raises(ProviderBusy) as busy:
         call(adapter)
     assert busy.value.retry_after_seconds == 1.0
@@ -102,10 +103,10 @@ def test_a_key_that_was_just_rotated_costs_no_job(standin: StandIn, call: Call) 
     assert len(standin.generations) == 1
 
 
-@both_ways
-def test_a_key_that_is_wrong_when_read_anew_too_ends_the_job(standin: StandIn, call: Call) -> None:
+@both_modes
+def test_wrong_key_is_refused(standin: StandIn, call: Call) -> None:
     with pytest.raises(ProviderRefused):
-        call(OpenAIResponses(Secrets(standin.base_url, key="a-wrong-key"), QUICK))
+        call(OpenAIResponses(Secrets(standin.base_url, key="a-wrong-key"), SHORT))
 
 
 @pytest.fixture
@@ -115,23 +116,23 @@ def adapter(standin: StandIn) -> OpenAIResponses:
 
 @contextmanager
 def answering(raw: bytes, *, reset: bool = False) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that reads each request and answers with these bytes: the base URL, and the requests that came."""
+    """A server that responds to each request with these bytes: its base URL, and the requests it received."""
     listener = socket.create_server(("127.0.0.1", 0))
     requests: list[bytes] = []
 
     def serve() -> None:
         while True:
             try:
-                connected, _ = listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
-            with connected, suppress(OSError):
-                connected.settimeout(2)
-                requests.append(received(connected))
+            with connection, suppress(OSError):
+                connection.settimeout(2)
+                requests.append(read_request(connection))
                 if reset:
-                    # Closing with a linger of zero resets the connection.
-                    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-                connected.sendall(raw)
+                    # A linger of zero seconds makes close() reset the connection.
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+                connection.sendall(raw)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -144,17 +145,17 @@ def answering(raw: bytes, *, reset: bool = False) -> Iterator[tuple[str, list[by
         thread.join(5)
 
 
-def received(connected: socket.socket) -> bytes:
-    """One request, whole: its body may come apart from its head."""
-    raw = connected.recv(65536)
+def read_request(connection: socket.socket) -> bytes:
+    """One whole request: its body may arrive after its head."""
+    raw = connection.recv(65536)
     head, _, body = raw.partition(b"\r\n\r\n")
     (length,) = [
         int(line.split(b":")[1]) for line in head.lower().splitlines() if line.startswith(b"content-length:")
     ] or [0]
     while len(body) < length:
-        more = connected.recv(65536)
-        assert more
-        raw, body = raw + more, body + more
+        chunk = connection.recv(65536)
+        assert chunk
+        raw, body = raw + chunk, body + chunk
     return raw
 
 
@@ -165,47 +166,67 @@ def http(status: int, body: object, headers: Mapping[str, str] | None = None) ->
     return f"HTTP/1.1 {status} Status\r\n{head}\r\n".encode() + raw
 
 
-def error(code: object = None, message: object = "No.", kind: str = "invalid_request_error") -> dict[str, Any]:
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+def error(code: object = None, message: object = "No.", type_: str = "invalid_request_error") -> dict[str, Any]:
+    return {"error": {"message": message, "type": type_, "param": None, "code": code}}
 
 
-def everything_in(raised: BaseException) -> str:
-    """All that a log could show of an error, its chain included."""
-    chain: list[BaseException] = [raised]
-    while (before := chain[-1].__cause__ or chain[-1].__context__) is not None and before not in chain:
-        chain.append(before)
-    return "\n".join(traceback.format_exception(raised)) + "\n".join(f"{each!r} {vars(each)!r}" for each in chain)
+def response(**fields: object) -> bytes:
+    """HTTP 200 with a minimal response."""
+    return http(200, {"id": "resp_1", "status": "completed", **fields})
 
 
-def test_a_created_generation_comes_back_as_it_stands(standin: StandIn, adapter: OpenAIResponses) -> None:
+def retrieve_from(raw: bytes) -> Generation:
+    with answering(raw) as (url, _):
+        return responses(url).retrieve(PROVIDER, "resp_1")
+
+
+def failure(error_class: type[E], raw: bytes, call: Call = background, *, reset: bool = False) -> E:
+    """The error of a call to a server that responds with `raw`: of exactly this class, after exactly one request."""
+    with answering(raw, reset=reset) as (url, requests):
+        with pytest.raises(error_class) as caught:
+            call(responses(url))
+        assert len(requests) == 1
+    assert type(caught.value) is error_class
+    return caught.value
+
+
+def full_text(exception: BaseException) -> str:
+    """Everything a log could show of an exception and its causes."""
+    chain: list[BaseException] = [exception]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    return "\n".join(traceback.format_exception(exception)) + "\n".join(f"{each!r} {vars(each)!r}" for each in chain)
+
+
+def test_create_and_retrieve(standin: StandIn, adapter: OpenAIResponses) -> None:
     created = adapter.create(PROVIDER, REQUEST)
     assert created.status == "queued"
     assert created.metadata == REQUEST["metadata"]
     assert created.usage is None
     [generation] = standin.generations
     assert generation.id == created.response_id
-    seen = created
+    current = created
     for _ in range(500):
-        seen = adapter.retrieve(PROVIDER, created.response_id)
-        if seen.status == "completed":
+        current = adapter.retrieve(PROVIDER, created.response_id)
+        if current.status == "completed":
             break
-    assert seen.usage is not None
-    assert seen.usage.output_tokens >= seen.usage.reasoning_tokens > 0
-    assert "391" in json.dumps(seen.output)
-    assert seen.model == "o3"
+    assert current.usage is not None
+    assert current.usage.output_tokens >= current.usage.reasoning_tokens > 0
+    assert "391" in json.dumps(current.output)
+    assert current.model == "o3"
 
 
-def test_the_secrets_address_goes_before_the_catalogues(standin: StandIn, adapter: OpenAIResponses) -> None:
+def test_base_url_of_secret_overrides_catalogue(standin: StandIn, adapter: OpenAIResponses) -> None:
     unreachable = PROVIDER.model_copy(update={"base_url": "http://127.0.0.1:9/v1"})
     assert adapter.create(unreachable, REQUEST).response_id
-    there = PROVIDER.model_copy(update={"base_url": standin.base_url})
-    assert responses(None).create(there, REQUEST).response_id
+    reachable = PROVIDER.model_copy(update={"base_url": standin.base_url})
+    assert responses(None).create(reachable, REQUEST).response_id
     assert standin.requests["create"] == 2
 
 
-def test_a_rotated_key_is_used_from_then_on(standin: StandIn) -> None:
+def test_new_key_is_used(standin: StandIn) -> None:
     secrets = Secrets(standin.base_url, "sk-old")
-    adapter = OpenAIResponses(secrets, QUICK)
+    adapter = OpenAIResponses(secrets, SHORT)
     with pytest.raises(ProviderRefused):
         adapter.create(PROVIDER, REQUEST)
     secrets._connection = Secrets(standin.base_url)._connection
@@ -213,7 +234,7 @@ def test_a_rotated_key_is_used_from_then_on(standin: StandIn) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "kind", "code", "generations"),
+    ("rule", "error_class", "code", "generations"),
     [
         ({"do": "rate_limited"}, ProviderBusy, "rate_limit_exceeded", 0),
         ({"do": "unavailable"}, ProviderBusy, None, 0),
@@ -244,29 +265,29 @@ def test_a_rotated_key_is_used_from_then_on(standin: StandIn) -> None:
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
-@both_ways
-def test_every_way_to_fail_has_its_class_and_is_tried_once(
+@both_modes
+def test_failure_has_its_class_and_is_not_retried(
     standin: StandIn,
     adapter: OpenAIResponses,
     call: Call,
     rule: dict[str, Any],
-    kind: type[ProviderError],
+    error_class: type[ProviderError],
     code: str | None,
     generations: int,
 ) -> None:
     standin.script(**rule, times=None)
-    with pytest.raises(kind) as caught:
+    with pytest.raises(error_class) as caught:
         call(adapter)
-    assert type(caught.value) is kind
+    assert type(caught.value) is error_class
     if code is not None:
         assert caught.value.code == code
     assert standin.requests["create"] == 1
     assert len(standin.generations) == generations
-    assert KEY not in everything_in(caught.value)
+    assert KEY not in full_text(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("header", "least", "most"),
+    ("header", "minimum", "maximum"),
     [
         ("7", 7, 7),
         ("0", 0, 0),
@@ -276,33 +297,24 @@ def test_every_way_to_fail_has_its_class_and_is_tried_once(
         (timedelta(hours=-1), 0, 0),
     ],
 )
-@both_ways
-def test_the_wait_that_is_asked_for_is_told(header: str | timedelta, least: float, most: float, call: Call) -> None:
+@both_modes
+def test_retry_after_is_returned(header: str | timedelta, minimum: float, maximum: float, call: Call) -> None:
     if isinstance(header, timedelta):
         header = format_datetime(datetime.now(UTC) + header, usegmt=True)
-    with answering(http(429, error("rate_limit_exceeded"), {"retry-after": header})) as (url, requests):
-        with pytest.raises(ProviderBusy) as caught:
-            call(responses(url))
-        assert len(requests) == 1
-    assert caught.value.retry_after_seconds is not None
-    assert least <= caught.value.retry_after_seconds <= most
+    raw = http(429, error("rate_limit_exceeded"), {"retry-after": header})
+    seconds = failure(ProviderBusy, raw, call).retry_after_seconds
+    assert seconds is not None
+    assert minimum <= seconds <= maximum
 
 
 @pytest.mark.parametrize("header", ["soon", "nan", "inf", "", "Mon, 01 Jan 99999999999 00:00:00 GMT", "1,2"])
-def test_a_wait_that_makes_no_sense_is_none(header: str) -> None:
-    with (
-        answering(http(503, error(), {"retry-after": header})) as (url, _),
-        pytest.raises(ProviderBusy) as caught,
-    ):
-        responses(url).create(PROVIDER, REQUEST)
-    assert caught.value.retry_after_seconds is None
+def test_invalid_retry_after_is_none(header: str) -> None:
+    assert failure(ProviderBusy, http(503, error(), {"retry-after": header})).retry_after_seconds is None
 
 
-@both_ways
+@both_modes
 @pytest.mark.parametrize("rule", ["insufficient_quota", "billing_limit"])
-def test_an_empty_account_is_asked_again_only_after_minutes(
-    standin: StandIn, adapter: OpenAIResponses, rule: str, call: Call
-) -> None:
+def test_no_money_waits_five_minutes(standin: StandIn, adapter: OpenAIResponses, rule: str, call: Call) -> None:
     standin.script(rule, retry_after=1)
     with pytest.raises(ProviderBusy) as caught:
         call(adapter)
@@ -310,28 +322,20 @@ def test_an_empty_account_is_asked_again_only_after_minutes(
     assert caught.value.code in NO_MONEY_CODES
 
 
-@both_ways
-def test_a_connection_refused_was_certainly_not_run(call: Call) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        url = f"http://127.0.0.1:{gone.getsockname()[1]}/v1"
+@both_modes
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+def test_unreachable_provider_is_busy(host: str, call: Call) -> None:
+    """Nothing was sent, so the call did not run."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
     with pytest.raises(ProviderBusy) as caught:
-        call(responses(url))
+        call(responses(f"http://{host}:{port}/v1"))
     assert caught.value.code == "unreachable"
 
 
-@both_ways
-def test_a_name_that_does_not_exist_was_certainly_not_run(call: Call) -> None:
-    with pytest.raises(ProviderBusy) as caught:
-        call(responses("http://no-such-host.invalid/v1"))
-    assert caught.value.code == "unreachable"
-
-
-@both_ways
-def test_a_reset_after_sending_may_have_run(call: Call) -> None:
-    with answering(b"", reset=True) as (url, requests):
-        with pytest.raises(OutcomeUnknown):
-            call(responses(url))
-        assert len(requests) == 1
+@both_modes
+def test_reset_after_sending_is_unknown(call: Call) -> None:
+    failure(OutcomeUnknown, b"", call, reset=True)
 
 
 @pytest.mark.parametrize(
@@ -356,13 +360,9 @@ def test_a_reset_after_sending_may_have_run(call: Call) -> None:
     ],
     ids=lambda body: repr(body[:40]),
 )
-@both_ways
-def test_a_200_that_is_no_response_is_an_unknown_outcome_and_shows_nothing(body: bytes, call: Call) -> None:
-    with answering(http(200, body)) as (url, requests):
-        with pytest.raises(OutcomeUnknown) as caught:
-            call(responses(url))
-        assert len(requests) == 1
-    assert "secret-answer" not in everything_in(caught.value)
+@both_modes
+def test_invalid_response_is_unknown_and_hidden(body: bytes, call: Call) -> None:
+    assert "secret-answer" not in full_text(failure(OutcomeUnknown, http(200, body), call))
 
 
 @pytest.mark.parametrize(
@@ -373,77 +373,54 @@ def test_a_200_that_is_no_response_is_an_unknown_outcome_and_shows_nothing(body:
     ids=repr,
 )  # fmt: skip
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "error_class"),
     [(400, ProviderRefused), (404, ProviderRefused), (429, ProviderBusy), (500, OutcomeUnknown)],
 )
-@both_ways
-def test_an_error_s_odd_body_does_not_hide_its_status(
-    status: int, kind: type[ProviderError], body: bytes, call: Call
+@both_modes
+def test_odd_error_body_keeps_its_status(
+    status: int, error_class: type[ProviderError], body: bytes, call: Call
 ) -> None:
-    with answering(http(status, body)) as (url, _), pytest.raises(kind) as caught:
-        call(responses(url))
-    assert caught.value.code is None or isinstance(caught.value.code, str)
-    assert isinstance(caught.value.message, str)
+    failed = failure(error_class, http(status, body), call)
+    assert failed.code is None or isinstance(failed.code, str)
+    assert isinstance(failed.message, str)
 
 
-def test_what_the_provider_says_is_cut_before_it_is_kept() -> None:
-    with (
-        answering(http(400, error("c" * 10_000, "m" * 10_000))) as (url, _),
-        pytest.raises(ProviderRefused) as caught,
-    ):
-        responses(url).create(PROVIDER, REQUEST)
-    assert len(caught.value.message) <= 500
-    assert caught.value.code is not None
-    assert len(caught.value.code) <= 64
+def test_long_error_is_truncated() -> None:
+    refused = failure(ProviderRefused, http(400, error("c" * 10_000, "m" * 10_000)))
+    assert len(refused.message) <= 500
+    assert refused.code is not None
+    assert len(refused.code) <= 64
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_is_never_repeated(status: int) -> None:
-    told = error("invalid_api_key", f"Incorrect API key provided: {KEY}. Find yours at the dashboard.")
-    with answering(http(status, told)) as (url, _), pytest.raises(ProviderRefused) as caught:
-        responses(url).create(PROVIDER, REQUEST)
-    assert KEY not in str(caught.value)
-    assert KEY not in caught.value.message
+def test_refused_key_is_not_in_the_message(status: int) -> None:
+    body = error("invalid_api_key", f"Incorrect API key provided: {KEY}. Find yours at the dashboard.")
+    refused = failure(ProviderRefused, http(status, body))
+    assert KEY not in str(refused)
+    assert KEY not in refused.message
 
 
 @pytest.mark.parametrize("details", [None, {}, {"cached_tokens": None, "cache_write_tokens": None}])
-def test_usage_without_its_details_is_usage(details: object) -> None:
-    body = {
-        "id": "resp_1",
-        "status": "completed",
-        "usage": {
-            "input_tokens": 5,
-            "input_tokens_details": details,
-            "output_tokens": 7,
-            "output_tokens_details": None,
-        },
-    }
-    with answering(http(200, body)) as (url, _):
-        usage = responses(url).retrieve(PROVIDER, "resp_1").usage
+def test_usage_without_details(details: object) -> None:
+    counts = {"input_tokens": 5, "input_tokens_details": details, "output_tokens": 7, "output_tokens_details": None}
+    usage = retrieve_from(response(usage=counts)).usage
     assert usage is not None
     assert (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.reasoning_tokens) == (5, 0, 7, 0)
 
 
-def test_usage_that_contradicts_itself_is_no_usage() -> None:
-    body = {
-        "id": "resp_1",
-        "status": "completed",
-        "usage": {"input_tokens": 5, "output_tokens": 7, "output_tokens_details": {"reasoning_tokens": 8}},
-    }
-    with answering(http(200, body)) as (url, _):
-        assert responses(url).retrieve(PROVIDER, "resp_1").usage is None
+def test_contradictory_usage_is_ignored() -> None:
+    counts = {"input_tokens": 5, "output_tokens": 7, "output_tokens_details": {"reasoning_tokens": 8}}
+    assert retrieve_from(response(usage=counts)).usage is None
 
 
-def test_a_failed_run_s_words_are_cut_before_they_are_kept() -> None:
-    body = {"id": "resp_1", "status": "failed", "error": {"code": "c" * 5000, "message": "m" * 500_000}}
-    with answering(http(200, body)) as (url, _):
-        failed = responses(url).retrieve(PROVIDER, "resp_1")
+def test_long_run_error_is_truncated() -> None:
+    failed = retrieve_from(response(status="failed", error={"code": "c" * 5000, "message": "m" * 500_000}))
     assert len(failed.error_code or "") <= 64
     assert len(failed.error_message or "") <= 500
 
 
 @pytest.mark.parametrize(
-    ("rule", "kind"),
+    ("rule", "error_class"),
     [
         ({"do": "forgotten"}, GenerationGone),
         ({"do": "rate_limited", "retry_after": 9}, ProviderBusy),
@@ -456,9 +433,9 @@ def test_a_failed_run_s_words_are_cut_before_they_are_kept() -> None:
     ],
     ids=lambda value: value["do"] if isinstance(value, dict) else "",
 )
-@pytest.mark.parametrize("look", ["retrieve", "cancel"])
-def test_a_look_fails_by_the_same_classes(
-    standin: StandIn, adapter: OpenAIResponses, rule: dict[str, Any], kind: type[ProviderError], look: str
+@pytest.mark.parametrize("method", ["retrieve", "cancel"])
+def test_poll_failure_has_its_class(
+    standin: StandIn, adapter: OpenAIResponses, rule: dict[str, Any], error_class: type[ProviderError], method: str
 ) -> None:
     created = adapter.create(PROVIDER, REQUEST)
     if rule["do"] == "forgotten":
@@ -467,17 +444,17 @@ def test_a_look_fails_by_the_same_classes(
             adapter.retrieve(PROVIDER, created.response_id)
     else:
         standin.script(**rule, on="any", times=None)
-    with pytest.raises(kind) as caught:
-        getattr(adapter, look)(PROVIDER, created.response_id)
-    assert KEY not in everything_in(caught.value)
+    with pytest.raises(error_class) as caught:
+        getattr(adapter, method)(PROVIDER, created.response_id)
+    assert KEY not in full_text(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "error_class"),
     [
         (error(None, "Response with id 'resp_1' not found."), GenerationGone),
         ({"error": {"message": "Not found."}}, GenerationGone),
-        # A base URL without its /v1.
+        # A base URL without /v1.
         (error(None, "Invalid URL (GET /responses/resp_1)"), ProviderBusy),
         (b"<html><h1>404 Not Found</h1></html>", ProviderBusy),
         (b"404 page not found", ProviderBusy),
@@ -494,107 +471,98 @@ def test_a_look_fails_by_the_same_classes(
     ],
     ids=lambda value: repr(value)[:60],
 )
-@pytest.mark.parametrize("look", ["retrieve", "cancel"])
-def test_only_its_provider_is_believed_that_a_generation_is_gone(
-    body: object, kind: type[ProviderError], look: str
-) -> None:
-    with answering(http(404, body)) as (url, _), pytest.raises(kind) as caught:
-        getattr(responses(url), look)(PROVIDER, "resp_1")
-    assert type(caught.value) is kind
+@pytest.mark.parametrize("method", ["retrieve", "cancel"])
+def test_only_the_provider_can_report_404(body: object, error_class: type[ProviderError], method: str) -> None:
+    """A 404 of a gateway or of a wrong base URL must not end the job."""
+    failure(error_class, http(404, body), lambda adapter: getattr(adapter, method)(PROVIDER, "resp_1"))
 
 
-def test_a_cancelled_generation_says_so_and_one_that_ended_stays_as_it_ended(
-    standin: StandIn, adapter: OpenAIResponses
-) -> None:
+def test_cancel_keeps_an_ended_generation(standin: StandIn, adapter: OpenAIResponses) -> None:
     standin.script("never_ends")
     endless = adapter.create(PROVIDER, REQUEST)
     assert adapter.cancel(PROVIDER, endless.response_id).status == "cancelled"
-    ended = adapter.create(PROVIDER, REQUEST)
-    while adapter.retrieve(PROVIDER, ended.response_id).status != "completed":
+    created = adapter.create(PROVIDER, REQUEST)
+    while adapter.retrieve(PROVIDER, created.response_id).status != "completed":
         pass
-    assert adapter.cancel(PROVIDER, ended.response_id).status == "completed"
+    assert adapter.cancel(PROVIDER, created.response_id).status == "completed"
     standin.script("error", on="cancel", status=400)
-    assert adapter.cancel(PROVIDER, ended.response_id).status == "completed"
+    assert adapter.cancel(PROVIDER, created.response_id).status == "completed"
 
 
 @pytest.mark.parametrize("response_id", ["../models", "resp_1/../../x", "a b", "?x=1", "ü"])
-def test_an_id_that_is_no_path_asks_for_nothing_else(adapter: OpenAIResponses, response_id: str) -> None:
+def test_unsafe_response_id_fails(adapter: OpenAIResponses, response_id: str) -> None:
     with pytest.raises(ProviderError):
         adapter.retrieve(PROVIDER, response_id)
 
 
-# Without a background mode
+# ---- direct mode ----
 
 
-def test_an_awaited_answer_comes_back_ended_and_with_its_usage(standin: StandIn, adapter: OpenAIResponses) -> None:
-    ended = direct(adapter)
-    assert ended.status == "completed"
-    assert "391" in json.dumps(ended.output)
-    assert ended.usage is not None
-    assert ended.usage.output_tokens > 0
+def test_direct_call_returns_ended_response(standin: StandIn, adapter: OpenAIResponses) -> None:
+    result = direct(adapter)
+    assert result.status == "completed"
+    assert "391" in json.dumps(result.output)
+    assert result.usage is not None
+    assert result.usage.output_tokens > 0
     [generation] = standin.generations
     assert not generation.background
-    assert generation.id == ended.response_id
+    assert generation.id == result.response_id
 
 
-NAMED = DIRECT.model_copy(update={"names": {"gpt-oss-20b": "openai/gpt-oss-20b"}})
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda adapter: adapter.create(NAMED, DIRECT_REQUEST),
-        lambda adapter: asyncio.run(adapter.create_awaited(NAMED, DIRECT_REQUEST)),
-    ],
-    ids=["background", "direct"],
-)
-def test_a_provider_is_asked_for_a_model_by_its_own_name_and_believed_by_ours(call: Call) -> None:
-    body = {"id": "resp_1", "status": "completed", "model": "openai/gpt-oss-20b"}
-    with answering(http(200, body)) as (url, requests):
-        assert call(responses(url)).model == "gpt-oss-20b"
+@pytest.mark.parametrize("mode", ["background", "direct"])
+def test_provider_name_of_model_is_translated(mode: str) -> None:
+    """The request has the provider's name of the model, the result has ours."""
+    provider = DIRECT.model_copy(update={"names": {"gpt-oss-20b": "openai/gpt-oss-20b"}})
+    with answering(response(model="openai/gpt-oss-20b")) as (url, requests):
+        adapter = responses(url)
+        if mode == "background":
+            result = adapter.create(provider, DIRECT_REQUEST)
+        else:
+            result = asyncio.run(adapter.create_awaited(provider, DIRECT_REQUEST))
+    assert result.model == "gpt-oss-20b"
     (request,) = requests
     assert json.loads(request.split(b"\r\n\r\n", 1)[1])["model"] == "openai/gpt-oss-20b"
 
 
-SALTED: dict[str, Any] = {**DIRECT_REQUEST, "cache_salt": "of-acme"}
+SALTED: dict[str, Any] = {**DIRECT_REQUEST, "cache_salt": "salt-acme"}
 
 
-def sent_by(provider: Provider, request: Mapping[str, Any], key: str = KEY) -> dict[str, Any]:
-    """What the server gets to read."""
-    with answering(http(200, {"id": "resp_1", "status": "completed"})) as (url, requests):
-        asyncio.run(OpenAIResponses(Secrets(url, key), QUICK).create_awaited(provider, request))
+def sent_body(provider: Provider, request: Mapping[str, Any], key: str = KEY) -> dict[str, Any]:
+    """The body that the server receives."""
+    with answering(response()) as (url, requests):
+        asyncio.run(OpenAIResponses(Secrets(url, key), SHORT).create_awaited(provider, request))
     (raw,) = requests
     sent: dict[str, Any] = json.loads(raw.split(b"\r\n\r\n", 1)[1])
     return sent
 
 
-def test_a_salt_goes_only_to_a_provider_that_takes_one() -> None:
-    assert "cache_salt" not in sent_by(DIRECT, SALTED)
-    takes = DIRECT.model_copy(update={"cache_salt": True})
-    assert "cache_salt" not in sent_by(takes, DIRECT_REQUEST)
-    sent = sent_by(takes, SALTED)
-    salt = sent.pop("cache_salt")
-    assert sent == DIRECT_REQUEST
-    # vLLM asks for 256 bits of it.
+def test_salt_is_sent_only_if_supported() -> None:
+    assert "cache_salt" not in sent_body(DIRECT, SALTED)
+    with_salt = DIRECT.model_copy(update={"cache_salt": True})
+    assert "cache_salt" not in sent_body(with_salt, DIRECT_REQUEST)
+    body = sent_body(with_salt, SALTED)
+    salt = body.pop("cache_salt")
+    assert body == DIRECT_REQUEST
+    # vLLM recommends 256 bits.
     assert len(bytes.fromhex(salt)) == 32
 
 
-def test_a_salt_is_the_same_each_time_and_not_to_be_known_without_the_servers_key() -> None:
-    takes = DIRECT.model_copy(update={"cache_salt": True})
-    of_acme, again, of_globex, by_another_key = (
-        sent_by(takes, request, key)["cache_salt"]
+def test_salt_depends_on_tenant_and_key() -> None:
+    with_salt = DIRECT.model_copy(update={"cache_salt": True})
+    acme, acme_again, globex, other_key = (
+        sent_body(with_salt, request, key)["cache_salt"]
         for request, key in (
             (SALTED, KEY),
             (SALTED, KEY),
-            ({**SALTED, "cache_salt": "of-globex"}, KEY),
+            ({**SALTED, "cache_salt": "salt-globex"}, KEY),
             (SALTED, "another-key"),
         )
     )
-    assert of_acme == again
-    assert len({of_acme, of_globex, by_another_key}) == 3
+    assert acme == acme_again
+    assert len({acme, globex, other_key}) == 3
 
 
-# What they answer, as their code makes it: vllm/entrypoints/openai/responses, ollama/openai/responses.go.
+# Responses as built in vllm/entrypoints/openai/responses and ollama/openai/responses.go.
 VLLM = {
     "id": "resp_6f0c0f3c1c1e4b0f",
     "created_at": 1785000000,
@@ -638,35 +606,28 @@ OLLAMA = {
     "metadata": {},
 }
 BARE = {"id": "r", "status": "completed", "output": None, "usage": {"input_tokens": 82, "output_tokens": 16}}
-NOTHING_MORE = {"id": "r", "status": "completed"}
+MINIMAL = {"id": "r", "status": "completed"}
 
 
 @pytest.mark.parametrize(
     ("body", "tokens"),
-    [(VLLM, (82, 64, 16, 16)), (OLLAMA, (82, 0, 16, 0)), (BARE, (82, 0, 16, 0)), (NOTHING_MORE, None)],
-    ids=["vllm", "ollama", "bare", "nothing-more"],
+    [(VLLM, (82, 64, 16, 16)), (OLLAMA, (82, 0, 16, 0)), (BARE, (82, 0, 16, 0)), (MINIMAL, None)],
+    ids=["vllm", "ollama", "bare", "minimal"],
 )
-def test_what_a_server_of_ones_own_leaves_out_is_not_missed(
-    body: dict[str, Any], tokens: tuple[int, int, int, int] | None
-) -> None:
+def test_self_hosted_servers_may_omit_fields(body: dict[str, Any], tokens: tuple[int, int, int, int] | None) -> None:
     with answering(http(200, body)) as (url, _):
-        came = direct(responses(url))
-    usage = came.usage
-    assert came.status == body["status"]
-    assert came.metadata == {}
+        result = direct(responses(url))
+    usage = result.usage
+    assert result.status == body["status"]
+    assert result.metadata == {}
     assert tokens == (
         usage and (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.reasoning_tokens)
     )
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress"])
-def test_an_answer_that_has_not_ended_is_none(status: str) -> None:
-    with (
-        answering(http(200, {"id": "resp_1", "status": status})) as (url, _),
-        pytest.raises(OutcomeUnknown) as caught,
-    ):
-        direct(responses(url))
-    assert caught.value.code == "not_ended"
+def test_direct_call_must_have_ended(status: str) -> None:
+    assert failure(OutcomeUnknown, response(status=status), direct).code == "not_ended"
 
 
 NO_MODEL = {
@@ -680,169 +641,166 @@ NO_MODEL = {
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (error("model_not_found", "The model `gpt-oss-20b` does not exist or you do not have access to it."), "yes"),
-        ({"error": NO_MODEL}, "yes"),
-        ({"object": "error", **NO_MODEL, "param": None}, "yes"),
-        (error(None, "model 'gpt-oss-20b' not found", "not_found_error"), "yes"),
-        # A wrong address has no models to miss.
+        (
+            error("model_not_found", "The model `gpt-oss-20b` does not exist or you do not have access to it."),
+            "model_not_found",
+        ),
+        ({"error": NO_MODEL}, "model_not_found"),
+        ({"object": "error", **NO_MODEL, "param": None}, "model_not_found"),
+        (error(None, "model 'gpt-oss-20b' not found", "not_found_error"), "model_not_found"),
+        # A wrong base URL is not a missing model.
         (b"404 page not found", None),
         ({"detail": "Not Found"}, None),
         ({"error": {"message": "Not Found", "type": "Not Found", "param": None, "code": 404}}, None),
     ],
     ids=["openai", "vllm", "vllm-before", "ollama", "no-page", "no-route", "vllm-no-route"],
 )
-@both_ways
-def test_a_model_that_is_not_there_is_told_from_an_address_that_is_not(
-    body: object, code: str | None, call: Call
-) -> None:
-    with answering(http(404, body)) as (url, _), pytest.raises(ProviderRefused) as caught:
-        call(responses(url))
-    assert caught.value.code == (code and "model_not_found")
+@both_modes
+def test_missing_model_differs_from_wrong_url(body: object, code: str | None, call: Call) -> None:
+    assert failure(ProviderRefused, http(404, body), call).code == code
 
 
-@both_ways
-def test_a_status_given_for_a_code_is_no_code(call: Call) -> None:
-    told = {"error": {"message": "Too long.", "type": "BadRequestError", "param": None, "code": 400}}
-    with answering(http(400, told)) as (url, _), pytest.raises(ProviderRefused, match="Too long") as caught:
-        call(responses(url))
-    assert caught.value.code is None
+@both_modes
+def test_status_as_code_is_ignored(call: Call) -> None:
+    body = {"error": {"message": "Too long.", "type": "BadRequestError", "param": None, "code": 400}}
+    refused = failure(ProviderRefused, http(400, body), call)
+    assert (refused.message, refused.code) == ("Too long.", None)
 
 
-def test_a_call_that_takes_too_long_may_have_run(standin: StandIn, adapter: OpenAIResponses) -> None:
+def test_direct_timeout_is_unknown(standin: StandIn, adapter: OpenAIResponses) -> None:
     standin.script("slow_run", seconds=60)
-    begun = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(OutcomeUnknown) as caught:
         direct(adapter)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - start < 10
     assert caught.value.code == "no_answer"
     assert standin.requests["create"] == 1
 
 
 @contextmanager
 def listening(serve: Callable[[socket.socket], None], number: int) -> Iterator[str]:
-    """A server that handles so many connections side by side."""
+    """A server that handles `number` connections in parallel."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=number)
 
-    def handle(connected: socket.socket) -> None:
-        with connected, suppress(OSError, threading.BrokenBarrierError):
-            connected.settimeout(5)
-            received(connected)
-            serve(connected)
+    def handle(connection: socket.socket) -> None:
+        with connection, suppress(OSError, threading.BrokenBarrierError):
+            connection.settimeout(5)
+            read_request(connection)
+            serve(connection)
 
     def accept() -> None:
         for _ in range(number):
-            connected, _ = listener.accept()
-            threading.Thread(target=handle, args=[connected], daemon=True).start()
+            connection, _ = listener.accept()
+            threading.Thread(target=handle, args=[connection], daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     with listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
 
 
-def test_many_calls_are_awaited_at_once_each_on_a_connection_of_its_own() -> None:
-    all_here = threading.Barrier(30)
+def test_direct_calls_use_separate_connections() -> None:
+    all_connected = threading.Barrier(30)
 
-    def answer_when_all_have_asked(connected: socket.socket) -> None:
-        all_here.wait(10)
-        connected.sendall(http(200, {"id": "resp_1", "status": "completed"}))
+    def answer_when_all_are_connected(connection: socket.socket) -> None:
+        all_connected.wait(10)
+        connection.sendall(response())
 
-    with listening(answer_when_all_have_asked, 30) as url:
+    with listening(answer_when_all_are_connected, 30) as url:
         adapter = responses(url)
-        patient = DIRECT.model_copy(update={"direct_seconds": 20})
+        provider = DIRECT.model_copy(update={"direct_seconds": 20})
 
-        async def all_of_them() -> list[Generation]:
-            return await asyncio.gather(*(adapter.create_awaited(patient, DIRECT_REQUEST) for _ in range(30)))
+        async def call_all() -> list[Generation]:
+            return await asyncio.gather(*(adapter.create_awaited(provider, DIRECT_REQUEST) for _ in range(30)))
 
-        assert {came.status for came in asyncio.run(all_of_them())} == {"completed"}
+        assert {result.status for result in asyncio.run(call_all())} == {"completed"}
 
 
-def test_a_call_that_is_let_go_hangs_up() -> None:
-    asked, gone = threading.Event(), threading.Event()
+def test_cancelled_call_closes_connection() -> None:
+    requested, closed = threading.Event(), threading.Event()
 
-    def notice(connected: socket.socket) -> None:
-        asked.set()
-        if connected.recv(1) == b"":
-            gone.set()
+    def wait_for_close(connection: socket.socket) -> None:
+        requested.set()
+        if connection.recv(1) == b"":
+            closed.set()
 
-    with listening(notice, 1) as url:
+    with listening(wait_for_close, 1) as url:
         adapter = responses(url)
 
-        async def let_go() -> None:
+        async def cancel_call() -> None:
             call = asyncio.ensure_future(
                 adapter.create_awaited(DIRECT.model_copy(update={"direct_seconds": 60}), DIRECT_REQUEST)
             )
-            assert await asyncio.to_thread(asked.wait, 5)
+            assert await asyncio.to_thread(requested.wait, 5)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
 
-        asyncio.run(let_go())
-        assert gone.wait(5)
+        asyncio.run(cancel_call())
+        assert closed.wait(5)
 
 
-# Events
+# ---- events ----
 
 
 @pytest.mark.parametrize("secrets", [None, (), ("whsec_one",), ("whsec_one", "whsec_two")])
-def test_events_are_on_where_the_secret_has_what_they_are_signed_with(secrets: tuple[str, ...] | None) -> None:
-    held = Secrets("http://127.0.0.1:9/v1")
+def test_webhook_secret_enables_events(secrets: tuple[str, ...] | None) -> None:
+    provider_secrets = Secrets("http://127.0.0.1:9/v1")
     if secrets is not None:
-        told = [SecretStr(each) for each in secrets]
-        held._connection = held._connection.model_copy(update={"webhook_secrets": told})
-    assert OpenAIResponses(held).announces(PROVIDER) == bool(secrets)
+        update = {"webhook_secrets": [SecretStr(each) for each in secrets]}
+        provider_secrets._connection = provider_secrets._connection.model_copy(update=update)
+    assert OpenAIResponses(provider_secrets).sends_events(PROVIDER) == bool(secrets)
 
 
-class NoSecret(Secrets):
-    """The secret cannot be read."""
-
+class UnreadableSecrets(Secrets):
     def connection(self, provider: str, *, fresh: bool = False) -> Connection:
-        raise ProviderBusy("The providers' secret could not be read.", code="provider_secret")
+        raise ProviderBusy("The provider secret could not be read.", code="provider_secret")
 
 
-def test_while_the_secret_cannot_be_read_no_event_is_counted_on() -> None:
-    assert not OpenAIResponses(NoSecret(None)).announces(PROVIDER)
+def test_unreadable_secret_means_no_events() -> None:
+    assert not OpenAIResponses(UnreadableSecrets(None)).sends_events(PROVIDER)
 
 
-@both_ways
-def test_while_the_secret_cannot_be_read_nothing_is_called(call: Call) -> None:
+@both_modes
+def test_unreadable_secret_is_busy(call: Call) -> None:
     with pytest.raises(ProviderBusy) as caught:
-        call(OpenAIResponses(NoSecret(None)))
+        call(OpenAIResponses(UnreadableSecrets(None)))
     assert caught.value.code == "provider_secret"
 
 
-# What tenants are told
+# ---- redaction ----
 
-TELLING = (
+REVEALING_MESSAGE = (
     "Rate limit reached for gpt-5 in organization org-uVqpjtJiKqvVJMVf on tokens per min (TPM): Limit 30000, Used "
     f"29937, Requested 385. Key {KEY}, request ID req_0f9c8b7a6d5e, at http://user:pw@10.0.3.7:8000/v1."
 )
-TOLD = ("org-uVqp", "30000", "29937", KEY, "req_0f9c", "user:pw", "10.0.3.7")
+ACCOUNT_DETAILS = ("org-uVqp", "30000", "29937", KEY, "req_0f9c", "user:pw", "10.0.3.7")
 
 
-@both_ways
-def test_a_refusal_tells_nothing_of_the_account(call: Call) -> None:
-    with answering(http(400, error("invalid_prompt", TELLING))) as (url, _), pytest.raises(ProviderRefused) as caught:
-        call(responses(url))
-    assert "Rate limit reached for gpt-5 in organization [redacted]" in caught.value.message
-    assert [each for each in TOLD if each in caught.value.message] == []
+@both_modes
+def test_refusal_is_redacted(call: Call) -> None:
+    message = failure(ProviderRefused, http(400, error("invalid_prompt", REVEALING_MESSAGE)), call).message
+    assert "Rate limit reached for gpt-5 in organization [redacted]" in message
+    assert [each for each in ACCOUNT_DETAILS if each in message] == []
 
 
-@pytest.mark.parametrize("look", ["retrieve", "cancel", "create", "create_awaited"])
-def test_a_failed_run_tells_nothing_of_the_account(look: str) -> None:
-    body = {"id": "resp_1", "status": "failed", "error": {"code": "rate_limit_exceeded", "message": TELLING}}
-    with answering(http(200, body)) as (url, _):
-        adapter = responses(url)
-        if look == "create_awaited":
-            failed = direct(adapter)
-        else:
-            failed = background(adapter) if look == "create" else getattr(adapter, look)(PROVIDER, "resp_1")
+@pytest.mark.parametrize(
+    "call",
+    [
+        background,
+        direct,
+        lambda adapter: adapter.retrieve(PROVIDER, "resp_1"),
+        lambda adapter: adapter.cancel(PROVIDER, "resp_1"),
+    ],
+    ids=["create", "create_awaited", "retrieve", "cancel"],
+)
+def test_error_of_failed_run_is_redacted(call: Call) -> None:
+    failure = {"code": "rate_limit_exceeded", "message": REVEALING_MESSAGE}
+    with answering(response(status="failed", error=failure)) as (url, _):
+        failed = call(responses(url))
     assert failed.error_code == "rate_limit_exceeded"
     assert failed.error_message is not None
-    assert [each for each in TOLD if each in failed.error_message] == []
+    assert [each for each in ACCOUNT_DETAILS if each in failed.error_message] == []
 
 
-def test_a_key_at_the_place_of_the_cut_is_not_shown_by_half() -> None:
-    told = "x" * 490 + " " + KEY
-    with answering(http(400, error(None, told))) as (url, _), pytest.raises(ProviderRefused) as caught:
-        responses(url).create(PROVIDER, REQUEST)
-    assert KEY[:6] not in caught.value.message
+def test_key_is_redacted_before_truncation() -> None:
+    assert KEY[:6] not in failure(ProviderRefused, http(400, error(None, "x" * 490 + " " + KEY))).message

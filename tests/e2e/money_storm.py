@@ -33,7 +33,6 @@ from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.aws import CONFIG
 from afterthought.adapters.books import BookTable
 from afterthought.adapters.breaker_table import BreakerTable
-from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.pace_table import PaceTable
@@ -41,14 +40,15 @@ from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
+from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.step import Step
 from afterthought.services.admit import Admit
-from afterthought.services.announce import Announce
 from afterthought.services.calling import calling
 from afterthought.services.limit import Limit
+from afterthought.services.notify.publish import Notifier
 from afterthought.services.run.sweep import Sweeper
 from afterthought.services.submit import Submit
 
@@ -138,7 +138,7 @@ class Parts:
             new_token=lambda: secrets.token_hex(16),
             on_provider_paused=lambda _provider, _code: None,
         ).runner
-        self.sweeper = Sweeper(self.jobs, self.queue, Announce(self.jobs, SnsTopic(sns, place.topic)), self.now)
+        self.sweeper = Sweeper(self.jobs, self.queue, Notifier(self.jobs, SnsTopic(sns, place.topic)), self.now)
 
     def now(self) -> datetime:
         passed = timedelta(seconds=round((time.time() - self.place.began) * SPEED, 3))

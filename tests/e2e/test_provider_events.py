@@ -12,7 +12,7 @@ import pytest
 from openai import OpenAI
 from openai.types.responses import Response
 
-from afterthought.domain import signature
+from afterthought.domain.webhooks import signature
 from local import endpoint, service
 from local.endpoint import STAND_IN_WEBHOOK_SECRET
 from local.logs import lines

@@ -148,7 +148,7 @@ class Deployed:
                 name, attribute = path.split(".")
                 assert attribute in ("Arn", "Id")
                 return self.arns[name]
-            case [("If", ["MakesProviderSecret", made, _])]:
+            case [("If", ["CreatesProviderSecret", made, _])]:
                 return self.resolve(made)
         return {key: self.resolve(inner) for key, inner in value.items()}
 

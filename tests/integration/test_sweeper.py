@@ -1,4 +1,4 @@
-"""The sweeper by its sample event: whatever should have happened and did not is looked at again."""
+"""The sweeper function with its sample event: overdue jobs are requeued or published."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def job(service: Deployed) -> Json:
-    """The sample job, just taken, its message lost."""
+    """The sample job, just submitted; its message is lost."""
     service.make_tenant("acme", api_key="local-key-acme")
     created = HttpAnswer(service.invoke("Api", sample("api"))).body
     aws.sqs().purge_queue(QueueUrl=service.refs["JobQueue"])
@@ -26,57 +26,55 @@ def sweep(service: Deployed, context: Context | None = None) -> Json:
     return {name: count for name, count in counts.items() if count}
 
 
-def test_nothing_is_due_where_nothing_is(service: Deployed) -> None:
+def test_empty_table_has_nothing_overdue(service: Deployed) -> None:
     assert sweep(service) == {}
 
 
-def test_a_job_that_is_not_due_yet_is_left_alone(service: Deployed, job: Json) -> None:
+def test_job_that_is_not_overdue_is_left_alone(service: Deployed, job: Json) -> None:
     service.clock.pass_seconds(50)
     assert sweep(service) == {}
     assert service.waiting("JobQueue") == 0
 
 
-def test_a_job_whose_message_was_lost_gets_another_and_runs(service: Deployed, job: Json, standin: StandIn) -> None:
-    service.clock.pass_seconds(121)
-    assert sweep(service) == {"woken": 1}
+def test_job_with_lost_message_is_requeued(service: Deployed, job: Json, standin: StandIn) -> None:
+    service.clock.pass_seconds(191)
+    assert sweep(service) == {"requeued": 1}
     [message] = service.receive("JobQueue")
     assert json.loads(message["body"]) == {"job_id": job["id"]}
     assert service.invoke("Worker", {"Records": [message]}) == {"batchItemFailures": []}
     assert len(standin.generations) == 1
 
 
-def test_a_job_is_not_woken_again_in_the_same_minute(service: Deployed, job: Json) -> None:
-    service.clock.pass_seconds(121)
-    assert sweep(service) == {"woken": 1}
+def test_job_is_requeued_once_a_minute(service: Deployed, job: Json) -> None:
+    service.clock.pass_seconds(191)
+    assert sweep(service) == {"requeued": 1}
     assert sweep(service) == {}
     assert service.waiting("JobQueue") == 1
 
 
-def test_an_end_that_the_stream_lost_is_announced(service: Deployed, job: Json, standin: StandIn) -> None:
+def test_unpublished_job_is_published(service: Deployed, job: Json, standin: StandIn) -> None:
     for _ in range(2):
         service.invoke("Worker", sample("worker"))
         service.clock.pass_seconds(5)
-    service.clock.pass_seconds(121)
-    assert sweep(service) == {"announced": 1}
+    service.clock.pass_seconds(191)
+    assert sweep(service) == {"published": 1}
     [message] = service.receive("WebhookQueue")
     assert json.loads(message["body"])["data"] == {"id": job["id"]}
     service.clock.pass_seconds(3600)
     assert sweep(service) == {}
 
 
-def test_a_worker_lost_in_mid_call_ends_the_job_as_unknown_and_pays_once(
-    service: Deployed, job: Json, standin: StandIn
-) -> None:
-    """The call was made; its answer was never written."""
+def test_worker_killed_during_call_ends_as_unknown(service: Deployed, job: Json, standin: StandIn) -> None:
+    """The call was made, but its result was not written. The job is paid for once."""
     with pytest.MonkeyPatch.context() as patch, service.running("Worker") as module:
-        advance = module.service().advance
-        create = type(advance.generations).create
+        generations = type(module.service().runner.generations)
+        create = generations.create
 
         def create_and_die(*arguments: Any) -> None:
             create(*arguments)
             raise SystemExit
 
-        patch.setattr(type(advance.generations), "create", create_and_die)
+        patch.setattr(generations, "create", create_and_die)
         with pytest.raises(SystemExit):
             module.handler(sample("worker"), Context())
     assert standin.requests["create"] == 1
@@ -85,18 +83,18 @@ def test_a_worker_lost_in_mid_call_ends_the_job_as_unknown_and_pays_once(
         sweep(service)
         for message in service.receive("JobQueue"):
             service.invoke("Worker", {"Records": [message]})
-    shown = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
-    assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
+    response = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
+    assert (response["status"], response["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
     assert standin.requests["create"] == 1
 
 
-def test_too_little_time_left_leaves_the_rest_for_the_next_minute(service: Deployed, job: Json) -> None:
-    service.clock.pass_seconds(121)
+def test_too_little_time_left_stops_the_sweep(service: Deployed, job: Json) -> None:
+    service.clock.pass_seconds(191)
     assert sweep(service, Context(remaining_milliseconds=5_000)) == {}
-    assert sweep(service) == {"woken": 1}
+    assert sweep(service) == {"requeued": 1}
 
 
-def test_one_job_that_cannot_be_read_does_not_keep_the_others(service: Deployed, job: Json) -> None:
+def test_unreadable_job_does_not_stop_the_sweep(service: Deployed, job: Json) -> None:
     [state] = [item for item in service.items() if item["sk"] == {"S": "STATE"}]
     broken = {**state, "pk": {"S": "JOB#resp_broken"}, "status": {"S": "no such status"}}
     for shard in range(8):
@@ -107,20 +105,20 @@ def test_one_job_that_cannot_be_read_does_not_keep_the_others(service: Deployed,
             "overdue_at": {"N": "1"},
         }
         aws.dynamodb().put_item(TableName="JobTable", Item=item)
-    service.clock.pass_seconds(121)
+    service.clock.pass_seconds(191)
     with pytest.raises(Exception, match="8 jobs could not be swept"):
         sweep(service)
     [message] = service.receive("JobQueue")
     assert json.loads(message["body"]) == {"job_id": job["id"]}
 
 
-def test_a_job_that_nobody_begins_is_woken_again_and_again_until_its_deadline(service: Deployed, job: Json) -> None:
+def test_job_is_requeued_until_its_deadline(service: Deployed, job: Json) -> None:
     counts: list[Json] = []
     for _ in range(24):
         service.clock.pass_seconds(3601)
         counts.append(sweep(service))
-    assert counts.count({"woken": 1}) == 23
+    assert counts.count({"requeued": 1}) == 23
     assert counts[-1] == {"given_up": 1}
-    shown = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
-    assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "deadline_exceeded")
-    assert shown["afterthought"]["cost"]["total_usd"] == "0"
+    response = service.call("GET", f"/v1/responses/{job['id']}", key="local-key-acme").body
+    assert (response["status"], response["afterthought"]["error_code"]) == ("failed", "deadline_exceeded")
+    assert response["afterthought"]["cost"]["total_usd"] == "0"

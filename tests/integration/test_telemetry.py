@@ -1,4 +1,4 @@
-"""What the functions print: lines that tell a job's whole way, its counts and its money, and nothing that was said."""
+"""The functions' log lines and metrics: complete for a job, and without prompts, answers and keys."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ Json = dict[str, Any]
 KEY = "at_canary-key-93a1"
 CANARY = "canary4242"
 URL = f"https://hooks.example.com/h?token={CANARY}-url"
-# The stand-in answers in it, so that the answer speaks of it too.
+# The stand-in answers in this schema, so the answer contains the canary too.
 SCHEMA = {"type": "object", "properties": {f"{CANARY}_answer": {"type": "string"}}, "required": [f"{CANARY}_answer"]}
 QUESTION: Json = {
     "model": "o3",
@@ -37,14 +37,14 @@ def service() -> Iterator[Deployed]:
 
 
 class Printed:
-    """All that was written while it was watched: by the functions, and by any library at any level."""
+    """Everything that the functions and all libraries print, at any level."""
 
     def __init__(self, capture: pytest.CaptureFixture[str], logs: pytest.LogCaptureFixture) -> None:
         self._capture, self._logs = capture, logs
         self.text = ""
 
     def read(self) -> list[Json]:
-        """The lines since the last time, each of which must be JSON."""
+        """The lines since the last call. Each must be JSON."""
         out, err = self._capture.readouterr()
         self.text += out + err + "\n".join(record.getMessage() for record in self._logs.records)
         assert err == ""
@@ -59,7 +59,7 @@ class Printed:
 
 @pytest.fixture
 def printed(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Printed:
-    # As Lambda does for a function whose level is DEBUG.
+    # As Lambda does for a function with log level DEBUG.
     caplog.set_level(logging.DEBUG)
     return Printed(capsys, caplog)
 
@@ -77,7 +77,7 @@ def work(service: Deployed, job_id: str) -> None:
     service.clock.pass_seconds(30)
 
 
-def test_every_line_of_a_job_says_whose_and_which_it_is(
+def test_every_line_has_job_id_and_tenant(
     service: Deployed, standin: StandIn, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793")
@@ -91,46 +91,48 @@ def test_every_line_of_a_job_says_whose_and_which_it_is(
     [message] = service.receive("WebhookQueue")
     service.invoke("Webhooks", {"Records": [message]})
     lines += printed.logs(printed.read())
-    told = [line for line in lines if "exception" not in line]
-    assert [line["service"] for line in told] == ["api", "worker", "worker", "notifier", "webhooks"]
-    for line in told:
+    lines = [line for line in lines if "exception" not in line]
+    assert [(line["service"], line["message"]) for line in lines] == [
+        ("api", "job submitted"),
+        ("worker", "job step"),
+        ("worker", "job step"),
+        ("notifier", "completion event published"),
+        ("webhooks", "webhook failed"),
+    ]
+    for line in lines:
         assert (line["job_id"], line["tenant"]) == (job_id, "acme")
         assert line["level"] == "INFO"
-        for bytes_ in ("location", "function_request_id", "timestamp", "xray_trace_id"):
-            assert bytes_ not in line
-    assert told[0]["request_id"] == sample("api")["requestContext"]["requestId"]
+        for field in ("location", "function_request_id", "timestamp", "xray_trace_id"):
+            assert field not in line
+    assert lines[0]["request_id"] == sample("api")["requestContext"]["requestId"]
 
 
-def test_nothing_of_one_invocation_is_left_on_the_lines_of_the_next(
-    service: Deployed, standin: StandIn, printed: Printed
-) -> None:
+def test_keys_are_cleared_between_invocations(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     submit(service)
     printed.read()
-    assert service.call("GET", "/v1/models", headers={"authorization": "Bearer nobody's"}).status == 401
+    assert service.call("GET", "/v1/models", headers={"authorization": "Bearer unknown"}).status == 401
     [line] = printed.logs(printed.read())
     assert "tenant" not in line
     assert "job_id" not in line
 
 
-def test_a_whole_job_prints_nothing_that_was_said_and_no_key(
-    service: Deployed, standin: StandIn, printed: Printed
-) -> None:
+def test_job_logs_no_content_and_no_key(service: Deployed, standin: StandIn, printed: Printed) -> None:
     secret = service.make_tenant("acme", api_key=KEY).webhook_secret
     assert secret is not None
     job_id = submit(service)
     work(service, job_id)
     work(service, job_id)
-    shown = service.call("GET", f"/v1/responses/{job_id}", key=KEY).event["body"]
-    assert CANARY in json.dumps(json.loads(shown)["output"])
+    response = service.call("GET", f"/v1/responses/{job_id}", key=KEY).event["body"]
+    assert CANARY in json.dumps(json.loads(response)["output"])
     service.invoke("Notifier", {"Records": service.stream_records()[-1:]})
     for message in service.receive("WebhookQueue"):
         service.invoke("Webhooks", {"Records": [message]})
     service.clock.pass_seconds(7200)
     service.invoke("Sweeper", sample("sweeper"))
     printed.read()
-    for told in (CANARY, KEY, PROVIDER_KEY, secret, secret.removeprefix("whsec_"), "hooks.example.com"):
-        assert told not in printed.text
+    for secret_text in (CANARY, KEY, PROVIDER_KEY, secret, secret.removeprefix("whsec_"), "hooks.example.com"):
+        assert secret_text not in printed.text
 
 
 REFUSED: list[Any] = [
@@ -150,13 +152,13 @@ REFUSED: list[Any] = [
 
 
 @pytest.mark.parametrize("body", REFUSED, ids=lambda body: json.dumps(body)[:40])
-def test_a_refusal_prints_nothing_of_the_request(service: Deployed, printed: Printed, body: Any) -> None:
+def test_refusal_logs_no_content(service: Deployed, printed: Printed, body: Any) -> None:
     service.make_tenant("acme", api_key=KEY)
     answer = service.call("POST", "/v1/responses", body, key=KEY, headers={"idempotency-key": "two words"})
     assert answer.status == 400
     [line] = printed.logs(printed.read())
-    assert line["message"] == "refused"
-    assert (line["status"], line["code"]) == (400, answer.error["code"])
+    assert line["message"] == "request refused"
+    assert (line["http_status"], line["code"]) == (400, answer.error["code"])
     assert CANARY not in printed.text
     assert KEY not in printed.text
 
@@ -178,22 +180,18 @@ def test_a_refusal_prints_nothing_of_the_request(service: Deployed, printed: Pri
     ],
     ids=lambda rule: "-".join(rule.values())[:30],
 )
-def test_a_provider_that_fails_prints_nothing_that_was_said(
-    service: Deployed, standin: StandIn, printed: Printed, rule: Json
-) -> None:
+def test_provider_failure_logs_no_content(service: Deployed, standin: StandIn, printed: Printed, rule: Json) -> None:
     service.make_tenant("acme", api_key=KEY)
     standin.script(**rule)
     job_id = submit(service)
     for _ in range(3):
         work(service, job_id)
     assert any(line.get("job_id") == job_id for line in printed.read())
-    for told in (CANARY, PROVIDER_KEY, KEY):
-        assert told not in printed.text
+    for secret_text in (CANARY, PROVIDER_KEY, KEY):
+        assert secret_text not in printed.text
 
 
-def test_a_failure_nobody_foresaw_prints_its_place_and_nothing_that_was_said(
-    service: Deployed, standin: StandIn, printed: Printed
-) -> None:
+def test_unexpected_failure_logs_no_content(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     job_id = submit(service)
     aws.s3().delete_bucket(Bucket="payloads")
@@ -207,54 +205,52 @@ def test_a_failure_nobody_foresaw_prints_its_place_and_nothing_that_was_said(
     for line in failed:
         assert line["function_request_id"] == Context.aws_request_id
         assert "location" in line
-    for told in (CANARY, PROVIDER_KEY, KEY):
-        assert told not in printed.text
+    for secret_text in (CANARY, PROVIDER_KEY, KEY):
+        assert secret_text not in printed.text
 
 
-def test_a_submission_is_counted_by_model_and_a_repeat_is_not(service: Deployed, printed: Printed) -> None:
+def test_submission_is_counted_once_by_model(service: Deployed, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     for _ in range(2):
         service.call("POST", "/v1/responses", QUESTION, key=KEY, headers={"idempotency-key": "k"})
     [metric] = printed.metrics(printed.read())
     assert (metric["JobsSubmitted"], metric["model"], metric["service"]) == ([1], "o3", "api")
-    [told] = metric["_aws"]["CloudWatchMetrics"]
-    assert told["Namespace"] == "Afterthought"
-    assert told["Metrics"] == [{"Name": "JobsSubmitted", "Unit": "Count"}]
+    [directive] = metric["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "Afterthought"
+    assert directive["Metrics"] == [{"Name": "JobsSubmitted", "Unit": "Count"}]
 
 
-def test_an_end_is_counted_with_its_dollars_tokens_and_seconds(
-    service: Deployed, standin: StandIn, printed: Printed
-) -> None:
+def test_finished_job_has_metrics(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     job_id = submit(service)
     service.clock.pass_seconds(7)
     work(service, job_id)
     work(service, job_id)
     work(service, job_id)
-    [ended] = [line for line in printed.metrics(printed.read()) if "JobsEnded" in line]
-    shown = service.call("GET", f"/v1/responses/{job_id}", key=KEY).body
-    assert (ended["status"], ended["model"], ended["JobsEnded"]) == ("completed", "o3", [1])
-    assert ended["CostUsd"] == [float(shown["afterthought"]["cost"]["total_usd"])]
-    assert ended["ReasoningTokens"] == [shown["usage"]["output_tokens_details"]["reasoning_tokens"]]
-    assert 7 <= ended["QueuedSeconds"][0] < 20
-    assert 30 <= ended["ThinkingSeconds"][0] < 45
-    [told] = ended["_aws"]["CloudWatchMetrics"]
-    assert {"status", "model"} <= set(told["Dimensions"][0])
-    units = {metric["Name"]: metric.get("Unit") for metric in told["Metrics"]}
-    assert units["QueuedSeconds"] == units["ThinkingSeconds"] == "Seconds"
+    [finished] = [line for line in printed.metrics(printed.read()) if "JobsFinished" in line]
+    response = service.call("GET", f"/v1/responses/{job_id}", key=KEY).body
+    assert (finished["status"], finished["model"], finished["JobsFinished"]) == ("completed", "o3", [1])
+    assert finished["CostUsd"] == [float(response["afterthought"]["cost"]["total_usd"])]
+    assert finished["ReasoningTokens"] == [response["usage"]["output_tokens_details"]["reasoning_tokens"]]
+    assert 7 <= finished["QueueDuration"][0] < 20
+    assert 30 <= finished["RunDuration"][0] < 45
+    [directive] = finished["_aws"]["CloudWatchMetrics"]
+    assert {"status", "model"} <= set(directive["Dimensions"][0])
+    units = {metric["Name"]: metric.get("Unit") for metric in directive["Metrics"]}
+    assert units["QueueDuration"] == units["RunDuration"] == "Seconds"
 
 
-def test_a_job_that_failed_is_counted_as_failed(service: Deployed, standin: StandIn, printed: Printed) -> None:
+def test_failed_job_is_counted(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     standin.script("invalid_prompt")
     work(service, submit(service))
-    [ended] = [line for line in printed.metrics(printed.read()) if "JobsEnded" in line]
-    assert (ended["status"], ended["JobsEnded"]) == ("failed", [1])
-    assert "CostUsd" not in ended
+    [finished] = [line for line in printed.metrics(printed.read()) if "JobsFinished" in line]
+    assert (finished["status"], finished["JobsFinished"]) == ("failed", [1])
+    assert "CostUsd" not in finished
 
 
-def test_a_webhook_is_counted_by_what_came_of_it(service: Deployed, standin: StandIn, printed: Printed) -> None:
+def test_webhook_outcome_is_counted(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     service.invoke("Webhooks", sample("webhooks"))
     [metric] = printed.metrics(printed.read())
-    assert metric["WebhooksDropped"] == [1]
+    assert metric["WebhooksSkipped"] == [1]

@@ -19,7 +19,7 @@ from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.domain.errors import Unauthenticated
-from afterthought.domain.signature import sign
+from afterthought.domain.webhooks.signature import sign
 from afterthought.services.authenticate import Authenticate
 
 ROOT = Path(__file__).parents[2]

@@ -108,7 +108,7 @@ class SimulatedProvider:
     announcements: list[tuple[datetime, str]] = field(default_factory=list)
     meanwhile: Callable[[], object] | None = None
 
-    def announces(self, provider: Provider) -> bool:
+    def sends_events(self, provider: Provider) -> bool:
         try:
             self.secret.get()
         except ProviderBusy:

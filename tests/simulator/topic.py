@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from afterthought.domain.event import CompletionEvent
+from afterthought.domain.webhooks.event import CompletionEvent
 from tests.simulator.line import Line, TransportFailed
 from tests.simulator.queues import Queue
 

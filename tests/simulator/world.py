@@ -17,16 +17,16 @@ from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import delivery_seconds, event_seconds
 from afterthought.domain.jobs.step import Step
 from afterthought.services.admit import Admit
-from afterthought.services.announce import Announce
 from afterthought.services.calling import calling
-from afterthought.services.deliver import Deliver
 from afterthought.services.dry_run import DryRun
 from afterthought.services.intake.cancel import Canceller
 from afterthought.services.limit import Limit
+from afterthought.services.notify.deliver import WebhookSender
+from afterthought.services.notify.publish import Notifier
 from afterthought.services.read import Read
-from afterthought.services.receive_event import ReceiveEvent
 from afterthought.services.run.await_call import DirectRunner
 from afterthought.services.run.handle_event import ProviderEventHandler
+from afterthought.services.run.receive_event import ProviderEventReceiver
 from afterthought.services.run.run_job import JobRunner
 from afterthought.services.run.sweep import Sweeper
 from afterthought.services.submit import Submit, Submitted
@@ -177,19 +177,19 @@ class World:
         self.read = Read(self.jobs, self.contents, catalogue)
         self._workers = [self._calling(catalogue) for _ in range(WORKERS)]
         self.runner, self.event_handler, self.direct = self._workers[0]
-        self.receive_event = ReceiveEvent(
+        self.event_receiver = ProviderEventReceiver(
             SimulatedWebhookSecrets(self.secret), SimulatedEventQueue(self.line, self.job_messages), self.clock
         )
         self.cancel_service = Canceller(self.jobs, self.queue, self.clock)
-        self.announce = Announce(self.jobs, self.topic)
-        self.sweeper = Sweeper(self.jobs, self.queue, self.announce, self.clock)
-        self.deliver = Deliver(
+        self.notifier = Notifier(self.jobs, self.topic)
+        self.sweeper = Sweeper(self.jobs, self.queue, self.notifier, self.clock)
+        self.webhook_sender = WebhookSender(
             jobs=self.jobs,
             contents=self.contents,
             accounts=self.accounts,
             deliveries=self.deliveries,
             cipher=self.cipher,
-            receiver=self.receiver,
+            client=self.receiver,
             clock=self.clock,
         )
 
@@ -408,7 +408,7 @@ class World:
             taken = False
             with self._border("provider_events"):
                 headers, body = provider_event("standin", response_id, self.clock())
-                taken = self.receive_event("standin", headers, body).outcome == "received"
+                taken = self.event_receiver.receive("standin", headers, body).outcome == "received"
             if not taken:
                 self.provider.announcements.append((self.clock() + ANNOUNCED_AGAIN_AFTER, response_id))
 
@@ -417,7 +417,7 @@ class World:
         if message is None:
             return
         with self._border("webhooks"):
-            delivery = self.deliver(str(json.loads(message.body)["data"]["id"]))
+            delivery = self.webhook_sender.send(str(json.loads(message.body)["data"]["id"]))
             if delivery.outcome == "failed":
                 self._hide(self.webhook_messages, message, delivery_seconds(message.receives))
             else:
@@ -429,7 +429,7 @@ class World:
             return
         announced = False
         with self._border("notifier"):
-            self.announce(record.job_id)
+            self.notifier.publish(record.job_id)
             announced = True
         if announced:
             return

@@ -1,4 +1,4 @@
-"""template.yaml as written, and as what CloudFormation gets after the SAM transform."""
+"""template.yaml as written, and after the SAM transform."""
 
 import copy
 from pathlib import Path
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 def _plain(node: Any) -> Any:
-    """The parser's nodes carry line numbers, which the transform would trip over."""
+    """Without the line numbers of the parser's nodes, which break the transform."""
     if isinstance(node, dict):
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, list):
@@ -26,28 +26,28 @@ def _plain(node: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def template() -> Json:
-    decoded, problems = decode(str(TEMPLATE))
-    assert not problems
+    decoded, errors = decode(str(TEMPLATE))
+    assert not errors
     plain: Json = _plain(decoded)
     return plain
 
 
 @pytest.fixture(scope="session")
 def stack(template: Json) -> Json:
-    """What `sam deploy` would send: code replaced by a place in S3, then transformed."""
-    packed = copy.deepcopy(template)
-    for resource in packed["Resources"].values():
+    """The transformed template, with code locations in S3 as `sam deploy` sets them."""
+    packaged = copy.deepcopy(template)
+    for resource in packaged["Resources"].values():
         for source in ("CodeUri", "ContentUri"):
             if source in resource.get("Properties", {}):
                 resource["Properties"][source] = "s3://bucket/artefact.zip"
     translator = Translator(
         managed_policy_map={}, sam_parser=Parser(), boto_session=boto3.Session(region_name="us-east-1")
     )
-    translated: Json = translator.translate(sam_template=packed, parameter_values={})
+    translated: Json = translator.translate(sam_template=packaged, parameter_values={})
     return translated
 
 
 @pytest.fixture(scope="session")
 def resources(stack: Json) -> Json:
-    found: Json = stack["Resources"]
-    return found
+    resources: Json = stack["Resources"]
+    return resources

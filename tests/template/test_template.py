@@ -1,4 +1,4 @@
-"""Rules that the stack must keep, asked of what CloudFormation gets."""
+"""Rules for the stack, checked on the transformed template."""
 
 import json
 import re
@@ -20,9 +20,9 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = ("Api", "Worker", "Direct", "ProviderEvents", "Notifier", "Webhooks", "Sweeper")
 
-# What Lambda itself does with a queue in the name of a function's role, and what functions call that put messages off.
+# The permissions of an event source mapping, and of functions that change a message's visibility.
 CONSUMES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-PUTS_OFF = {"sqs:ChangeMessageVisibility"}
+HIDES = {"sqs:ChangeMessageVisibility"}
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 GRANTS: dict[str, dict[str, set[str]]] = {
@@ -39,7 +39,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
         "JobTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "AccountTable": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
         "PayloadBucket/*": {"s3:GetObject", "s3:PutObject"},
-        "JobQueue": CONSUMES | PUTS_OFF | {"sqs:SendMessage"},
+        "JobQueue": CONSUMES | HIDES | {"sqs:SendMessage"},
         "DirectQueue": {"sqs:SendMessage"},
         "ProviderSecret|ProviderSecretArn": {"secretsmanager:GetSecretValue"},
     },
@@ -75,7 +75,7 @@ GRANTS: dict[str, dict[str, set[str]]] = {
         "AccountTable": {"dynamodb:GetItem"},
         "PayloadBucket/*": {"s3:GetObject"},
         "SecretsKey": {"kms:Decrypt"},
-        "WebhookQueue": CONSUMES | PUTS_OFF,
+        "WebhookQueue": CONSUMES | HIDES,
     },
     "SweeperRole": {
         "SweeperLogGroup": LOGS,
@@ -118,12 +118,12 @@ ENVIRONMENT = {
 }
 
 
-def of_type(resources: Json, kind: str) -> dict[str, Json]:
-    return {name: each.get("Properties", {}) for name, each in resources.items() if each["Type"] == kind}
+def of_type(resources: Json, type_: str) -> dict[str, Json]:
+    return {name: each.get("Properties", {}) for name, each in resources.items() if each["Type"] == type_}
 
 
-def referred(value: Any) -> str:
-    """A resource's name as a person would say it: `JobTable`, `PayloadBucket/*`, `JobTable.StreamArn`."""
+def name_of(value: Any) -> str:
+    """A short name of a resource reference: `JobTable`, `PayloadBucket/*`, `JobTable.StreamArn`."""
     match value:
         case {"Ref": str(name)}:
             return name
@@ -134,8 +134,8 @@ def referred(value: Any) -> str:
         case {"Fn::Sub": str(text)}:
             return re.sub(r"\$\{(\w+)\.Arn\}", r"\1", text)
         case {"Fn::If": [_, yes, no]}:
-            return f"{referred(yes)}|{referred(no)}"
-    raise AssertionError(f"not a reference to a resource of the stack: {value!r}")
+            return f"{name_of(yes)}|{name_of(no)}"
+    raise AssertionError(f"not a reference to a resource: {value!r}")
 
 
 def statements(role: Json) -> Iterator[tuple[list[str], list[Any]]]:
@@ -152,30 +152,30 @@ def retries(queue: Json) -> int:
     return int(queue["RedrivePolicy"]["maxReceiveCount"])
 
 
-def test_the_template_passes_cfn_lint() -> None:
+def test_template_passes_cfn_lint() -> None:
     assert [str(match) for match in lint((ROOT / "template.yaml").read_text())] == []
 
 
-def test_the_translation_passes_cfn_lint(stack: Json) -> None:
+def test_transformed_template_passes_cfn_lint(stack: Json) -> None:
     assert [str(match) for match in lint(json.dumps(stack))] == []
 
 
-def test_every_parameter_and_output_is_described(template: Json) -> None:
+def test_parameters_and_outputs_have_descriptions(template: Json) -> None:
     for section in ("Parameters", "Outputs"):
         undescribed = [name for name, each in template[section].items() if len(each.get("Description", "")) < 10]
         assert undescribed == []
 
 
-def test_every_parameter_has_a_default_so_that_a_first_deployment_needs_no_answers(template: Json) -> None:
+def test_parameters_have_defaults(template: Json) -> None:
     assert [name for name, each in template["Parameters"].items() if "Default" not in each] == []
 
 
-def test_the_functions_are_those_of_the_design(resources: Json) -> None:
+def test_functions(resources: Json) -> None:
     assert set(of_type(resources, "AWS::Lambda::Function")) == {f"{name}Function" for name in FUNCTIONS}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_runs_python_3_13_on_arm64_with_the_layer(resources: Json, name: str) -> None:
+def test_function_runtime(resources: Json, name: str) -> None:
     function = resources[f"{name}Function"]["Properties"]
     assert function["Runtime"] == "python3.13"
     assert function["Architectures"] == ["arm64"]
@@ -184,144 +184,145 @@ def test_a_function_runs_python_3_13_on_arm64_with_the_layer(resources: Json, na
     assert resources[layer["Ref"]]["Properties"]["CompatibleArchitectures"] == ["arm64"]
 
 
-def test_the_layer_is_built_for_arm64(template: Json) -> None:
+def test_layer_is_built_for_arm64(template: Json) -> None:
     layer = template["Resources"]["AfterthoughtLayer"]
     assert layer["Metadata"] == {"BuildMethod": "python3.13", "BuildArchitecture": "arm64"}
     assert layer["Properties"]["RetentionPolicy"] == "Delete"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_has_a_role_of_its_own(resources: Json, name: str) -> None:
+def test_function_has_its_own_role(resources: Json, name: str) -> None:
     assert resources[f"{name}Function"]["Properties"]["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_logs_into_a_group_of_its_own(resources: Json, name: str) -> None:
+def test_function_has_its_own_log_group(resources: Json, name: str) -> None:
     assert resources[f"{name}Function"]["Properties"]["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_keeps_its_own_lines_and_not_those_of_lambda(resources: Json, name: str) -> None:
-    """START, END and REPORT of each call would be most of what the logs cost. (Levels are for JSON lines only.)"""
+def test_lambda_platform_logs_are_off(resources: Json, name: str) -> None:
+    """START, END and REPORT lines would be most of the log cost. Levels need the JSON format."""
     logging = resources[f"{name}Function"]["Properties"]["LoggingConfig"]
     assert logging["LogFormat"] == "JSON"
     assert logging["SystemLogLevel"] == "WARN"
     assert logging["ApplicationLogLevel"] == {"Ref": "LogLevel"}
 
 
-def test_every_log_group_forgets(resources: Json) -> None:
+def test_log_groups_have_retention(resources: Json) -> None:
     groups = of_type(resources, "AWS::Logs::LogGroup")
     assert len(groups) == len(FUNCTIONS) + 1
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_gets_only_the_settings_it_uses(resources: Json, name: str) -> None:
+def test_function_has_only_the_variables_it_uses(resources: Json, name: str) -> None:
     variables = set(resources[f"{name}Function"]["Properties"]["Environment"]["Variables"])
     assert variables == ENVIRONMENT[name] | POWERTOOLS
 
 
-def test_no_role_is_made_behind_our_back(resources: Json) -> None:
+def test_no_generated_roles(resources: Json) -> None:
     assert set(of_type(resources, "AWS::IAM::Role")) == set(GRANTS)
     assert not of_type(resources, "AWS::IAM::Policy")
     assert not of_type(resources, "AWS::IAM::ManagedPolicy")
 
 
 @pytest.mark.parametrize("role", GRANTS)
-def test_a_role_grants_exactly_what_its_function_calls(resources: Json, role: str) -> None:
+def test_role_grants_exactly(resources: Json, role: str) -> None:
     granted: dict[str, set[str]] = {}
     for actions, targets in statements(resources[role]["Properties"]):
         for target in targets:
-            granted.setdefault(referred(target), set()).update(actions)
+            granted.setdefault(name_of(target), set()).update(actions)
     assert granted == GRANTS[role]
     assert not resources[role]["Properties"].get("ManagedPolicyArns")
 
 
-BOOKS = {"BUDGET#*", "USAGE#*"}
-MINUTES = {"RATE#*"}
+LEDGER = {"BUDGET#*", "USAGE#*"}
+RATE_LIMITS = {"RATE#*"}
 ACCOUNT_KEYS: dict[str, dict[str, set[str]]] = {
-    "ApiRole": {"dynamodb:Query": BOOKS | MINUTES, "dynamodb:UpdateItem": BOOKS | MINUTES},
+    "ApiRole": {"dynamodb:Query": LEDGER | RATE_LIMITS, "dynamodb:UpdateItem": LEDGER | RATE_LIMITS},
     "WorkerRole": {
         "dynamodb:GetItem": {"TENANT#*", "PROVIDER#*"},
-        "dynamodb:UpdateItem": BOOKS | MINUTES | {"PROVIDER#*", "PACE#*"},
+        "dynamodb:UpdateItem": LEDGER | RATE_LIMITS | {"PROVIDER#*", "PACE#*"},
     },
-    "SweeperRole": {"dynamodb:UpdateItem": BOOKS},
+    "SweeperRole": {"dynamodb:UpdateItem": LEDGER},
 }
 ACCOUNT_KEYS["DirectRole"] = ACCOUNT_KEYS["WorkerRole"]
 
 
 @pytest.mark.parametrize("role", ACCOUNT_KEYS)
-def test_a_function_writes_the_books_and_neither_keys_nor_tenants(resources: Json, role: str) -> None:
+def test_role_is_limited_to_account_item_prefixes(resources: Json, role: str) -> None:
+    """No function writes API keys or tenants."""
     (policy,) = resources[role]["Properties"]["Policies"]
-    bound: dict[str, set[str]] = {}
-    for told in policy["PolicyDocument"]["Statement"]:
-        if "AccountTable" not in json.dumps(told["Resource"]):
+    prefixes: dict[str, set[str]] = {}
+    for statement in policy["PolicyDocument"]["Statement"]:
+        if "AccountTable" not in json.dumps(statement["Resource"]):
             continue
-        actions = [told["Action"]] if isinstance(told["Action"], str) else told["Action"]
-        if "Condition" not in told:
-            # Who calls is found by the key that came along: only the api reads any item.
+        actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        if "Condition" not in statement:
+            # Only the api, which authenticates callers, may read any item.
             assert (role, actions) == ("ApiRole", ["dynamodb:GetItem"])
             continue
-        ((operator, condition),) = told["Condition"].items()
+        ((operator, condition),) = statement["Condition"].items()
         assert operator == "ForAllValues:StringLike"
         for action in actions:
-            bound.setdefault(action, set()).update(condition["dynamodb:LeadingKeys"])
-    assert bound == ACCOUNT_KEYS[role]
+            prefixes.setdefault(action, set()).update(condition["dynamodb:LeadingKeys"])
+    assert prefixes == ACCOUNT_KEYS[role]
 
 
 @pytest.mark.parametrize("role", GRANTS)
-def test_no_role_has_a_wildcard(resources: Json, role: str) -> None:
+def test_role_has_no_wildcard(resources: Json, role: str) -> None:
     for actions, targets in statements(resources[role]["Properties"]):
         assert not [action for action in actions if "*" in action]
-        # Objects of a bucket have no other name.
-        assert not [target for target in targets if "*" in referred(target).removesuffix("PayloadBucket/*")]
+        # Objects of a bucket need a wildcard.
+        assert not [target for target in targets if "*" in name_of(target).removesuffix("PayloadBucket/*")]
 
 
 @pytest.mark.parametrize("role", GRANTS)
-def test_a_role_is_assumed_by_one_service_alone(resources: Json, role: str) -> None:
+def test_role_is_assumed_by_one_service(resources: Json, role: str) -> None:
     (statement,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     service = "scheduler.amazonaws.com" if role == "EveryMinuteRole" else "lambda.amazonaws.com"
     assert statement["Principal"] == {"Service": service}
 
 
-def test_a_secret_comes_by_its_arn_and_never_by_value(stack: Json) -> None:
+def test_secret_is_passed_by_arn(stack: Json) -> None:
     for name in ("Worker", "Direct", "ProviderEvents"):
         variables = stack["Resources"][f"{name}Function"]["Properties"]["Environment"]["Variables"]
-        assert referred(variables["PROVIDER_SECRET_ARN"]) == "ProviderSecret|ProviderSecretArn"
+        assert name_of(variables["PROVIDER_SECRET_ARN"]) == "ProviderSecret|ProviderSecretArn"
     assert stack["Resources"]["ProviderSecret"]["Properties"]["SecretString"] == "{}"
     assert "{{resolve:" not in json.dumps(stack)
 
 
-def test_every_queue_has_a_dead_letter_queue_and_every_dead_letter_queue_an_alarm(resources: Json) -> None:
+def test_queues_have_dead_letter_queues_with_alarms(resources: Json) -> None:
     queues = of_type(resources, "AWS::SQS::Queue")
-    dead = {name for name in queues if name.endswith("DeadLetterQueue")}
-    for name in set(queues) - dead:
-        assert referred(queues[name]["RedrivePolicy"]["deadLetterTargetArn"]) in dead
-    alarmed = {
+    dead_letter_queues = {name for name in queues if name.endswith("DeadLetterQueue")}
+    for name in set(queues) - dead_letter_queues:
+        assert name_of(queues[name]["RedrivePolicy"]["deadLetterTargetArn"]) in dead_letter_queues
+    alarms = {
         dimension["Value"]["Fn::GetAtt"][0]: alarm
         for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
         if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
         for dimension in alarm["Dimensions"]
     }
-    assert set(alarmed) == dead
-    for alarm in alarmed.values():
+    assert set(alarms) == dead_letter_queues
+    for alarm in alarms.values():
         assert alarm["Threshold"] == 0
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
 
 
-def test_every_alarm_reaches_the_topic_that_was_given(resources: Json) -> None:
+def test_alarms_go_to_the_alarm_topic(resources: Json) -> None:
     for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
         assert alarm["AlarmActions"] == {"Fn::If": ["SendsAlarms", [{"Ref": "AlarmTopicArn"}], []]}
 
 
-def test_a_dead_letter_is_kept_as_long_as_sqs_can(resources: Json) -> None:
+def test_dead_letters_are_kept_14_days(resources: Json) -> None:
     for name, queue in of_type(resources, "AWS::SQS::Queue").items():
         if name.endswith("DeadLetterQueue"):
             assert timedelta(seconds=queue["MessageRetentionPeriod"]) == timedelta(days=14)
 
 
 def mappings(resources: Json, source: str) -> dict[str, Json]:
-    """Event source mappings, by function, of a kind of source."""
+    """Event source mappings by function, for one type of source."""
     return {
         each["FunctionName"]["Ref"]: each
         for each in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
@@ -329,27 +330,27 @@ def mappings(resources: Json, source: str) -> dict[str, Json]:
     }
 
 
-def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_run(resources: Json) -> None:
-    """AWS's rule: throttled batches are tried again while they are hidden."""
-    found = mappings(resources, "AWS::SQS::Queue")
-    assert set(found) == {"WorkerFunction", "DirectFunction", "WebhooksFunction"}
-    for function, mapping in found.items():
+def test_visibility_is_six_function_timeouts(resources: Json) -> None:
+    """AWS recommends it: throttled batches are retried while they are hidden."""
+    queue_mappings = mappings(resources, "AWS::SQS::Queue")
+    assert set(queue_mappings) == {"WorkerFunction", "DirectFunction", "WebhooksFunction"}
+    for function, mapping in queue_mappings.items():
         queue = resources[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
         assert queue["VisibilityTimeout"] >= 6 * resources[function]["Properties"]["Timeout"]
 
 
-def test_one_bad_message_does_not_bring_back_its_batch(resources: Json) -> None:
+def test_batches_report_partial_failures(resources: Json) -> None:
     for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_a_flood_of_messages_cannot_take_every_function_of_the_account(resources: Json) -> None:
+def test_queue_concurrency_is_limited(resources: Json) -> None:
     for mapping in mappings(resources, "AWS::SQS::Queue").values():
-        # A number and no parameter: a local CloudFormation hands parameters on as text, and its poller compares.
+        # A number, not a parameter: a local CloudFormation passes parameters as text, and its poller compares numbers.
         assert 2 <= mapping["ScalingConfig"]["MaximumConcurrency"] <= 50
 
 
-def test_what_sends_to_its_own_queue_may_call_itself_and_nothing_else_may(resources: Json) -> None:
+def test_recursive_loop_is_allowed_where_needed(resources: Json) -> None:
     allowed = {
         name
         for name, each in of_type(resources, "AWS::Lambda::Function").items()
@@ -358,27 +359,27 @@ def test_what_sends_to_its_own_queue_may_call_itself_and_nothing_else_may(resour
     assert allowed == {"WorkerFunction", "DirectFunction"}
 
 
-def test_a_worker_is_dead_before_its_lease_is_over(resources: Json) -> None:
+def test_worker_timeout_is_below_submit_lease(resources: Json) -> None:
     assert timedelta(seconds=resources["WorkerFunction"]["Properties"]["Timeout"]) < CALL_LEASE
 
 
-def test_an_awaited_call_has_all_the_time_that_lambda_gives(resources: Json) -> None:
+def test_direct_function_has_the_maximum_timeout(resources: Json) -> None:
     assert resources["DirectFunction"]["Properties"]["Timeout"] == 900
 
 
 @pytest.mark.parametrize("name", ["Api", "ProviderEvents"])
-def test_what_serves_http_answers_before_the_gateway_gives_up(resources: Json, name: str) -> None:
+def test_http_functions_end_before_the_gateway(resources: Json, name: str) -> None:
     assert resources[f"{name}Function"]["Properties"]["Timeout"] < 30
     assert resources[f"{name}Integration"]["Properties"]["TimeoutInMillis"] == 30_000
     assert resources[f"{name}Integration"]["Properties"]["PayloadFormatVersion"] == "2.0"
 
 
-def test_a_webhook_is_sent_as_often_as_its_schedule_says(resources: Json) -> None:
+def test_webhook_attempts_match_the_schedule(resources: Json) -> None:
     assert retries(resources["WebhookQueue"]["Properties"]) == MAX_DELIVERIES
 
 
 def passes(pattern: Any, value: Any) -> bool:
-    """Lambda's filter: a list holds the values allowed, an object must match in each of its keys."""
+    """Lambda's filter rules: a list has the allowed values, an object must match in every key."""
     if isinstance(pattern, list):
         return value in pattern
     return isinstance(value, dict) and all(key in value and passes(each, value[key]) for key, each in pattern.items())
@@ -394,7 +395,7 @@ def record(sort_key: str, old: Status | None, new: Status | None) -> Json:
     }
 
 
-def test_only_the_step_into_an_end_is_announced(resources: Json) -> None:
+def test_stream_filter_passes_only_the_end_of_a_job(resources: Json) -> None:
     (mapping,) = mappings(resources, "AWS::DynamoDB::Table").values()
     (criterion,) = mapping["FilterCriteria"]["Filters"]
     pattern = json.loads(criterion["Pattern"])
@@ -405,31 +406,31 @@ def test_only_the_step_into_an_end_is_announced(resources: Json) -> None:
         assert not passes(pattern, record("OUTPUT#1", old, new))
 
 
-def test_a_poison_stream_record_cannot_hold_up_the_others_for_ever(resources: Json) -> None:
+def test_poison_stream_record_is_set_aside(resources: Json) -> None:
     (mapping,) = mappings(resources, "AWS::DynamoDB::Table").values()
     assert mapping["BisectBatchOnFunctionError"] is True
     assert 0 < mapping["MaximumRetryAttempts"] <= 20
-    assert referred(mapping["DestinationConfig"]["OnFailure"]["Destination"]) == "StreamDeadLetterQueue"
+    assert name_of(mapping["DestinationConfig"]["OnFailure"]["Destination"]) == "StreamDeadLetterQueue"
 
 
-def test_the_subscription_delivers_raw_only_what_has_a_webhook_and_loses_nothing(resources: Json) -> None:
+def test_webhook_subscription(resources: Json) -> None:
     (subscription,) = of_type(resources, "AWS::SNS::Subscription").values()
     assert subscription["RawMessageDelivery"] is True
     assert subscription["FilterPolicy"] == {"webhook": ["true"]}
-    assert referred(subscription["RedrivePolicy"]["deadLetterTargetArn"]) == "WebhookDeadLetterQueue"
+    assert name_of(subscription["RedrivePolicy"]["deadLetterTargetArn"]) == "WebhookDeadLetterQueue"
 
 
-def test_the_topic_alone_may_write_to_the_webhook_queues(resources: Json) -> None:
+def test_only_the_topic_sends_to_webhook_queues(resources: Json) -> None:
     (policy,) = of_type(resources, "AWS::SQS::QueuePolicy").values()
     (statement,) = policy["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
     assert statement["Action"] == "sqs:SendMessage"
-    assert [referred(each) for each in statement["Resource"]] == ["WebhookQueue", "WebhookDeadLetterQueue"]
+    assert [name_of(each) for each in statement["Resource"]] == ["WebhookQueue", "WebhookDeadLetterQueue"]
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Ref": "CompletionTopic"}}}
 
 
 @pytest.mark.parametrize("name", ["JobTable", "AccountTable"])
-def test_a_table_forgets_in_time_and_can_be_brought_back(resources: Json, name: str) -> None:
+def test_tables_have_ttl_and_recovery(resources: Json, name: str) -> None:
     table = resources[name]["Properties"]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -438,16 +439,16 @@ def test_a_table_forgets_in_time_and_can_be_brought_back(resources: Json, name: 
 
 
 @pytest.mark.parametrize("name", ["JobTable", "AccountTable", "PayloadBucket", "SecretsKey"])
-def test_deleting_the_stack_keeps_what_cannot_be_made_again(resources: Json, name: str) -> None:
+def test_data_survives_stack_deletion(resources: Json, name: str) -> None:
     assert resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert resources[name]["UpdateReplacePolicy"] == "Retain"
 
 
-def test_the_stream_shows_what_a_job_was_and_is(resources: Json) -> None:
+def test_stream_has_old_and_new_images(resources: Json) -> None:
     assert resources["JobTable"]["Properties"]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
-def test_the_bucket_is_private_encrypted_and_outlives_what_points_into_it(resources: Json) -> None:
+def test_payload_bucket(resources: Json) -> None:
     bucket = resources["PayloadBucket"]["Properties"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["BucketEncryption"]
@@ -456,7 +457,7 @@ def test_the_bucket_is_private_encrypted_and_outlives_what_points_into_it(resour
     assert timedelta(days=rule["ExpirationInDays"]) > CONTENT_RETENTION
 
 
-def test_the_bucket_refuses_plain_http_unless_told_otherwise(stack: Json) -> None:
+def test_payload_bucket_requires_tls(stack: Json) -> None:
     policy = stack["Resources"]["PayloadBucketPolicy"]
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Effect"] == "Deny"
@@ -465,7 +466,7 @@ def test_the_bucket_refuses_plain_http_unless_told_otherwise(stack: Json) -> Non
     assert stack["Parameters"]["RequireTls"]["Default"] == "true"
 
 
-def test_the_http_api_is_throttled_and_its_log_holds_no_header(resources: Json) -> None:
+def test_http_api_is_throttled_and_logs_no_header(resources: Json) -> None:
     stage = resources["ApiStage"]["Properties"]
     assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
     assert stage["DefaultRouteSettings"]["ThrottlingBurstLimit"] == {"Ref": "ApiBurst"}
@@ -474,32 +475,30 @@ def test_the_http_api_is_throttled_and_its_log_holds_no_header(resources: Json) 
 
 
 @pytest.mark.parametrize(
-    ("name", "route", "called"),
+    ("name", "route", "source"),
     [
         ("Api", "$default", "$default"),
         ("ProviderEvents", "POST /v1/provider_events/{provider}", "POST/v1/provider_events/*"),
     ],
 )
-def test_a_route_leads_to_its_function_which_the_gateway_alone_may_call(
-    resources: Json, name: str, route: str, called: str
-) -> None:
-    found = resources[f"{name}Route"]["Properties"]
-    assert found["RouteKey"] == route
-    assert found["Target"] == {"Fn::Sub": f"integrations/${{{name}Integration}}"}
+def test_route_and_invoke_permission(resources: Json, name: str, route: str, source: str) -> None:
+    properties = resources[f"{name}Route"]["Properties"]
+    assert properties["RouteKey"] == route
+    assert properties["Target"] == {"Fn::Sub": f"integrations/${{{name}Integration}}"}
     assert f"${{{name}Function.Arn}}" in resources[f"{name}Integration"]["Properties"]["IntegrationUri"]["Fn::Sub"]
     permission = resources[f"{name}Permission"]["Properties"]
     assert permission["FunctionName"] == {"Ref": f"{name}Function"}
     assert permission["Principal"] == "apigateway.amazonaws.com"
-    assert permission["SourceArn"]["Fn::Sub"].endswith(f":${{HttpApi}}/*/{called}")
+    assert permission["SourceArn"]["Fn::Sub"].endswith(f":${{HttpApi}}/*/{source}")
 
 
-def test_there_are_no_other_doors(resources: Json) -> None:
-    for kind in ("AWS::ApiGatewayV2::Route", "AWS::Lambda::Permission"):
-        assert len(of_type(resources, kind)) == 2
+def test_no_other_routes(resources: Json) -> None:
+    for type_ in ("AWS::ApiGatewayV2::Route", "AWS::Lambda::Permission"):
+        assert len(of_type(resources, type_)) == 2
 
 
 @pytest.mark.parametrize("metric", ["CostOverruns", "ProviderPaused"])
-def test_what_costs_or_stops_money_is_heard_from_whoever_calls_models(resources: Json, metric: str) -> None:
+def test_money_metrics_have_alarms(resources: Json, metric: str) -> None:
     alarms = [alarm for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values() if alarm["MetricName"] == metric]
     services = [
         resources[f"{name}Function"]["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
@@ -511,41 +510,41 @@ def test_what_costs_or_stops_money_is_heard_from_whoever_calls_models(resources:
         assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
 
 
-def test_the_sweeper_runs_every_minute_and_its_silence_is_heard(resources: Json) -> None:
+def test_sweeper_schedule_and_alarm(resources: Json) -> None:
     (schedule,) = of_type(resources, "AWS::Scheduler::Schedule").values()
     assert schedule["ScheduleExpression"] == "rate(1 minute)"
-    assert referred(schedule["Target"]["Arn"]) == "SweeperFunction"
-    silence = resources["SweeperAlarm"]["Properties"]
-    assert silence["TreatMissingData"] == "breaching"
-    assert silence["MetricName"] == "Invocations"
+    assert name_of(schedule["Target"]["Arn"]) == "SweeperFunction"
+    alarm = resources["SweeperAlarm"]["Properties"]
+    assert alarm["TreatMissingData"] == "breaching"
+    assert alarm["MetricName"] == "Invocations"
 
 
-def test_the_url_of_the_events_is_the_route_with_the_first_providers_name(stack: Json) -> None:
+def test_provider_events_url(stack: Json) -> None:
     url, names = stack["Outputs"]["ProviderEventsUrl"]["Value"]["Fn::Sub"]
     assert url == "${HttpApi.ApiEndpoint}/v1/provider_events/${Provider}"
     assert names == {"Provider": {"Fn::Select": [0, {"Fn::Split": [",", {"Ref": "Providers"}]}]}}
 
 
-def test_the_base_url_is_what_an_sdk_is_given(stack: Json) -> None:
+def test_api_base_url(stack: Json) -> None:
     assert stack["Outputs"]["ApiBaseUrl"]["Value"] == {"Fn::Sub": "${HttpApi.ApiEndpoint}/v1"}
 
 
-def test_no_call_to_aws_outlasts_the_shortest_function(template: Json) -> None:
+def test_aws_calls_end_before_the_shortest_function(template: Json) -> None:
     timeouts = [
         resource["Properties"].get("Timeout", template["Globals"]["Function"]["Timeout"])
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::Serverless::Function"
     ]
-    # Before its second and third attempt botocore's standard mode waits up to 1 s and 2 s.
-    # (The types of botocore do not know what a Config holds.)
+    # botocore's standard mode waits up to 1 s and 2 s before the second and third attempt.
+    # `Any`, because botocore's stubs do not declare the attributes of Config.
     configs: tuple[Any, ...] = (aws.CONFIG, aws.QUEUE_CONFIG)
     longest = [
         config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) + 3 for config in configs
     ]
     assert longest[0] < min(timeouts)
-    # The api sends its message when the job is stored and other calls have taken their time.
+    # The api sends its message last, after its other calls.
     assert longest[1] < min(timeouts) / 2
 
 
-def test_a_failed_sweep_is_left_to_the_next_minute(template: Json) -> None:
+def test_failed_sweep_is_not_retried_by_lambda(template: Json) -> None:
     assert template["Resources"]["SweeperFunction"]["Properties"]["EventInvokeConfig"]["MaximumRetryAttempts"] == 0

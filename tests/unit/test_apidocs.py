@@ -19,7 +19,7 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, errors, lifecycle, signature
+from afterthought.domain import body, errors, lifecycle
 from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.jobs.attempt import Attempt, CallSpec
@@ -30,6 +30,7 @@ from afterthought.domain.request import REFUSED_FOR_NOW, CreateResponse
 from afterthought.domain.response import render
 from afterthought.domain.terms import Afterthought
 from afterthought.domain.usage import PARAMETERS, query_of
+from afterthought.domain.webhooks import signature
 from afterthought.services.models import Models
 from afterthought.services.run.await_call import CHECK_SECONDS
 from apidocs import examples
@@ -363,13 +364,13 @@ def test_operations_with_key_document_401() -> None:
 
 
 def test_failure_codes_are_complete() -> None:
-    """A job fails with a code in the first argument of `failed`, or in the `code` of a Failure."""
+    """A job fails with a code in the first argument of `fail`, or in the `code` of a Failure."""
     codes: set[str] = set()
     for path in (*(PACKAGE / "services").rglob("*.py"), *(PACKAGE / "domain").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):
                 continue
-            if isinstance(node.func, ast.Attribute) and node.func.attr == "failed":
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "fail":
                 codes |= {str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant)}
             elif isinstance(node.func, ast.Name) and node.func.id == "Failure":
                 codes |= {

@@ -15,8 +15,9 @@ import openai
 import pytest
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, signature
+from afterthought.domain import body
 from afterthought.domain.usage import query_of
+from afterthought.domain.webhooks import signature
 from afterthought.services.models import Models
 from apidocs import examples
 from apidocs.document import document

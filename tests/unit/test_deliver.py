@@ -1,4 +1,4 @@
-"""Delivering: signed, by the same id and bytes at every send, to whom it belongs and nobody else."""
+"""`WebhookSender.send`: signed with the tenant's secrets, and the same id and body in every attempt."""
 
 import json
 from datetime import timedelta
@@ -12,7 +12,7 @@ from tests.simulator.world import WEBHOOK_URL, World, question
 
 @pytest.fixture
 def world() -> World:
-    """With a job that has ended, and whose webhook nobody has sent."""
+    """One ended job whose webhook is not sent."""
     world = World()
     world.down.webhooks = True
     world.submit()
@@ -25,8 +25,8 @@ def only_job(world: World) -> str:
     return job_id
 
 
-def test_the_endpoint_gets_the_event_signed_with_the_tenants_secret(world: World) -> None:
-    assert world.deliver(only_job(world)).outcome == "delivered"
+def test_webhook_is_signed_with_tenant_secret(world: World) -> None:
+    assert world.webhook_sender.send(only_job(world)).outcome == "delivered"
     (received,) = world.receiver.received
     assert received.url == WEBHOOK_URL
     assert received.body == world.topic.published[0].payload()
@@ -35,33 +35,34 @@ def test_the_endpoint_gets_the_event_signed_with_the_tenants_secret(world: World
     assert int(received.headers["webhook-timestamp"]) == int(received.at.timestamp())
 
 
-def test_the_payload_names_the_job_and_holds_nothing_of_it(world: World) -> None:
-    world.deliver(only_job(world))
+def test_body_has_the_id_and_no_content(world: World) -> None:
+    world.webhook_sender.send(only_job(world))
     assert json.loads(world.receiver.received[0].body)["data"] == {"id": only_job(world)}
     assert b"17 times 23" not in world.receiver.received[0].body
 
 
-def test_a_webhook_that_was_accepted_is_not_sent_again(world: World) -> None:
-    world.deliver(only_job(world))
-    assert world.deliver(only_job(world)).outcome == "dropped"
+def test_delivered_webhook_is_skipped(world: World) -> None:
+    world.webhook_sender.send(only_job(world))
+    assert world.webhook_sender.send(only_job(world)).outcome == "skipped"
     assert len(world.receiver.received) == 1
 
 
 @pytest.mark.parametrize("status", [199, 301, 400, 410, 500, None])
-def test_only_a_2xx_is_success(world: World, status: int | None) -> None:
+def test_only_2xx_is_delivered(world: World, status: int | None) -> None:
     world.receiver.status = status
-    delivery = world.deliver(only_job(world))
+    delivery = world.webhook_sender.send(only_job(world))
     assert (delivery.outcome, delivery.status) == ("failed", status)
     (record,) = world.deliveries.items.values()
     assert not record.delivered
 
 
-def test_a_repeat_has_the_same_id_and_bytes_and_a_time_of_its_own(world: World) -> None:
+def test_retry_has_same_id_and_body(world: World) -> None:
+    """And its own timestamp."""
     world.receiver.status = 500
-    world.deliver(only_job(world))
+    world.webhook_sender.send(only_job(world))
     world.clock.pass_by(600)
     world.receiver.status = 204
-    world.deliver(only_job(world))
+    world.webhook_sender.send(only_job(world))
     first, second = world.receiver.received
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
@@ -69,10 +70,10 @@ def test_a_repeat_has_the_same_id_and_bytes_and_a_time_of_its_own(world: World) 
     assert verifies(second, world.secrets["acme"])
 
 
-def test_while_a_rotation_overlaps_both_secrets_verify(world: World) -> None:
+def test_both_secrets_verify_during_rotation(world: World) -> None:
     tenants = Tenants(world.accounts, world.cipher, world.clock, world.random.randbytes)
     new = tenants.rotate_secret("acme").webhook_secret
-    world.deliver(only_job(world))
+    world.webhook_sender.send(only_job(world))
     (received,) = world.receiver.received
     assert new is not None
     assert verifies(received, new)
@@ -81,30 +82,31 @@ def test_while_a_rotation_overlaps_both_secrets_verify(world: World) -> None:
     assert len(received.headers["webhook-signature"].split(" ")) == 2
 
 
-def test_a_job_that_is_gone_or_thinks_or_wants_none_has_no_webhook() -> None:
+def test_job_without_webhook_is_skipped() -> None:
+    """So are a running job and a missing one."""
     world = World()
-    thinking = world.submit(question("high")).job.id
-    unasked = world.submit(question(webhook=False)).job.id
-    world.run_until(lambda: world.job(unasked).terminal, timedelta(minutes=2))
-    for job_id in (thinking, unasked, "resp_" + "0" * 48):
-        assert world.deliver(job_id).outcome == "dropped"
+    running = world.submit(question("high")).job.id
+    without_webhook = world.submit(question(webhook=False)).job.id
+    world.run_until(lambda: world.job(without_webhook).terminal, timedelta(minutes=2))
+    for job_id in (running, without_webhook, "resp_" + "0" * 48):
+        assert world.webhook_sender.send(job_id).outcome == "skipped"
     assert world.receiver.received == []
 
 
-def test_a_webhook_of_a_tenant_that_is_gone_is_dropped(world: World) -> None:
+def test_deleted_tenant_is_skipped(world: World) -> None:
     del world.accounts.by_name["acme"]
-    assert world.deliver(only_job(world)).outcome == "dropped"
+    assert world.webhook_sender.send(only_job(world)).outcome == "skipped"
     assert world.receiver.received == []
 
 
-def test_what_was_sealed_for_another_tenant_signs_nothing(world: World) -> None:
+def test_secret_of_another_tenant_signs_nothing(world: World) -> None:
     acme, globex = world.accounts.by_name["acme"], world.accounts.by_name["globex"]
     world.accounts.by_name["acme"] = acme.model_copy(update={"webhook_secrets": globex.webhook_secrets})
     with pytest.raises(Exception, match="another tenant"):
-        world.deliver(only_job(world))
+        world.webhook_sender.send(only_job(world))
     assert world.receiver.received == []
 
 
-def test_the_record_of_a_send_does_not_show_the_url(world: World) -> None:
-    world.deliver(only_job(world))
+def test_delivery_record_does_not_contain_the_url(world: World) -> None:
+    world.webhook_sender.send(only_job(world))
     assert "example.com" not in repr(world.deliveries.items)

@@ -1,4 +1,4 @@
-"""Completion events: thin, stable over repeats, and OpenAI's own."""
+"""Completion events: without content, the same for every repeat, and valid for OpenAI's SDK."""
 
 import json
 from datetime import timedelta
@@ -8,8 +8,8 @@ import pytest
 from openai.types.webhooks import UnwrapWebhookEvent
 from pydantic import TypeAdapter
 
-from afterthought.domain.event import CompletionEvent, endpoint_hash, webhook_id
 from afterthought.domain.jobs.job import TERMINAL, Status
+from afterthought.domain.webhooks.event import CompletionEvent, endpoint_hash, webhook_id
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 
@@ -18,7 +18,7 @@ EVENTS: TypeAdapter[Any] = TypeAdapter(UnwrapWebhookEvent)
 
 
 @pytest.mark.parametrize("status", sorted(TERMINAL))
-def test_every_end_is_an_event_of_openais(status: Status) -> None:
+def test_every_status_is_an_openai_event(status: Status) -> None:
     event = CompletionEvent.of(a_settled_job().model_copy(update={"status": status}))
     parsed = EVENTS.validate_json(event.payload(), strict=True)
     assert parsed.type == f"response.{status}"
@@ -26,39 +26,39 @@ def test_every_end_is_an_event_of_openais(status: Status) -> None:
     assert parsed.created_at == int((START + timedelta(minutes=14)).timestamp())
 
 
-def test_a_job_that_has_not_ended_has_no_event() -> None:
+def test_running_job_has_no_event() -> None:
     with pytest.raises(ValueError, match="not ended"):
         CompletionEvent.of(a_job())
 
 
-def test_the_same_end_announced_again_is_the_same_event() -> None:
+def test_repeated_event_is_equal() -> None:
     job = a_settled_job()
-    again = job.record_sweep(now=START + timedelta(days=1))
-    assert CompletionEvent.of(job) == CompletionEvent.of(again)
-    assert CompletionEvent.of(job).payload() == CompletionEvent.of(again).payload()
+    swept = job.record_sweep(now=START + timedelta(days=1))
+    assert CompletionEvent.of(job) == CompletionEvent.of(swept)
+    assert CompletionEvent.of(job).payload() == CompletionEvent.of(swept).payload()
 
 
-def test_ids_stay_what_they_were_when_receivers_first_saw_them() -> None:
-    """Receivers drop repeats by these ids: another way to derive them would deliver old events as new ones."""
+def test_ids_never_change() -> None:
+    """Receivers drop repeats by these ids. With another derivation, old events would look new."""
     event = CompletionEvent.of(a_settled_job())
     assert event.id == "evt_fb4ce45dfae58ea0571b1fc8c1e1ebab"
     assert webhook_id(event, URL) == "msg_2ce3af7984fc7031675edf6a6778b5d6"
 
 
-def test_two_jobs_two_ends_and_two_endpoints_have_ids_of_their_own() -> None:
+def test_ids_differ_by_job_status_and_endpoint() -> None:
     job = a_settled_job()
     events = [CompletionEvent.of(each) for each in (job, a_settled_job(1), job.model_copy(update={"status": "failed"}))]
     assert len({event.id for event in events}) == 3
     assert len({webhook_id(event, url) for event in events for url in (URL, URL + "2")}) == 6
 
 
-def test_the_payload_says_which_job_and_no_more() -> None:
+def test_payload_has_only_the_job_id() -> None:
     event = CompletionEvent.of(a_settled_job())
     assert set(json.loads(event.payload())) == {"id", "object", "created_at", "type", "data"}
     assert json.loads(event.payload())["data"] == {"id": a_settled_job().id}
 
 
-def test_the_name_of_an_endpoint_does_not_show_its_url() -> None:
+def test_endpoint_hash_does_not_contain_the_url() -> None:
     assert endpoint_hash(URL) == endpoint_hash(URL)
     assert endpoint_hash(URL) != endpoint_hash(URL + "2")
     assert "secret" not in endpoint_hash(URL)

@@ -166,7 +166,7 @@ def test_a_sweep_and_the_notifier_at_once_leave_one_announced_job() -> None:
             assert world.job(job_id).terminal
             setattr(world.down, outer, False)
             run = (
-                partial(world.announce, job_id)
+                partial(world.notifier.publish, job_id)
                 if inner == "notifier"
                 else partial(world.sweeper.sweep, enough_time=always)
             )

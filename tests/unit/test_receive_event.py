@@ -1,4 +1,4 @@
-"""A provider's event: verified, judged, queued. By fakes that keep what they were given."""
+"""`ProviderEventReceiver.receive`, with fakes for the secret and the queue."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,9 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterthought.domain import signature
 from afterthought.domain.errors import ProviderBusy, QueueUnavailable
-from afterthought.services.receive_event import ENDINGS, MOST_BYTES, Outcome, Received, ReceiveEvent
+from afterthought.domain.webhooks import signature
+from afterthought.services.run.receive_event import (
+    MAX_BYTES,
+    TERMINAL_EVENTS,
+    Outcome,
+    ProviderEventReceiver,
+    ReceivedEvent,
+)
 
 OLD, NEW, FOREIGN = (signature.new_secret(bytes([number]) * 32) for number in (1, 2, 3))
 RESPONSE_ID = "resp_68af4030592c81938ec0a5fbab4a3e9f05438e46b5f69a3b"
@@ -20,20 +26,20 @@ START = datetime(2026, 11, 21, 9, 15, 42, tzinfo=UTC)
 
 @dataclass
 class Secrets:
-    """Two copies, as in a process: the one that was read, and the one that stands there by now."""
+    """The copy that a process has cached, and the current content of the secret."""
 
-    held: dict[str, tuple[str, ...]]
-    standing: dict[str, tuple[str, ...]]
-    reads: int = 0
+    cached: dict[str, tuple[str, ...]]
+    current: dict[str, tuple[str, ...]]
+    refreshes: int = 0
     down: bool = False
 
     def webhook_secrets(self, provider: str, *, fresh: bool = False) -> tuple[str, ...]:
         if self.down:
-            raise ProviderBusy("The providers' secret could not be read.")
+            raise ProviderBusy("The provider secret could not be read.")
         if fresh:
-            self.reads += 1
-            self.held = dict(self.standing)
-        return self.held.get(provider, ())
+            self.refreshes += 1
+            self.cached = dict(self.current)
+        return self.cached.get(provider, ())
 
 
 @dataclass
@@ -52,12 +58,12 @@ class World:
         self.now = START
         self.secrets = Secrets({"openai": (OLD,), "silent": ()}, {"openai": (OLD,), "silent": ()})
         self.queue = Queue()
-        self.receive = ReceiveEvent(self.secrets, self.queue, lambda: self.now)
+        self.receiver = ProviderEventReceiver(self.secrets, self.queue, lambda: self.now)
 
-    def send(self, body: Any, *secrets: str, provider: str = "openai", ago: int = 0) -> Received:
+    def send(self, body: Any, *secrets: str, provider: str = "openai", ago: int = 0) -> ReceivedEvent:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         at = int(self.now.timestamp()) - ago
-        return self.receive(
+        return self.receiver.receive(
             provider, signature.headers(secrets or (OLD,), message_id="evt_1", timestamp=at, body=raw), raw
         )
 
@@ -67,25 +73,27 @@ def world() -> World:
     return World()
 
 
-def event(kind: str = "response.completed", response_id: Any = RESPONSE_ID) -> dict[str, Any]:
-    return {"id": "evt_1", "object": "event", "created_at": 1, "type": kind, "data": {"id": response_id}}
+def event(event_type: str = "response.completed", response_id: Any = RESPONSE_ID) -> dict[str, Any]:
+    return {"id": "evt_1", "object": "event", "created_at": 1, "type": event_type, "data": {"id": response_id}}
 
 
-@pytest.mark.parametrize("kind", sorted(ENDINGS))
-def test_the_end_of_a_response_is_queued(world: World, kind: str) -> None:
-    assert world.send(event(kind)) == Received("received", RESPONSE_ID)
+@pytest.mark.parametrize("event_type", sorted(TERMINAL_EVENTS))
+def test_terminal_event_is_queued(world: World, event_type: str) -> None:
+    assert world.send(event(event_type)) == ReceivedEvent("received", RESPONSE_ID)
     assert world.queue.sent == [("openai", RESPONSE_ID)]
 
 
-def test_an_event_that_comes_twice_is_queued_twice_since_twice_does_no_harm(world: World) -> None:
+def test_repeated_event_is_queued_again(world: World) -> None:
     assert [world.send(event()).outcome for _ in range(2)] == ["received", "received"]
     assert world.queue.sent == [("openai", RESPONSE_ID)] * 2
 
 
-@pytest.mark.parametrize("kind", ["response.created", "batch.completed", "realtime.call.incoming", "", "response"])
-def test_other_types_are_taken_and_dropped(world: World, kind: str) -> None:
-    # Of another type nothing is read, whatever its form.
-    assert world.send({"type": kind, "data": [1]}) == Received("ignored")
+@pytest.mark.parametrize(
+    "event_type", ["response.created", "batch.completed", "realtime.call.incoming", "", "response"]
+)
+def test_other_event_types_are_ignored(world: World, event_type: str) -> None:
+    # The rest of another type is not parsed.
+    assert world.send({"type": event_type, "data": [1]}) == ReceivedEvent("ignored")
     assert world.queue.sent == []
 
 
@@ -109,7 +117,7 @@ def test_other_types_are_taken_and_dropped(world: World, kind: str) -> None:
         {"type": "response.completed", "data": {}},
     ],
 )
-def test_what_is_signed_and_no_event_is_malformed(world: World, body: Any) -> None:
+def test_signed_non_event_is_malformed(world: World, body: Any) -> None:
     assert world.send(body).outcome == "malformed"
     assert world.queue.sent == []
 
@@ -134,7 +142,7 @@ def test_what_is_signed_and_no_event_is_malformed(world: World, body: Any) -> No
         "r" * 129,
     ],
 )
-def test_what_could_change_the_path_it_is_asked_by_is_no_response_id(world: World, response_id: Any) -> None:
+def test_unsafe_response_id_is_malformed(world: World, response_id: Any) -> None:
     assert world.send(event(response_id=response_id)).outcome == "malformed"
     assert world.queue.sent == []
 
@@ -142,43 +150,43 @@ def test_what_could_change_the_path_it_is_asked_by_is_no_response_id(world: Worl
 @pytest.mark.parametrize(
     "provider", ["unheard-of", "silent", "", "OpenAI", "openai/", "../openai", "o" * 41, "openai\n", "None"]
 )
-def test_who_has_no_webhook_here_is_unknown(world: World, provider: str) -> None:
+def test_provider_without_webhook_is_unknown(world: World, provider: str) -> None:
     assert world.send(event(), provider=provider).outcome == "unknown_provider"
     assert world.queue.sent == []
 
 
-def test_a_name_out_of_form_costs_no_look_at_the_secret(world: World) -> None:
+def test_invalid_provider_name_reads_no_secret(world: World) -> None:
     world.secrets.down = True
     assert world.send(event(), provider="../openai").outcome == "unknown_provider"
 
 
-def test_one_providers_secret_signs_nothing_for_another(world: World) -> None:
-    world.secrets.held["other"] = world.secrets.standing["other"] = (NEW,)
+def test_secret_is_valid_for_its_provider_only(world: World) -> None:
+    world.secrets.cached["other"] = world.secrets.current["other"] = (NEW,)
     assert world.send(event(), NEW).outcome == "bad_signature"
     assert world.send(event(), NEW, provider="other").outcome == "received"
 
 
 @pytest.mark.parametrize(("ago", "outcome"), [(300, "received"), (301, "stale"), (-300, "received"), (-301, "stale")])
-def test_an_event_from_another_time_is_stale(world: World, ago: int, outcome: Outcome) -> None:
+def test_event_outside_tolerance_is_stale(world: World, ago: int, outcome: Outcome) -> None:
     assert world.send(event(), ago=ago).outcome == outcome
     assert bool(world.queue.sent) is (outcome == "received")
 
 
-def test_what_is_not_signed_is_told_from_what_is_wrongly_signed(world: World) -> None:
-    assert world.receive("openai", {}, b"{}").outcome == "unsigned"
+def test_unsigned_and_wrongly_signed_differ(world: World) -> None:
+    assert world.receiver.receive("openai", {}, b"{}").outcome == "unsigned"
     assert world.send(event(), FOREIGN).outcome == "bad_signature"
 
 
-def test_what_is_too_large_for_an_event_is_not_even_verified(world: World) -> None:
+def test_large_body_is_not_verified(world: World) -> None:
     body = json.dumps(event()).encode()
-    assert world.send(body.ljust(MOST_BYTES)).outcome == "received"
+    assert world.send(body.ljust(MAX_BYTES)).outcome == "received"
     world.secrets.down = True
-    assert world.send(body.ljust(MOST_BYTES + 1)).outcome == "too_large"
+    assert world.send(body.ljust(MAX_BYTES + 1)).outcome == "too_large"
 
 
-@pytest.mark.parametrize("what", ["secrets", "queue"])
-def test_what_could_not_be_taken_must_come_again(world: World, what: str) -> None:
-    broken: Secrets | Queue = getattr(world, what)
+@pytest.mark.parametrize("dependency", ["secrets", "queue"])
+def test_unavailable_event_can_be_repeated(world: World, dependency: str) -> None:
+    broken: Secrets | Queue = getattr(world, dependency)
     broken.down = True
     assert world.send(event()).outcome == "unavailable"
     broken.down = False
@@ -186,31 +194,31 @@ def test_what_could_not_be_taken_must_come_again(world: World, what: str) -> Non
     assert len(world.queue.sent) == 1
 
 
-def test_a_rotated_secret_is_taken_up_by_the_first_event_that_needs_it(world: World) -> None:
+def test_rotated_secret_is_used_at_once(world: World) -> None:
     assert world.send(event()).outcome == "received"
-    world.secrets.standing["openai"] = (NEW,)
+    world.secrets.current["openai"] = (NEW,)
     assert world.send(event(), NEW).outcome == "received"
     assert world.send(event(), OLD).outcome == "bad_signature"
-    assert world.secrets.reads == 1
+    assert world.secrets.refreshes == 1
 
 
-def test_a_webhook_that_was_just_set_up_is_known_to_the_first_event(world: World) -> None:
-    world.secrets.standing["silent"] = (NEW,)
+def test_new_webhook_secret_is_used_at_once(world: World) -> None:
+    world.secrets.current["silent"] = (NEW,)
     assert world.send(event(), NEW, provider="silent").outcome == "received"
 
 
-def test_a_flood_of_wrong_signatures_reads_the_secret_once_a_minute(world: World) -> None:
+def test_flood_refreshes_secret_once_a_minute(world: World) -> None:
     for _ in range(200):
         assert world.send(event(), FOREIGN).outcome == "bad_signature"
         assert world.send(event(), provider="unheard-of").outcome == "unknown_provider"
         world.now += timedelta(seconds=1)
-    assert world.secrets.reads == 4
+    assert world.secrets.refreshes == 4
 
 
-def test_an_old_or_unsigned_message_makes_nobody_read_the_secret_anew(world: World) -> None:
+def test_stale_or_unsigned_message_refreshes_nothing(world: World) -> None:
     world.send(event(), ago=1000)
-    world.receive("openai", {}, b"{}")
-    assert world.secrets.reads == 0
+    world.receiver.receive("openai", {}, b"{}")
+    assert world.secrets.refreshes == 0
 
 
 @given(
@@ -218,10 +226,10 @@ def test_an_old_or_unsigned_message_makes_nobody_read_the_secret_anew(world: Wor
     st.dictionaries(st.sampled_from(("webhook-id", "webhook-timestamp", "webhook-signature")), st.text(max_size=30)),
     st.text(max_size=50),
 )
-def test_nothing_that_anybody_sends_raises_or_is_queued(body: bytes, headers: dict[str, str], provider: str) -> None:
+def test_any_unsigned_request_is_refused(body: bytes, headers: dict[str, str], provider: str) -> None:
     world = World()
     for name in (provider, "openai"):
-        assert world.receive(name, headers, body).outcome in ("unknown_provider", "unsigned", "bad_signature")
+        assert world.receiver.receive(name, headers, body).outcome in ("unknown_provider", "unsigned", "bad_signature")
     assert world.queue.sent == []
 
 
@@ -233,5 +241,5 @@ def test_nothing_that_anybody_sends_raises_or_is_queued(body: bytes, headers: di
         ),
     )
 )
-def test_nothing_that_the_provider_signs_raises(body: Any) -> None:
+def test_any_signed_body_is_handled(body: Any) -> None:
     assert World().send(body).outcome in ("malformed", "ignored")

@@ -1,4 +1,4 @@
-"""What a provider says is shown to the job's owner; what it says of the account is not."""
+"""Redaction removes account details from provider messages and keeps the rest."""
 
 import time
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterthought.domain.redaction import REDACTED, redacted
+from afterthought.domain.redaction import REDACTED, redact
 
-# As OpenAI and its like have worded them, with ids of our own.
-TOLD = [
+# Messages of OpenAI and compatible servers, with invented ids.
+SENSITIVE = [
     (
         "Limit of gpt-5 in organization org-abcDEF123 on tokens per min (TPM): Limit 30000, Used 29937.",
         "Limit of gpt-5 in organization [redacted] on tokens per min (TPM): Limit [redacted], Used [redacted].",
@@ -58,7 +58,7 @@ TOLD = [
     ("see https://llm.example.com/v1?api-key=abc&x=1, please", "see https://llm.example.com/v1?[redacted], please"),
 ]
 
-PLAIN = [
+HARMLESS = [
     "Your input exceeds the context window of this model. Please adjust your input and try again.",
     "Invalid schema for response_format 'answer': In context=(), 'required' is required to be supplied.",
     "Unsupported value: 'reasoning.effort' does not support 'xhigh' with this model.",
@@ -76,28 +76,28 @@ PLAIN = [
 ]
 
 
-@pytest.mark.parametrize(("told", "shown"), TOLD)
-def test_what_tells_of_the_account_is_taken_out(told: str, shown: str) -> None:
-    assert redacted(told) == shown
+@pytest.mark.parametrize(("text", "expected"), SENSITIVE)
+def test_account_details_are_redacted(text: str, expected: str) -> None:
+    assert redact(text) == expected
 
 
-@pytest.mark.parametrize("told", PLAIN)
-def test_what_helps_the_caller_stays(told: str) -> None:
-    assert redacted(told) == told
+@pytest.mark.parametrize("text", HARMLESS)
+def test_harmless_text_is_kept(text: str) -> None:
+    assert redact(text) == text
 
 
-@pytest.mark.parametrize("told", [shown for _, shown in TOLD])
-def test_what_has_been_taken_out_stays_as_it_is(told: str) -> None:
-    assert redacted(told) == told
+@pytest.mark.parametrize("text", [expected for _, expected in SENSITIVE])
+def test_redaction_is_idempotent(text: str) -> None:
+    assert redact(text) == text
 
 
-def test_a_secret_of_any_form_is_taken_out_where_it_is_known() -> None:
-    assert redacted("key=hunter2hunter2!", ["hunter2hunter2"]) == f"key={REDACTED}!"
+def test_known_secret_is_redacted() -> None:
+    assert redact("key=hunter2hunter2!", ["hunter2hunter2"]) == f"key={REDACTED}!"
 
 
 @pytest.mark.parametrize("word", ["", "EMPTY", "ollama", "none"])
-def test_a_word_that_stands_for_a_key_is_no_secret(word: str) -> None:
-    assert redacted("the ollama server said: none, EMPTY", [word]) == "the ollama server said: none, EMPTY"
+def test_placeholder_key_is_not_redacted(word: str) -> None:
+    assert redact("the ollama server said: none, EMPTY", [word]) == "the ollama server said: none, EMPTY"
 
 
 @given(
@@ -105,8 +105,8 @@ def test_a_word_that_stands_for_a_key_is_no_secret(word: str) -> None:
     secret=st.text("abcdefXYZ0123456789-_.+/=$^()[]\\", min_size=8),
     after=st.text(max_size=50),
 )
-def test_a_known_secret_never_stands(before: str, secret: str, after: str) -> None:
-    assert secret in REDACTED or secret not in redacted(f"{before}{secret}{after}", [secret])
+def test_known_secret_is_always_redacted(before: str, secret: str, after: str) -> None:
+    assert secret in REDACTED or secret not in redact(f"{before}{secret}{after}", [secret])
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_known_secret_never_stands(before: str, secret: str, after: str) -> No
         "1",
     ],
 )
-def test_a_long_message_takes_no_long_time(unit: str) -> None:
-    begun = time.process_time()
-    redacted(unit * (500_000 // len(unit)))
-    assert time.process_time() - begun < 5
+def test_long_message_is_fast(unit: str) -> None:
+    start = time.process_time()
+    redact(unit * (500_000 // len(unit)))
+    assert time.process_time() - start < 5

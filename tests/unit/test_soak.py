@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from afterthought.domain.event import CompletionEvent
 from afterthought.domain.jobs.job import Job
+from afterthought.domain.webhooks.event import CompletionEvent
 from local.receiver import Arrival
 from local.standin.runs import Generation
 from tests.simulator.examples import a_job

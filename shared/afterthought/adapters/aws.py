@@ -1,4 +1,4 @@
-"""Clients of AWS, made when they are first asked for and kept for the life of the process."""
+"""AWS clients, created on first use and cached for the life of the process."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
-# boto's own is put together anew for each request, which is a sixth of all that it works.
-_NAME = "Afterthought"
+# A fixed user agent: boto3 otherwise rebuilds it for each request, a sixth of its CPU time.
+_USER_AGENT = "Afterthought"
 
-# A stalled service must not hold a call until the function is killed: attempts × (connect + read) and the pauses
-# between them stay below the shortest function timeout, the api's 29 s.
+# A stalled AWS service must not block a call until the function is killed: attempts × (connect + read), plus backoff,
+# is below the shortest function timeout, the api's 29 s.
 CONFIG = Config(
-    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}, user_agent=_NAME
+    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}, user_agent=_USER_AGENT
 )
-# Nothing may hang on a message: what could not be sent in time is found by the sweeper. And the api sends it when the
-# job is already stored; killed there, it would answer 5xx, and the caller would pay for the job again.
+# Shorter, because the sweeper replaces a message that was not sent. The api sends it after the job is stored: a timeout
+# there would return a 5xx, and the caller would submit and pay for the job again.
 QUEUE_CONFIG = Config(
-    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}, user_agent=_NAME
+    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}, user_agent=_USER_AGENT
 )
 
 

@@ -1,4 +1,4 @@
-"""A batch of records, each handled by itself: what raises is handed out again, the others are done."""
+"""Batch handling with partial failures: a record whose handler raises is retried, the others are done."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,11 +10,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQS
 
 from afterthought.adapters.telemetry import logger
 
-_AGAIN = "the record failed; it will be handed out again"
+_FAILED = "record failed; it will be retried"
 
 
-class HandOutAgain(Exception):
-    """A record that is to come again, for a reason that has been told already."""
+class RetryLater(Exception):
+    """The record must be retried, for a reason that is already logged."""
 
 
 def each_message(event: dict[str, Any], context: Any, handle: Callable[[Any], None]) -> PartialItemFailureResponse:
@@ -22,22 +22,22 @@ def each_message(event: dict[str, Any], context: Any, handle: Callable[[Any], No
     return _each(EventType.SQS, event, context, handle)
 
 
-async def messages_at_once(
-    event: dict[str, Any], handle: Callable[[SQSRecord], Awaitable[None]], *, most: int
+async def messages_concurrently(
+    event: dict[str, Any], handle: Callable[[SQSRecord], Awaitable[None]], *, limit: int
 ) -> PartialItemFailureResponse:
-    """Handles the messages of an SQS event on one event loop, `most` of them at once. What is logged of one must name
-    its job by itself."""
+    """Handles the messages of an SQS event on one event loop, `limit` at a time. The handler must log the job id
+    itself, because concurrent handlers share the logger's keys."""
     log = logger()
-    places = asyncio.Semaphore(most)
+    slots = asyncio.Semaphore(limit)
 
     async def failed(record: SQSRecord) -> bool:
-        async with places:
+        async with slots:
             try:
                 await handle(record)
-            except HandOutAgain:
+            except RetryLater:
                 return True
             except Exception:
-                log.warning(_AGAIN, exc_info=True, message_id=record.message_id)
+                log.warning(_FAILED, exc_info=True, message_id=record.message_id)
                 return True
             return False
 
@@ -45,7 +45,7 @@ async def messages_at_once(
     failures = await asyncio.gather(*(failed(record) for record in records))
     return {
         "batchItemFailures": [
-            {"itemIdentifier": record.message_id} for record, bad in zip(records, failures, strict=True) if bad
+            {"itemIdentifier": record.message_id} for record, retry in zip(records, failures, strict=True) if retry
         ]
     }
 
@@ -58,21 +58,21 @@ def each_stream_record(
 
 
 def _each(
-    kind: EventType, event: dict[str, Any], context: Any, handle: Callable[[Any], None]
+    event_type: EventType, event: dict[str, Any], context: Any, handle: Callable[[Any], None]
 ) -> PartialItemFailureResponse:
     log = logger()
 
-    def watched(record: Any) -> None:
-        # Each record's lines carry its own job, and the line of its failure most of all.
+    def handle_logged(record: Any) -> None:
+        # The keys of the previous record must not be on this record's lines.
         log.append_keys(job_id=None, tenant=None)
         try:
             handle(record)
-        except HandOutAgain:
+        except RetryLater:
             raise
         except Exception:
-            log.warning(_AGAIN, exc_info=True)
+            log.warning(_FAILED, exc_info=True)
             raise
 
-    # With the whole batch failed, raising would say less than the list of what failed does.
-    processor = BatchProcessor(event_type=kind, raise_on_entire_batch_failure=False)
-    return process_partial_response(event, record_handler=watched, processor=processor, context=context)
+    # When all records fail, the list of failures says more than an exception.
+    processor = BatchProcessor(event_type=event_type, raise_on_entire_batch_failure=False)
+    return process_partial_response(event, record_handler=handle_logged, processor=processor, context=context)

@@ -1,4 +1,4 @@
-"""JobTable's DELIVERY items: what became of the webhook sends of a job, one item an endpoint."""
+"""JobTable's DELIVERY items: the webhook attempts of a job, one item for each endpoint."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 class DeliveryRecords:
     """The port `Deliveries` on DynamoDB. Raises botocore's ClientError."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, kept: timedelta = CONTENT_RETENTION) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, retention: timedelta = CONTENT_RETENTION) -> None:
         self._client = client
         self._table = table
-        self._kept = kept
+        self._retention = retention
 
     def delivered(self, job_id: str, endpoint: str) -> bool:
-        answer = self._client.get_item(
+        response = self._client.get_item(
             TableName=self._table, Key=to_item(_key(job_id, endpoint)), ProjectionExpression="delivered_at"
         )
-        return "delivered_at" in answer.get("Item", {})
+        return "delivered_at" in response.get("Item", {})
 
     def record(self, job_id: str, endpoint: str, *, at: datetime, status: int | None, error: str | None) -> None:
         outcome = "delivered_at" if error is None else "failed_at"
@@ -30,14 +30,14 @@ class DeliveryRecords:
             TableName=self._table,
             Key=to_item(_key(job_id, endpoint)),
             UpdateExpression="SET #outcome = :at, last_status = :status, last_error = :error, expires_at = :expires "
-            "ADD sends :one",
+            "ADD attempts :one",
             ExpressionAttributeNames={"#outcome": outcome},
             ExpressionAttributeValues=to_item(
                 {
                     ":at": seconds(at),
                     ":status": status or 0,
                     ":error": error or "",
-                    ":expires": int((at + self._kept).timestamp()),
+                    ":expires": int((at + self._retention).timestamp()),
                     ":one": 1,
                 }
             ),

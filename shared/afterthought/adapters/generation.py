@@ -1,6 +1,6 @@
-"""A provider's response, read from its bytes. What a provider answers is checked before it is believed.
+"""Parses and validates a provider's response.
 
-Servers of one's own leave out much of what OpenAI sends: the details of usage, the metadata, the service tier.
+Self-hosted servers omit much of what OpenAI sends: usage details, metadata, the service tier.
 """
 
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Status
 from afterthought.domain.pricing import Usage
 from afterthought.domain.provider import Provider
-from afterthought.domain.redaction import redacted
+from afterthought.domain.redaction import redact
 
-MOST_CODE_CHARACTERS = 64
-MOST_MESSAGE_CHARACTERS = 500
-"""Both come to stand in the job's STATE, which must stay small."""
+MAX_CODE_CHARACTERS = 64
+MAX_MESSAGE_CHARACTERS = 500
+"""Both are stored in the job's STATE item, which must stay small."""
 
 
 class _Details(BaseModel):
@@ -34,7 +34,7 @@ class _Usage(BaseModel):
 
 
 class _Error(BaseModel):
-    # vLLM has the HTTP status for a code, as a number.
+    # vLLM sends the HTTP status as a numeric code.
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     code: str | None = None
@@ -46,7 +46,7 @@ class _Incomplete(BaseModel):
 
 
 class _Response(BaseModel):
-    """What is read of a provider's response; all else in it is left alone."""
+    """The fields that are used; all others are ignored."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -61,13 +61,13 @@ class _Response(BaseModel):
     incomplete_details: _Incomplete | None = None
 
 
-def read(content: bytes, provider: Provider, known: Iterable[str] = ()) -> Generation:
-    """Raises OutcomeUnknown where it is no response. `known` are secrets that its words must not show."""
+def read(content: bytes, provider: Provider, secrets: Iterable[str] = ()) -> Generation:
+    """Raises OutcomeUnknown when the content is not a response. `secrets` are redacted from its error message."""
     try:
         wire = _Response.model_validate_json(content)
     except ValidationError:
-        # The chain is cut: it would show the answer's text.
-        raise OutcomeUnknown("The provider's answer could not be read.", code="bad_answer") from None
+        # The original error would contain the response's text.
+        raise OutcomeUnknown("The provider's response could not be read.", code="bad_answer") from None
     error = wire.error or _Error()
     return Generation(
         response_id=wire.id,
@@ -78,33 +78,33 @@ def read(content: bytes, provider: Provider, known: Iterable[str] = ()) -> Gener
         usage=_usage(wire.usage),
         output=wire.output or (),
         error_code=code(error.code),
-        error_message=None if error.message is None else message(error.message, known),
+        error_message=None if error.message is None else message(error.message, secrets),
         incomplete_reason=wire.incomplete_details.reason if wire.incomplete_details else None,
     )
 
 
-def code(told: str | None) -> str | None:
-    """A provider's code as it is kept."""
-    return told[:MOST_CODE_CHARACTERS] if told else None
+def code(text: str | None) -> str | None:
+    """A provider's error code, truncated."""
+    return text[:MAX_CODE_CHARACTERS] if text else None
 
 
-def message(told: str, known: Iterable[str]) -> str:
-    """A provider's words as they are kept. Taken out before they are cut: half a key is no pattern any more."""
-    return redacted(told, known)[:MOST_MESSAGE_CHARACTERS]
+def message(text: str, secrets: Iterable[str]) -> str:
+    """A provider's error message, redacted and then truncated: a truncated key would not match its pattern."""
+    return redact(text, secrets)[:MAX_MESSAGE_CHARACTERS]
 
 
 def _usage(wire: _Usage | None) -> Usage | None:
     if wire is None:
         return None
-    read, written = wire.input_tokens_details or _Details(), wire.output_tokens_details or _Details()
+    inputs, outputs = wire.input_tokens_details or _Details(), wire.output_tokens_details or _Details()
     try:
         return Usage(
             input_tokens=wire.input_tokens,
-            cached_input_tokens=read.cached_tokens or 0,
-            cache_write_tokens=read.cache_write_tokens or 0,
+            cached_input_tokens=inputs.cached_tokens or 0,
+            cache_write_tokens=inputs.cache_write_tokens or 0,
             output_tokens=wire.output_tokens,
-            reasoning_tokens=written.reasoning_tokens or 0,
+            reasoning_tokens=outputs.reasoning_tokens or 0,
         )
     except ValidationError:
-        # Counts that contradict each other are no usage to bill by.
+        # Contradictory counts cannot be billed.
         return None

@@ -1,4 +1,4 @@
-"""Encryption of what the tables must not show."""
+"""Encryption of tenants' webhook secrets."""
 
 from typing import TYPE_CHECKING
 
@@ -7,25 +7,25 @@ if TYPE_CHECKING:
 
 
 class KmsCipher:
-    """The port `Cipher` on KMS: the tenant's name is the encryption context, so that one tenant's secret copied into
-    another's item does not open. What was opened is kept for the life of the process: the secrets are few, and each
-    call to KMS is paid. Raises botocore's ClientError."""
+    """The port `Cipher` on KMS. The tenant's name is the encryption context, so a secret that is copied into another
+    tenant's item cannot be decrypted. Decrypted secrets are cached for the life of the process: they are few, and KMS
+    calls cost money. Raises botocore's ClientError."""
 
     def __init__(self, client: "KMSClient", key_id: str | None = None) -> None:
         self._client = client
         self._key_id = key_id
-        self._opened: dict[tuple[str, bytes], str] = {}
+        self._decrypted: dict[tuple[str, bytes], str] = {}
 
     def encrypt(self, plain: str, *, tenant: str) -> bytes:
         if self._key_id is None:
-            raise ValueError("encrypting needs the key's id")
-        answer = self._client.encrypt(
+            raise ValueError("encrypt needs a key id")
+        response = self._client.encrypt(
             KeyId=self._key_id, Plaintext=plain.encode(), EncryptionContext={"tenant": tenant}
         )
-        return answer["CiphertextBlob"]
+        return response["CiphertextBlob"]
 
     def decrypt(self, sealed: bytes, *, tenant: str) -> str:
-        if (tenant, sealed) not in self._opened:
-            answer = self._client.decrypt(CiphertextBlob=sealed, EncryptionContext={"tenant": tenant})
-            self._opened[tenant, sealed] = answer["Plaintext"].decode()
-        return self._opened[tenant, sealed]
+        if (tenant, sealed) not in self._decrypted:
+            response = self._client.decrypt(CiphertextBlob=sealed, EncryptionContext={"tenant": tenant})
+            self._decrypted[tenant, sealed] = response["Plaintext"].decode()
+        return self._decrypted[tenant, sealed]

@@ -1,4 +1,4 @@
-"""The environment of a function: the one place that reads it, when it is asked and not when it is imported."""
+"""Environment variables. No other module reads them, and none is read at import."""
 
 import os
 
@@ -6,11 +6,11 @@ from afterthought.domain.errors import AfterthoughtError
 
 
 class MissingSetting(AfterthoughtError):
-    """The stack did not give the function a variable that it needs."""
+    """A required environment variable is not set."""
 
 
 def required(name: str) -> str:
-    """Raises MissingSetting, with the name, when it is absent or empty."""
+    """Raises MissingSetting when the variable is absent or empty."""
     value = os.environ.get(name, "")
     if not value:
         raise MissingSetting(f"the environment variable {name} is not set")
@@ -18,5 +18,5 @@ def required(name: str) -> str:
 
 
 def listed(name: str) -> tuple[str, ...]:
-    """A comma list; empty when the variable is absent or empty."""
+    """A comma-separated list; empty when the variable is absent or empty."""
     return tuple(part for part in (raw.strip() for raw in os.environ.get(name, "").split(",")) if part)

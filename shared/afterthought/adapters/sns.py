@@ -1,8 +1,8 @@
-"""The completion topic."""
+"""The completion topic on SNS."""
 
 from typing import TYPE_CHECKING
 
-from afterthought.domain.event import CompletionEvent
+from afterthought.domain.webhooks.event import CompletionEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -19,7 +19,7 @@ class SnsTopic:
         self._client.publish(
             TopicArn=self._topic_arn,
             Message=event.payload().decode(),
-            # Handed on to the webhook queue, which it makes fair: one tenant's slow receivers do not starve another's.
+            # SNS passes the group to the webhook queue, a fair queue: a slow endpoint delays only its own tenant.
             MessageGroupId=event.tenant,
             MessageAttributes={
                 name: {"DataType": "String", "StringValue": value} for name, value in event.attributes().items()

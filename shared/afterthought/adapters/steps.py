@@ -1,16 +1,16 @@
-"""What is told of a job's step: a line in the log, and the figures that alarms go by."""
+"""The log lines and metrics of a job's step."""
 
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
 from afterthought.adapters import telemetry
-from afterthought.adapters.telemetry import Figures
+from afterthought.adapters.telemetry import Metrics
 from afterthought.domain.jobs.job import Job
 
 
-class Taken(Protocol):
-    """A step that was taken, as the services give it."""
+class Step(Protocol):
+    """A step as the services return it."""
 
     @property
     def outcome(self) -> str: ...
@@ -28,20 +28,19 @@ class Taken(Protocol):
     def enqueued(self) -> bool: ...
 
 
-def tell(log: Logger, step: Taken, job_id: str, *figures: Figures) -> None:
-    """The job and its tenant stand on each line by themselves: where many jobs are under way in one process, keys
-    that the logger keeps would be those of another. `figures` are counted besides those of a job's end."""
-    seen = step.after or step.before
-    failure = seen.failure.code if seen and seen.failure else None
-    whose: dict[str, Any] = {"job_id": job_id, "tenant": seen.tenant if seen else None}
-    told: dict[str, Any] = {"step": step.outcome, "status": seen.status if seen else None, "failure": failure}
+def log_step(log: Logger, step: Step, job_id: str, *metrics: Metrics) -> None:
+    """Passes the job id and tenant with each line, not as keys of the logger: concurrent jobs share the logger.
+    `metrics` are added to those of a finished job."""
+    job = step.after or step.before
+    error_code = job.failure.code if job and job.failure else None
+    keys: dict[str, Any] = {"job_id": job_id, "tenant": job.tenant if job else None}
+    fields: dict[str, Any] = {"step": step.outcome, "status": job.status if job else None, "error_code": error_code}
     if step.ended is not None:
-        figures = (*figures, telemetry.ended(step.ended))
-    log.info("advanced", **whose, **(told | telemetry.figures_of(*figures)))
+        metrics = (*metrics, telemetry.job_metrics(step.ended))
+    log.info("job step", **keys, **(fields | telemetry.emf_fields(*metrics)))
     if not step.enqueued:
-        log.warning("the job's next message was not sent; unless it has ended, the sweeper will send it", **whose)
-    if step.ended is not None and failure == "internal_error":
-        log.error("the job ended by a defect of ours", **whose)
+        log.warning("job message not sent; the sweeper will send it", **keys)
+    if step.ended is not None and error_code == "internal_error":
+        log.error("job failed with an internal error", **keys)
     if step.after is not None and step.after.over_max_cost and not (step.before and step.before.over_max_cost):
-        overrun = telemetry.figures_of(telemetry.counted("CostOverruns"))
-        log.error("an answer cost more than was held for it", **whose, **overrun)
+        log.error("job cost more than its hold", **keys, **telemetry.emf_fields(telemetry.count("CostOverruns")))

@@ -11,7 +11,6 @@ from afterthought.domain import admission, body, budget
 from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.bound import Bound, bound, estimated_tokens, fitting_output_tokens
 from afterthought.domain.budget import Caps, MonthBook
-from afterthought.domain.endpoint import check_url
 from afterthought.domain.errors import InvalidRequest, MoneyRefused
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.model import Effort, Model
@@ -19,6 +18,7 @@ from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, ServiceTier, format_
 from afterthought.domain.provider import Mode, Provider
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.terms import MAX_DEADLINE_SECONDS, Afterthought
+from afterthought.domain.webhooks.endpoint import check_url
 
 # A job's deadline counts from when it is accepted, at most the api's time limit after its request was read.
 _UNTIL_ACCEPTED = timedelta(seconds=30)

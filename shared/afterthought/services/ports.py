@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from afterthought.domain.books import Counts, UsageKey
 from afterthought.domain.budget import NO_CAPS, Caps, MonthBook
-from afterthought.domain.event import CompletionEvent
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.provider import Provider
 from afterthought.domain.tenant import Tenant
+from afterthought.domain.webhooks.event import CompletionEvent
 
 
 class Jobs(Protocol):
@@ -69,7 +69,7 @@ class JobQueue(Protocol):
 class Generations(Protocol):
     """The model providers."""
 
-    def announces(self, provider: Provider) -> bool:
+    def sends_events(self, provider: Provider) -> bool:
         """Whether the provider tells us by its webhook that a response has ended."""
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
@@ -105,7 +105,7 @@ class Cipher(Protocol):
     def decrypt(self, sealed: bytes, *, tenant: str) -> str: ...
 
 
-class Receiver(Protocol):
+class WebhookClient(Protocol):
     """The callers' webhook endpoints."""
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:

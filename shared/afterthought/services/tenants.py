@@ -12,8 +12,8 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import AfterthoughtError
 from afterthought.domain.identity import TENANT_NAME, key_hash
 from afterthought.domain.rate_tier import RateTier
-from afterthought.domain.signature import new_secret
 from afterthought.domain.tenant import FIRST_TIER, ApiKey, Tenant
+from afterthought.domain.webhooks.signature import new_secret
 from afterthought.services.ports import Cipher
 
 _HINT_CHARACTERS = 10

@@ -65,7 +65,7 @@ class OutcomeRecorder:
             retry_at = self.circuit_breaker.pause(provider.name, outcome.code)
             self.on_provider_paused(provider.name, outcome.code)
         return Policy(
-            sends_events=provider is not None and self.generations.announces(provider),
+            sends_events=provider is not None and self.generations.sends_events(provider),
             model=self.catalogue.find(job.called_model),
             retry_at=retry_at,
             random=self.random() if isinstance(outcome, Busy | Refused) else 0.0,

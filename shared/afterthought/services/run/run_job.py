@@ -169,7 +169,7 @@ class JobRunner:
         before, after = committed
         self._correct_rate(after)
         provider = self._called_provider(after)
-        sends_events = provider is not None and self.generations.announces(provider)
+        sends_events = provider is not None and self.generations.sends_events(provider)
         delay = wakeup_delay(after, self.clock(), sends_events=sends_events)
         enqueued = delay is None or send_wakeup(self.queue, after, delay)
         return Step("moved", before=before, after=after, enqueued=enqueued)

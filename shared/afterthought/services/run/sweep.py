@@ -8,8 +8,8 @@ from datetime import datetime
 from afterthought.domain.errors import JobChanged
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import LATE_USAGE_SECONDS
-from afterthought.services.announce import Announce
 from afterthought.services.commit import commit
+from afterthought.services.notify.publish import Notifier
 from afterthought.services.ports import JobQueue, Ledger
 
 
@@ -29,7 +29,7 @@ class SweepReport:
 class Sweeper:
     jobs: Ledger
     queue: JobQueue
-    notifier: Announce
+    notifier: Notifier
     clock: Callable[[], datetime]
 
     def sweep(self, *, enough_time: Callable[[], bool]) -> SweepReport:
@@ -54,7 +54,7 @@ class Sweeper:
         except JobChanged:
             return
         if job.terminal:
-            self.notifier(job_id)
+            self.notifier.publish(job_id)
             report.published.append(after)
         elif after.terminal:
             # The notifier sees the end on the table's stream.

@@ -1,20 +1,17 @@
-"""What is announced when a job ends: OpenAI's webhook event, thin: it names the job and says no more."""
+"""The completion event of a job: OpenAI's webhook event, which names the response and carries no content."""
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.jobs.job import Job
 
-if TYPE_CHECKING:
-    from afterthought.domain.wire import schemas
-
 
 class CompletionEvent(BaseModel):
-    """`type` is `response.completed`, `.failed`, `.incomplete` or `.cancelled`; `created_at` is in seconds.
-    `id` derives from the job and the type, so that the same event announced twice is seen to be the same."""
+    """`type` is `response.completed`, `.failed`, `.incomplete` or `.cancelled`; `created_at` is in seconds. `id`
+    derives from the job and the type, so that receivers can recognise a repeated event."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,10 +28,10 @@ class CompletionEvent(BaseModel):
     def of(cls, job: Job) -> Self:
         if job.finished_at is None:
             raise ValueError("a job that has not ended has no completion event")
-        kind = f"response.{job.status}"
+        event_type = f"response.{job.status}"
         return cls(
-            id="evt_" + _digest(job.id, kind),
-            type=kind,
+            id="evt_" + _digest(job.id, event_type),
+            type=event_type,
             created_at=int(job.finished_at.timestamp()),
             job_id=job.id,
             tenant=job.tenant,
@@ -44,8 +41,8 @@ class CompletionEvent(BaseModel):
         )
 
     def payload(self) -> bytes:
-        """The body of the webhook and of the SNS message: the same bytes at every send, so the same signature input."""
-        event: schemas.Event = {
+        """The body of the webhook and of the SNS message. The bytes are the same for every send."""
+        event = {
             "id": self.id,
             "object": "event",
             "created_at": self.created_at,
@@ -55,7 +52,7 @@ class CompletionEvent(BaseModel):
         return json.dumps(event, separators=(",", ":")).encode()
 
     def attributes(self) -> dict[str, str]:
-        """What subscribers of the topic can filter by."""
+        """SNS message attributes, for the filter policies of subscribers."""
         return {
             "tenant": self.tenant,
             "status": self.status,
@@ -65,14 +62,14 @@ class CompletionEvent(BaseModel):
         }
 
 
-def webhook_id(event: CompletionEvent, endpoint: str) -> str:
-    """The `webhook-id` of one event to one endpoint: stable over retries, so that receivers can tell a repeat."""
-    return "msg_" + _digest(event.id, endpoint)
+def webhook_id(event: CompletionEvent, url: str) -> str:
+    """The `webhook-id` header: stable over retries, so that receivers can recognise a repeat."""
+    return "msg_" + _digest(event.id, url)
 
 
-def endpoint_hash(endpoint: str) -> str:
-    """A short name for an endpoint's URL, which may itself hold a secret."""
-    return _digest(endpoint)[:16]
+def endpoint_hash(url: str) -> str:
+    """A short name for a webhook URL. The URL itself may contain a secret."""
+    return _digest(url)[:16]
 
 
 def _digest(*parts: str) -> str:

@@ -1,4 +1,4 @@
-"""Announcing: published, then noted; in that order, or a crash between would lose the news."""
+"""`Notifier.publish`: the event is published first and marked second, so that a crash between them loses nothing."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.simulator.world import World, question
 
 @pytest.fixture
 def world() -> World:
-    """With a job that has ended and nobody has announced."""
+    """One ended job whose event is not published."""
     world = World()
     world.down.notifier = world.down.sweeper = True
     world.submit()
@@ -22,50 +22,51 @@ def only_job(world: World) -> str:
     return job_id
 
 
-def test_an_ended_job_is_published_and_due_no_more(world: World) -> None:
+def test_ended_job_is_published(world: World) -> None:
+    """And is no longer overdue."""
     job_id = only_job(world)
-    event = world.announce(job_id)
+    event = world.notifier.publish(job_id)
     assert world.topic.published == [event]
     assert world.job(job_id).overdue_at is None
 
 
-def test_an_announced_job_is_not_announced_again(world: World) -> None:
+def test_job_is_published_once(world: World) -> None:
     job_id = only_job(world)
-    world.announce(job_id)
-    assert world.announce(job_id) is None
+    world.notifier.publish(job_id)
+    assert world.notifier.publish(job_id) is None
     assert len(world.topic.published) == 1
 
 
-def test_what_was_not_published_stays_due(world: World) -> None:
+def test_failed_publish_leaves_job_overdue(world: World) -> None:
     job_id = only_job(world)
     world.line.faults = {len(world.line.calls) + 1: Fault.FAILS_BEFORE}
     with pytest.raises(TransportFailed):
-        world.announce(job_id)
+        world.notifier.publish(job_id)
     assert world.topic.published == []
     assert world.job(job_id).overdue_at is not None
 
 
-def test_what_was_published_and_not_noted_is_published_again_as_the_same(world: World) -> None:
+def test_repeat_after_failed_mark_is_same_event(world: World) -> None:
     job_id = only_job(world)
     world.line.faults = {len(world.line.calls) + 2: Fault.FAILS_BEFORE}
     with pytest.raises(TransportFailed):
-        world.announce(job_id)
-    world.announce(job_id)
+        world.notifier.publish(job_id)
+    world.notifier.publish(job_id)
     first, second = world.topic.published
     assert first == second
     assert first.payload() == second.payload()
 
 
-def test_a_job_that_is_gone_or_has_not_ended_is_not_announced() -> None:
+def test_running_or_missing_job_is_not_published() -> None:
     world = World()
     job_id = world.submit(question("high")).job.id
-    assert world.announce(job_id) is None
+    assert world.notifier.publish(job_id) is None
     world.jobs.delete(job_id)
-    assert world.announce(job_id) is None
+    assert world.notifier.publish(job_id) is None
     assert world.topic.published == []
 
 
-def test_an_event_that_nobody_asked_a_webhook_for_reaches_the_topic_alone() -> None:
+def test_job_without_webhook_reaches_only_the_topic() -> None:
     world = World()
     world.submit(question(webhook=False))
     world.run()

@@ -1,4 +1,4 @@
-"""What the webhook sender promises: real sockets on this machine, and names that lead where a test says."""
+"""`HttpsWebhookClient` over real local sockets, with injected name resolution."""
 
 import datetime
 import ipaddress
@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from afterthought.adapters.receiver import Resolve, WebhookReceiver, resolve
-from afterthought.domain import signature
+from afterthought.adapters.webhook_client import HttpsWebhookClient, Resolve, resolve
 from afterthought.domain.errors import DeliveryFailed
+from afterthought.domain.webhooks import signature
 
 BODY = b'{"id":"evt_1","object":"event","created_at":1,"type":"response.completed","data":{"id":"resp_1"}}'
 HEADERS = {"webhook-id": "msg_1", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
@@ -30,45 +30,45 @@ Answer = Callable[[socket.socket], None]
 
 
 class Endpoint:
-    """One listening socket on 127.0.0.1, and what came in on it."""
+    """A listening socket on 127.0.0.1 that records its requests."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.port: int = listener.getsockname()[1]
         self.origin = f"http://127.0.0.1:{self.port}"
         self.requests: list[bytes] = []
         self.connections = 0
-        self.over = threading.Event()
+        self.stopping = threading.Event()
 
 
 @contextmanager
 def listening(answer: bytes | Answer, tls: ssl.SSLContext | None = None) -> Iterator[Endpoint]:
-    """An endpoint that takes one request a connection and answers with these bytes, or as `answer` does."""
+    """An endpoint that reads one request per connection and responds with these bytes, or as `answer` does."""
     listener = socket.create_server(("127.0.0.1", 0))
     endpoint = Endpoint(listener)
 
     def serve() -> None:
         while True:
             try:
-                connected, _ = listener.accept()
+                raw_socket, _ = listener.accept()
             except OSError:
                 return
             endpoint.connections += 1
-            with connected, suppress(OSError):
-                line = tls.wrap_socket(connected, server_side=True) if tls else connected
-                with line:
-                    endpoint.requests.append(read_request(line))
+            with raw_socket, suppress(OSError):
+                stream = tls.wrap_socket(raw_socket, server_side=True) if tls else raw_socket
+                with stream:
+                    endpoint.requests.append(read_request(stream))
                     if callable(answer):
-                        answer(line)
+                        answer(stream)
                     else:
-                        line.sendall(answer)
+                        stream.sendall(answer)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
         yield endpoint
     finally:
-        endpoint.over.set()
-        # Closing alone would not wake the thread from its accept.
+        endpoint.stopping.set()
+        # close() alone does not unblock accept().
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
@@ -76,63 +76,64 @@ def listening(answer: bytes | Answer, tls: ssl.SSLContext | None = None) -> Iter
         assert not thread.is_alive()
 
 
-def read_request(line: socket.socket) -> bytes:
-    line.settimeout(5)
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += more(line)
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = next(int(row.split(b":")[1]) for row in head.split(b"\r\n") if row.lower().startswith(b"content-length"))
+def read_request(stream: socket.socket) -> bytes:
+    stream.settimeout(5)
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += receive(stream)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+    )
     while len(body) < length:
-        body += more(line)
+        body += receive(stream)
     return head + b"\r\n\r\n" + body
 
 
-def more(line: socket.socket) -> bytes:
-    received = line.recv(65536)
-    if not received:
-        raise ConnectionError("the sender went away")
-    return received
+def receive(stream: socket.socket) -> bytes:
+    data = stream.recv(65536)
+    if not data:
+        raise ConnectionError("the client closed the connection")
+    return data
 
 
-def receiver(
-    *allowed: str, resolver: Resolve = resolve, tls: ssl.SSLContext | None = None, whole_seconds: float = 5.0
-) -> WebhookReceiver:
-    """Reading the system's authorities takes longer than a whole test: most trust nobody instead."""
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return WebhookReceiver(frozenset(allowed), resolver, tls=tls or nobody, whole_seconds=whole_seconds)
+def make_client(
+    *allowed: str, resolver: Resolve = resolve, tls: ssl.SSLContext | None = None, total_seconds: float = 5.0
+) -> HttpsWebhookClient:
+    """Trusts no certificate authority unless `tls` is set: loading the system's takes longer than a test."""
+    trust_nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return HttpsWebhookClient(frozenset(allowed), resolver, tls=tls or trust_nothing, total_seconds=total_seconds)
 
 
-def leading_to(*addresses: str) -> Resolve:
+def resolving_to(*addresses: str) -> Resolve:
     return lambda *_: list(addresses)
 
 
-def post(endpoint: Endpoint, path: str = "/hook", whole_seconds: float = 5.0) -> int:
-    sender = receiver(endpoint.origin, whole_seconds=whole_seconds)
-    return sender.post(endpoint.origin + path, BODY, HEADERS)
+def post(endpoint: Endpoint, path: str = "/hook", total_seconds: float = 5.0) -> int:
+    return make_client(endpoint.origin, total_seconds=total_seconds).post(endpoint.origin + path, BODY, HEADERS)
 
 
-def test_a_2xx_is_a_success_and_the_request_arrives_whole() -> None:
+def test_request_is_complete() -> None:
     with listening(OK) as endpoint:
         assert post(endpoint, "/hook/a%20b?token=t") == 200
     [request] = endpoint.requests
     head, _, body = request.partition(b"\r\n\r\n")
-    rows = [row.lower() for row in head.split(b"\r\n")]
-    assert rows[0] == b"post /hook/a%20b?token=t http/1.1"
-    assert f"host: 127.0.0.1:{endpoint.port}".encode() in rows
-    assert b"content-type: application/json" in rows
-    assert b"webhook-id: msg_1" in rows
+    lines = [line.lower() for line in head.split(b"\r\n")]
+    assert lines[0] == b"post /hook/a%20b?token=t http/1.1"
+    assert f"host: 127.0.0.1:{endpoint.port}".encode() in lines
+    assert b"content-type: application/json" in lines
+    assert b"webhook-id: msg_1" in lines
     assert body == BODY
 
 
 @pytest.mark.parametrize("status", [201, 202, 204])
-def test_every_2xx_is_a_success(status: int) -> None:
+def test_any_2xx_succeeds(status: int) -> None:
     with listening(f"HTTP/1.1 {status} Fine\r\ncontent-length: 0\r\n\r\n".encode()) as endpoint:
         assert post(endpoint) == status
 
 
 @pytest.mark.parametrize("status", [300, 304, 400, 401, 404, 410, 429, 500, 503])
-def test_nothing_but_a_2xx_is_a_success(status: int) -> None:
+def test_other_status_fails(status: int) -> None:
     answer = f"HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n".encode()
     with listening(answer) as endpoint, pytest.raises(DeliveryFailed) as caught:
         post(endpoint)
@@ -140,20 +141,20 @@ def test_nothing_but_a_2xx_is_a_success(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_a_failure_and_is_not_followed(status: int) -> None:
-    with listening(OK) as inside:
-        answer = f"HTTP/1.1 {status} Moved\r\nlocation: {inside.origin}/secret\r\ncontent-length: 0\r\n\r\n".encode()
+def test_redirect_is_not_followed(status: int) -> None:
+    with listening(OK) as internal:
+        answer = f"HTTP/1.1 {status} Moved\r\nlocation: {internal.origin}/secret\r\ncontent-length: 0\r\n\r\n".encode()
         with listening(answer) as endpoint, pytest.raises(DeliveryFailed) as caught:
             post(endpoint)
     assert caught.value.status == status
-    assert inside.connections == 0
+    assert internal.connections == 0
 
 
-def test_nobody_listening_is_a_failure_without_a_status() -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as gone:
-        origin = f"http://127.0.0.1:{gone.getsockname()[1]}"
+def test_refused_connection_has_no_status() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as closed:
+        origin = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with pytest.raises(DeliveryFailed) as caught:
-        receiver(origin).post(origin, BODY, HEADERS)
+        make_client(origin).post(origin, BODY, HEADERS)
     assert caught.value.status is None
 
 
@@ -162,56 +163,44 @@ def test_nobody_listening_is_a_failure_without_a_status() -> None:
     [b"", b"\r\n", b"garbage\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", b"\x00\xff" * 40_000],
     ids=["nothing", "an empty line", "garbage", "no number", "ssh", "binary"],
 )
-def test_what_is_not_http_is_a_failure(answer: bytes) -> None:
+def test_invalid_http_fails(answer: bytes) -> None:
     with listening(answer) as endpoint, pytest.raises(DeliveryFailed) as caught:
         post(endpoint)
     assert caught.value.status is None
 
 
-def test_a_receiver_that_drips_is_cut_when_the_time_for_all_is_over() -> None:
-    def drip(line: socket.socket) -> None:
-        while not endpoint.over.wait(0.02):
-            line.sendall(b"H")
+@pytest.mark.parametrize(
+    "chunk", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n", b""], ids=["one byte at a time", "endless 100", "silence"]
+)
+def test_slow_endpoint_is_cut_off(chunk: bytes) -> None:
+    """The limit is for the whole exchange: the endpoint sends `chunk` again and again."""
 
-    with listening(drip) as endpoint, pytest.raises(DeliveryFailed):
-        post(endpoint, whole_seconds=0.2)
-
-
-def test_a_receiver_that_says_continue_for_ever_is_cut_too() -> None:
-    def stall(line: socket.socket) -> None:
-        while not endpoint.over.wait(0.02):
-            line.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    def stall(stream: socket.socket) -> None:
+        while not endpoint.stopping.wait(0.02):
+            stream.sendall(chunk)
 
     with listening(stall) as endpoint, pytest.raises(DeliveryFailed):
-        post(endpoint, whole_seconds=0.2)
+        post(endpoint, total_seconds=0.2)
 
 
-def test_a_silent_receiver_is_cut() -> None:
-    def wait(_: socket.socket) -> None:
-        endpoint.over.wait(5)
+def test_endless_response_body_is_not_read() -> None:
+    sent_bytes = 0
 
-    with listening(wait) as endpoint, pytest.raises(DeliveryFailed):
-        post(endpoint, whole_seconds=0.2)
-
-
-def test_an_endless_answer_is_not_read_to_its_end() -> None:
-    sent = 0
-
-    def pour(line: socket.socket) -> None:
-        nonlocal sent
-        line.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
+    def send_endlessly(stream: socket.socket) -> None:
+        nonlocal sent_bytes
+        stream.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
         with suppress(OSError):
-            while sent < 100_000_000:
-                line.sendall(b"x" * 65536)
-                sent += 65536
+            while sent_bytes < 100_000_000:
+                stream.sendall(b"x" * 65536)
+                sent_bytes += 65536
 
-    with listening(pour) as endpoint:
+    with listening(send_endlessly) as endpoint:
         assert post(endpoint) == 200
-    # What the kernel's buffers take, and no more.
-    assert sent < 50_000_000
+    # Not more than the kernel's buffers.
+    assert sent_bytes < 50_000_000
 
 
-def test_an_accepted_webhook_stays_accepted_whatever_becomes_of_the_answer_body() -> None:
+def test_truncated_response_body_still_succeeds() -> None:
     with listening(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf") as endpoint:
         assert post(endpoint) == 200
 
@@ -250,29 +239,29 @@ def test_an_accepted_webhook_stays_accepted_whatever_becomes_of_the_answer_body(
         "not an address",
     ],
 )
-def test_a_name_that_leads_inside_is_not_called(address: str) -> None:
+def test_non_public_address_is_not_called(address: str) -> None:
     with listening(OK) as endpoint, pytest.raises(DeliveryFailed, match="not public"):
-        receiver(resolver=leading_to(address)).post(f"https://{NAME}:{endpoint.port}/", BODY, HEADERS)
+        make_client(resolver=resolving_to(address)).post(f"https://{NAME}:{endpoint.port}/", BODY, HEADERS)
     assert endpoint.connections == 0
 
 
-def test_one_private_address_among_public_ones_is_enough_to_refuse() -> None:
+def test_one_private_address_refuses_all() -> None:
     with pytest.raises(DeliveryFailed, match="not public"):
-        receiver(resolver=leading_to("93.184.215.14", "10.0.0.1")).post(f"https://{NAME}/", BODY, HEADERS)
+        make_client(resolver=resolving_to("93.184.215.14", "10.0.0.1")).post(f"https://{NAME}/", BODY, HEADERS)
 
 
-@pytest.mark.parametrize("wrong", [OSError("no such name"), UnicodeError("label too long")])
-def test_a_name_that_cannot_be_resolved_is_a_failure(wrong: Exception) -> None:
+@pytest.mark.parametrize("error", [OSError("no such name"), UnicodeError("label too long")])
+def test_unresolvable_name_fails(error: Exception) -> None:
     def fail(*_: object) -> list[str]:
-        raise wrong
+        raise error
 
     with pytest.raises(DeliveryFailed, match="resolved"):
-        receiver(resolver=fail).post(f"https://{NAME}/", BODY, HEADERS)
+        make_client(resolver=fail).post(f"https://{NAME}/", BODY, HEADERS)
 
 
-def test_a_name_without_an_address_is_a_failure() -> None:
+def test_name_without_address_fails() -> None:
     with pytest.raises(DeliveryFailed, match="no address"):
-        receiver(resolver=leading_to()).post(f"https://{NAME}/", BODY, HEADERS)
+        make_client(resolver=resolving_to()).post(f"https://{NAME}/", BODY, HEADERS)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +286,8 @@ def test_a_name_without_an_address_is_a_failure() -> None:
         "",
     ],
 )
-def test_a_url_that_was_stored_under_looser_rules_is_refused_when_it_is_called(url: str) -> None:
+def test_invalid_url_is_refused_at_each_call(url: str) -> None:
+    """A URL may have been stored under older rules."""
     resolved: list[str] = []
 
     def resolver(host: str, _: int) -> list[str]:
@@ -305,37 +295,37 @@ def test_a_url_that_was_stored_under_looser_rules_is_refused_when_it_is_called(u
         return ["93.184.215.14"]
 
     with pytest.raises(DeliveryFailed) as caught:
-        receiver(resolver=resolver).post(url, BODY, HEADERS)
+        make_client(resolver=resolver).post(url, BODY, HEADERS)
     assert caught.value.status is None
     assert resolved == []
 
 
-def test_a_name_is_resolved_once_so_that_a_second_answer_changes_nothing() -> None:
-    """DNS rebinding: the check would see a public address, the call a private one."""
-    answers = iter([["127.0.0.1"], ["127.0.0.2"]])
+def test_name_is_resolved_once() -> None:
+    """DNS rebinding: otherwise the check would see a public address and the call a private one."""
+    addresses = iter([["127.0.0.1"], ["127.0.0.2"]])
     with listening(OK) as endpoint:
         url = f"http://{NAME}:{endpoint.port}"
-        assert receiver(url, resolver=lambda *_: next(answers)).post(url, BODY, HEADERS) == 200
+        assert make_client(url, resolver=lambda *_: next(addresses)).post(url, BODY, HEADERS) == 200
     assert f"host: {NAME}:{endpoint.port}".encode() in endpoint.requests[0].lower()
-    assert next(answers) == ["127.0.0.2"]
+    assert next(addresses) == ["127.0.0.2"]
 
 
-def test_the_next_address_is_tried_when_the_first_does_not_answer() -> None:
+def test_second_address_is_tried() -> None:
     with listening(OK) as endpoint:
         url = f"http://{NAME}:{endpoint.port}"
-        assert receiver(url, resolver=leading_to("127.0.0.9", "127.0.0.1")).post(url, BODY, HEADERS) == 200
+        assert make_client(url, resolver=resolving_to("127.0.0.9", "127.0.0.1")).post(url, BODY, HEADERS) == 200
 
 
-def test_the_machine_s_own_resolver_gives_addresses() -> None:
+def test_system_resolver() -> None:
     assert "127.0.0.1" in resolve("127.0.0.1", 80)
 
 
-def authority(name: str, directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A self-signed certificate for `name`: the server's side, and a client's that trusts it."""
+def certificate(name: str, directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """TLS contexts with a self-signed certificate for `name`: the server's, and a client's that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     today = datetime.datetime.now(datetime.UTC)
-    certificate = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -352,58 +342,58 @@ def authority(name: str, directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContex
     file = directory / "certificate.pem"
     file.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
+        + signed.public_bytes(serialization.Encoding.PEM)
     )
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(file)
     return server, ssl.create_default_context(cafile=str(file))
 
 
-def test_the_certificate_is_checked_against_the_name_and_not_the_address(tmp_path: Path) -> None:
-    server, trusting = authority(NAME, tmp_path)
+def test_certificate_must_match_the_name(tmp_path: Path) -> None:
+    server, trusting = certificate(NAME, tmp_path)
     with listening(OK, server) as endpoint:
         right, wrong = (f"https://{name}:{endpoint.port}" for name in (NAME, "other.example.com"))
-        sender = receiver(right, wrong, resolver=leading_to("127.0.0.1"), tls=trusting)
-        assert sender.post(right, BODY, HEADERS) == 200
+        client = make_client(right, wrong, resolver=resolving_to("127.0.0.1"), tls=trusting)
+        assert client.post(right, BODY, HEADERS) == 200
         with pytest.raises(DeliveryFailed, match="SSLCertVerificationError"):
-            sender.post(wrong, BODY, HEADERS)
+            client.post(wrong, BODY, HEADERS)
     assert len(endpoint.requests) == 1
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
-    server, _ = authority(NAME, tmp_path)
+def test_untrusted_certificate_is_refused(tmp_path: Path) -> None:
+    server, _ = certificate(NAME, tmp_path)
     with listening(OK, server) as endpoint:
         url = f"https://{NAME}:{endpoint.port}"
         with pytest.raises(DeliveryFailed, match="SSLCertVerificationError"):
-            # As in service: with the system's own authorities.
-            WebhookReceiver(frozenset({url}), leading_to("127.0.0.1")).post(url, BODY, HEADERS)
+            # As deployed, with the system's certificate authorities.
+            HttpsWebhookClient(frozenset({url}), resolving_to("127.0.0.1")).post(url, BODY, HEADERS)
     assert endpoint.requests == []
 
 
-def test_a_handshake_that_hangs_is_cut(tmp_path: Path) -> None:
+def test_hanging_handshake_is_cut_off(tmp_path: Path) -> None:
     with listening(OK) as endpoint:
         url = f"https://{NAME}:{endpoint.port}"
-        _, trusting = authority(NAME, tmp_path)
-        sender = receiver(url, resolver=leading_to("127.0.0.1"), tls=trusting, whole_seconds=0.2)
+        _, trusting = certificate(NAME, tmp_path)
+        client = make_client(url, resolver=resolving_to("127.0.0.1"), tls=trusting, total_seconds=0.2)
         with pytest.raises(DeliveryFailed):
-            sender.post(url, BODY, HEADERS)
+            client.post(url, BODY, HEADERS)
 
 
-def test_no_thread_and_no_socket_outlives_a_send() -> None:
+def test_no_thread_is_left() -> None:
     before = threading.active_count()
     with listening(OK) as endpoint:
         post(endpoint)
         assert threading.active_count() == before + 1
 
 
-def test_openai_s_own_sdk_accepts_what_is_sent() -> None:
+def test_openai_sdk_accepts_the_request() -> None:
     secrets = (signature.new_secret(bytes(range(32))), signature.new_secret(bytes(range(32, 64))))
     now = int(time.time())
     with listening(OK) as endpoint:
         headers = signature.headers(secrets, message_id="msg_1", timestamp=now, body=BODY)
-        receiver(endpoint.origin).post(endpoint.origin, BODY, headers)
+        make_client(endpoint.origin).post(endpoint.origin, BODY, headers)
     head, _, body = endpoint.requests[0].partition(b"\r\n\r\n")
-    received = dict(row.split(": ", 1) for row in head.decode().split("\r\n")[1:])
+    received = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
     for secret in secrets:
         with openai.OpenAI(api_key="unused") as client:
             event = client.webhooks.unwrap(body.decode(), received, secret=secret)

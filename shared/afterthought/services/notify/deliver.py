@@ -1,50 +1,51 @@
-"""Send a completion event to the endpoint that the caller named, signed with the tenant's secret."""
+"""Sends the completion event of a job to its webhook URL, signed with the tenant's secrets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from afterthought.domain import signature
 from afterthought.domain.errors import DeliveryFailed
-from afterthought.domain.event import CompletionEvent, endpoint_hash, webhook_id
+from afterthought.domain.webhooks import signature
+from afterthought.domain.webhooks.event import CompletionEvent, endpoint_hash, webhook_id
 from afterthought.services.contents import get_request
-from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, Jobs, Receiver
+from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, Jobs, WebhookClient
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """`delivered`, `failed` (send again later) or `dropped` (nobody to send to, or it was delivered before)."""
+    """`failed`: retry later. `skipped`: there is no endpoint to send to, or the event was delivered before. `status` is
+    the endpoint's HTTP status, None without a response."""
 
-    outcome: Literal["delivered", "failed", "dropped"]
+    outcome: Literal["delivered", "failed", "skipped"]
     tenant: str | None = None
     status: int | None = None
     reason: str | None = None
 
 
 @dataclass(frozen=True)
-class Deliver:
+class WebhookSender:
     jobs: Jobs
     contents: Contents
     accounts: Accounts
     deliveries: Deliveries
     cipher: Cipher
-    receiver: Receiver
+    client: WebhookClient
     clock: Callable[[], datetime]
 
-    def __call__(self, job_id: str) -> Delivery:
-        """One send. What is sent derives from the job alone, so a repeat sends the same id and the same bytes."""
+    def send(self, job_id: str) -> Delivery:
+        """One attempt. The event derives from the job alone, so a retry has the same id and body."""
         job = self.jobs.get(job_id)
         if job is None or not job.terminal or not job.webhook:
-            return Delivery("dropped", reason="no such finished job with a webhook")
+            return Delivery("skipped", reason="no such finished job with a webhook")
         request = get_request(self.contents, job)
         tenant = self.accounts.tenant(job.tenant)
         if request is None or tenant is None:
-            return Delivery("dropped", tenant=job.tenant, reason="the request or the tenant is no longer stored")
+            return Delivery("skipped", tenant=job.tenant, reason="the request or the tenant is no longer stored")
         url: str = request["afterthought"]["webhook_url"]
         endpoint = endpoint_hash(url)
         if self.deliveries.delivered(job.id, endpoint):
-            return Delivery("dropped", tenant=job.tenant, reason="delivered before")
+            return Delivery("skipped", tenant=job.tenant, reason="already delivered")
         event = CompletionEvent.of(job)
         body = event.payload()
         secrets = tuple(self.cipher.decrypt(sealed, tenant=tenant.name) for sealed in tenant.webhook_secrets)
@@ -53,9 +54,9 @@ class Deliver:
             secrets, message_id=webhook_id(event, url), timestamp=int(now.timestamp()), body=body
         )
         try:
-            status = self.receiver.post(url, body, headers)
-        except DeliveryFailed as failed:
-            self.deliveries.record(job.id, endpoint, at=now, status=failed.status, error=failed.message)
-            return Delivery("failed", tenant=job.tenant, status=failed.status, reason=failed.message)
+            status = self.client.post(url, body, headers)
+        except DeliveryFailed as error:
+            self.deliveries.record(job.id, endpoint, at=now, status=error.status, error=error.message)
+            return Delivery("failed", tenant=job.tenant, status=error.status, reason=error.message)
         self.deliveries.record(job.id, endpoint, at=now, status=status, error=None)
         return Delivery("delivered", tenant=job.tenant, status=status)

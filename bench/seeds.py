@@ -14,15 +14,17 @@ from afterthought.adapters import clock
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.domain import body, identity, job
+from afterthought.domain import job
 from afterthought.domain.attempt import Plan
 from afterthought.domain.budget import Caps
 from afterthought.domain.call import ATTEMPT, JOB, TOKEN
 from afterthought.domain.event import CompletionEvent
 from afterthought.domain.job import Job
 from afterthought.domain.pricing import Usage
+from afterthought.domain.request import body
 from afterthought.domain.signature import new_secret
 from afterthought.domain.tenant import ApiKey, Tenant
+from afterthought.domain.tenants import identity
 from afterthought.services.contents import put_request
 from bench import texts
 from bench.driver import MODELS

@@ -19,16 +19,16 @@ from afterthought.adapters.rate_windows import RateWindows
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
 from afterthought.domain.job import Job
-from afterthought.domain.media_type import preferred
-from afterthought.services.admit import Admit
-from afterthought.services.authenticate import Authenticate
+from afterthought.domain.wire.media_type import preferred
 from afterthought.services.cancel import Cancel
 from afterthought.services.describe import docs_page, openapi
-from afterthought.services.dry_run import DryRun
+from afterthought.services.intake.admit import Admit
+from afterthought.services.intake.authenticate import Authenticate
+from afterthought.services.intake.dry_run import DryRun
+from afterthought.services.intake.submit import Submit
 from afterthought.services.limit import Limit
-from afterthought.services.models import Models
-from afterthought.services.read import Read
-from afterthought.services.submit import Submit
+from afterthought.services.query.models import Models
+from afterthought.services.query.read import Read
 from afterthought.services.usage import ReadUsage
 
 http = APIGatewayHttpResolver()

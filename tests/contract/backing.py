@@ -19,7 +19,7 @@ from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
-from afterthought.domain.provider import Mode
+from afterthought.domain.models.provider import Mode
 from afterthought.services.limit import RateWindows as Rates
 from afterthought.services.ports import Accounts, Books, Cipher, Contents, Deliveries, JobQueue, Ledger, Topic
 from afterthought.services.tenants import TenantRecords

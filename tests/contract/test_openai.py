@@ -26,7 +26,7 @@ from afterthought.domain.errors import (
     ProviderError,
     ProviderRefused,
 )
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from afterthought.services.ports import Generation
 from local.standin import StandIn
 

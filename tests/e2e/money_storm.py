@@ -44,12 +44,12 @@ from afterthought.adapters.sns import SnsTopic
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
 from afterthought.domain.job import Job
-from afterthought.services.admit import Admit
 from afterthought.services.announce import Announce
 from afterthought.services.calling import calling
+from afterthought.services.intake.admit import Admit
+from afterthought.services.intake.submit import Submit
 from afterthought.services.limit import Limit
 from afterthought.services.step import Step
-from afterthought.services.submit import Submit
 from afterthought.services.sweep import Sweep
 
 SUBMITTERS, WORKERS, SWEEPERS = 3, 4, 1

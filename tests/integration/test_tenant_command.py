@@ -20,7 +20,7 @@ from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.domain.errors import Unauthenticated
 from afterthought.domain.signature import sign
-from afterthought.services.authenticate import Authenticate
+from afterthought.services.intake.authenticate import Authenticate
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-west-1"

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pricing import Usage
-from afterthought.domain.provider import Provider
 from afterthought.domain.record import TERMINAL, Status
 from afterthought.services.ports import Generation
 from tests.simulator.clock import Clock

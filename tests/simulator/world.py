@@ -15,19 +15,19 @@ from afterthought.domain.budget import Caps
 from afterthought.domain.errors import JobChanged, ProviderError
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import delivery_seconds, event_seconds
-from afterthought.services.admit import Admit
 from afterthought.services.advance import Advance
 from afterthought.services.announce import Announce
 from afterthought.services.calling import calling
 from afterthought.services.cancel import Cancel
 from afterthought.services.deliver import Deliver
 from afterthought.services.direct import Direct
-from afterthought.services.dry_run import DryRun
+from afterthought.services.intake.admit import Admit
+from afterthought.services.intake.dry_run import DryRun
+from afterthought.services.intake.submit import Submit, Submitted
 from afterthought.services.limit import Limit
-from afterthought.services.read import Read
+from afterthought.services.query.read import Read
 from afterthought.services.receive_event import ReceiveEvent
 from afterthought.services.step import Step
-from afterthought.services.submit import Submit, Submitted
 from afterthought.services.sweep import Sweep
 from afterthought.services.tenants import Tenants
 from afterthought.services.wake import Wake

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from afterthought.domain.identity import keyed_job_id
+from afterthought.domain.tenants.identity import keyed_job_id
 from local.standin import StandIn
 from tests.soak.plan import Wanted
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import admission
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.model import Model
-from afterthought.domain.request import CreateResponse
+from afterthought.domain.models.model import Model
+from afterthought.domain.request import admission
+from afterthought.domain.request.request import CreateResponse
 
 TODAY = date(2026, 11, 1)
 MODELS = list(default_catalogue().models.values())

@@ -8,10 +8,10 @@ import pytest
 
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.attempt import Plan
-from afterthought.domain.bound import bound, estimated_tokens
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.provider import Provider
-from afterthought.services.admit import Admit, Admitted
+from afterthought.domain.models.provider import Provider
+from afterthought.domain.request.max_cost import bound, estimated_tokens
+from afterthought.services.intake.admit import Admit, Admitted
 
 TODAY = datetime(2026, 11, 10, 12, tzinfo=UTC)
 KNOWN = default_catalogue()

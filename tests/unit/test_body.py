@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterthought.domain import body
 from afterthought.domain.errors import BodyTooLarge, InvalidRequest, RequestRefused
+from afterthought.domain.request import body
 
 QUESTION = {"model": "o3", "input": "Why?"}
 

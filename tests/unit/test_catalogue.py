@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
-from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.models.model import Model, NoPrice
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pricing import ServiceTier
-from afterthought.domain.provider import Provider
 
 TODAY = date(2026, 11, 21)
 

@@ -11,7 +11,7 @@ import pytest
 
 from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue, load
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
-from afterthought.domain.model import Model
+from afterthought.domain.models.model import Model
 from afterthought.domain.pace import PaceLimits
 
 TODAY = date(2026, 11, 21)

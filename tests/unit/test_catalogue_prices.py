@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.pricing import ServiceTier, Usage, cost, price_id
 
 TODAY = date(2026, 11, 21)

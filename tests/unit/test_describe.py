@@ -19,21 +19,23 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from admin.api_docs import TARGET, markdown
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, errors, lifecycle, signature
+from afterthought.domain import errors, signature
 from afterthought.domain.attempt import Attempt, Plan
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.job import accept
 from afterthought.domain.rate_limit import Limits, RateState, Window, rate_limited
 from afterthought.domain.record import Failure
-from afterthought.domain.request import CreateResponse
+from afterthought.domain.request import body
+from afterthought.domain.request.request import CreateResponse
 from afterthought.domain.response import render
 from afterthought.domain.usage import PARAMETERS, query_of
+from afterthought.domain.wire import deprecation
 from afterthought.services.describe import examples, openapi, specimen, texts
 from afterthought.services.describe.answers import FAILURES
 from afterthought.services.describe.money import KINDS
 from afterthought.services.describe.refusals import REFUSALS, refusals_of
 from afterthought.services.direct import LOOK_SECONDS
-from afterthought.services.models import Models
+from afterthought.services.query.models import Models
 from afterthought.services.usage import ReadUsage
 
 ROOT = Path(__file__).parents[2]
@@ -189,7 +191,7 @@ def test_the_table_that_is_shown_is_the_answer_that_is_shown() -> None:
 
 def test_the_headers_are_those_that_are_sent() -> None:
     state = RateState(Limits(1, 1), Window(), 60)
-    ending = lifecycle.headers(NOW.date(), today=NOW.date(), successor="o3")
+    ending = deprecation.headers(NOW.date(), today=NOW.date(), successor="o3")
     answers = openapi()["paths"]["/v1/responses"]["post"]["responses"]
     assert set(answers["200"]["headers"]) == {"x-request-id", *state.headers(), *ending}
     for path, verb in (("/v1/responses/{response_id}", "get"), ("/v1/responses/{response_id}/cancel", "post")):

@@ -14,11 +14,12 @@ import openai
 import pytest
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, signature
+from afterthought.domain import signature
+from afterthought.domain.request import body
 from afterthought.domain.usage import query_of
 from afterthought.services.describe import docs_page, examples, openapi, snippets, specimen
 from afterthought.services.describe.page import page
-from afterthought.services.models import Models
+from afterthought.services.query.models import Models
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 SECRET = signature.new_secret(bytes(range(32)))

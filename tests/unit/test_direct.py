@@ -14,7 +14,7 @@ from afterthought.adapters.batch import HandOutAgain, messages_at_once
 from afterthought.domain.call import Call
 from afterthought.domain.errors import HungUp, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
 from afterthought.domain.job import Job
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from afterthought.services.direct import LOOK_SECONDS, SPARE_SECONDS, Direct, NoTimeLeft
 from afterthought.services.ports import Generation
 from afterthought.services.step import Step

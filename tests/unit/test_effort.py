@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.effort import ORDER, in_place_of, nearest, next_lower
-from afterthought.domain.model import Effort, Model
+from afterthought.domain.models.effort import ORDER, in_place_of, nearest, next_lower
+from afterthought.domain.models.model import Effort, Model
 
 MODELS = list(default_catalogue().models.values())
 efforts = st.sampled_from(ORDER)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterthought.domain.errors import InvalidRequest, NotFound, Unauthenticated
-from afterthought.domain.identity import (
+from afterthought.domain.tenants.identity import (
     bearer,
     key_hash,
     keyed_job_id,

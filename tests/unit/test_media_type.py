@@ -2,7 +2,7 @@
 
 import pytest
 
-from afterthought.domain.media_type import preferred
+from afterthought.domain.wire.media_type import preferred
 
 JSON, CSV = "application/json", "text/csv"
 

@@ -13,7 +13,7 @@ import pytest
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.errors import MoneyRefused, ProviderBusy
 from afterthought.domain.job import Job
-from afterthought.domain.model import Model
+from afterthought.domain.models.model import Model
 from afterthought.domain.pricing import Price, Usage
 from afterthought.domain.rate_tier import RateTier
 from tests.simulator import money

@@ -29,8 +29,8 @@ from hypothesis.stateful import (
 from afterthought.domain import books
 from afterthought.domain.budget import Caps
 from afterthought.domain.errors import IdempotencyConflict, MoneyRefused, QueueUnavailable, TablesBusy
-from afterthought.domain.identity import keyed_job_id
 from afterthought.domain.job import Job
+from afterthought.domain.tenants.identity import keyed_job_id
 from tests.simulator import money
 from tests.simulator.books import SimulatedBooks
 from tests.simulator.laws import broken

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from afterthought.domain import body
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.request import CreateResponse
-from afterthought.domain.terms import TAG_FORM, Afterthought
+from afterthought.domain.request import body
+from afterthought.domain.request.options import TAG_FORM, Afterthought
+from afterthought.domain.request.request import CreateResponse
 
 
 def read(item: Any) -> dict[str, Any]:

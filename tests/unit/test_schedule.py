@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from afterthought.domain import schedule
 from afterthought.domain.job import SUBMIT_LEASE
-from afterthought.domain.model import Effort
+from afterthought.domain.models.model import Effort
 from tests.simulator import stack
 from tests.simulator.queues import MOST_DELAY_SECONDS
 

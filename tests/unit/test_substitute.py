@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterthought.catalogue import Catalogue, default_catalogue
-from afterthought.domain import body
 from afterthought.domain.attempt import Plan
-from afterthought.domain.bound import bound
 from afterthought.domain.job import Job, accept
 from afterthought.domain.pricing import Usage
-from afterthought.domain.request import CreateResponse
-from afterthought.services.admit import Admit, Admitted
+from afterthought.domain.request import body
+from afterthought.domain.request.max_cost import bound
+from afterthought.domain.request.request import CreateResponse
+from afterthought.services.intake.admit import Admit, Admitted
 from afterthought.services.substitute import Substitute
 
 NOW = datetime(2026, 12, 10, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from afterthought.services.submit import Submitted
+from afterthought.services.intake.submit import Submitted
 from tests.simulator.faults import Fault, named, way_of
 from tests.simulator.world import World
 from tests.sweep.journeys import JOURNEYS, Journey

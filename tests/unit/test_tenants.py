@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from afterthought.domain.errors import Unauthenticated
-from afterthought.domain.identity import key_hash
 from afterthought.domain.tenant import Tenant
-from afterthought.services.authenticate import Authenticate
+from afterthought.domain.tenants.identity import key_hash
+from afterthought.services.intake.authenticate import Authenticate
 from afterthought.services.tenants import Credentials, TenantProblem, Tenants
 from tests.simulator.world import World
 

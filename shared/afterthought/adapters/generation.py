@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from afterthought.domain.errors import OutcomeUnknown
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pricing import Usage
-from afterthought.domain.provider import Provider
 from afterthought.domain.record import Status
 from afterthought.domain.redaction import redacted
 from afterthought.services.ports import Generation

@@ -32,7 +32,7 @@ from afterthought.domain.errors import (
     ProviderError,
     ProviderRefused,
 )
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.record import TERMINAL
 from afterthought.services.ports import Generation
 

@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from afterthought.domain.admission import changed
 from afterthought.domain.attempt import Attempt
-from afterthought.domain.body import canonical
 from afterthought.domain.job import Job
-from afterthought.domain.provider import Provider
-from afterthought.domain.request import CreateResponse
+from afterthought.domain.models.provider import Provider
+from afterthought.domain.request.admission import changed
+from afterthought.domain.request.body import canonical
+from afterthought.domain.request.request import CreateResponse
 
 JOB, ATTEMPT, TOKEN = "afterthought_job", "afterthought_attempt", "afterthought_token"
 """What stands in the metadata of what we ask a provider for: by these its events and its answers are known as ours."""

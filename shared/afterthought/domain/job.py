@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 
 from afterthought.domain.attempt import Attempt, Plan
 from afterthought.domain.errors import IllegalStep
+from afterthought.domain.models.provider import Mode
 from afterthought.domain.pricing import Usage, exact_sum
-from afterthought.domain.provider import Mode
 from afterthought.domain.record import Failure, Record, Status
 from afterthought.domain.schedule import (
     DUE_KEPT_BEFORE,

@@ -8,8 +8,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from afterthought.domain.attempt import Attempt, AttemptState
 from afterthought.domain.errors import IllegalStep
+from afterthought.domain.models.provider import Mode
 from afterthought.domain.pricing import exact_sum
-from afterthought.domain.provider import Mode
 
 Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "incomplete", "cancelled"})

@@ -22,7 +22,7 @@ from afterthought.domain.errors import (
     QueueUnavailable,
 )
 from afterthought.domain.job import DIRECT_LEASE, SUBMIT_LEASE, Job
-from afterthought.domain.provider import Mode, Provider
+from afterthought.domain.models.provider import Mode, Provider
 from afterthought.domain.record import TERMINAL, Failure
 from afterthought.services.breaker import Breaker
 from afterthought.services.conclude import Conclude, deadline_failure, overdue

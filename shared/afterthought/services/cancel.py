@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from afterthought.domain.errors import JobChanged, QueueUnavailable, TablesBusy
-from afterthought.domain.identity import known_form, no_such_response
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
+from afterthought.domain.tenants.identity import known_form, no_such_response
 from afterthought.services.ports import JobQueue, Ledger
 
 _TRIES = 8

@@ -23,7 +23,7 @@ from afterthought.domain.errors import (
     TablesBusy,
 )
 from afterthought.domain.job import Job
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.record import TERMINAL, Failure
 from afterthought.domain.response import Answer
 from afterthought.services.breaker import Breaker

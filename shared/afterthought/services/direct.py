@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from afterthought.domain.call import Call
 from afterthought.domain.errors import AfterthoughtError, HungUp, ProviderError
 from afterthought.domain.job import Job
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from afterthought.services.ports import Generation, Jobs
 from afterthought.services.step import Step
 

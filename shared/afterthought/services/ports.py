@@ -13,8 +13,8 @@ from afterthought.domain.books import Counts, UsageKey
 from afterthought.domain.budget import NO_CAPS, Caps, MonthBook
 from afterthought.domain.event import CompletionEvent
 from afterthought.domain.job import Job
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pricing import Usage
-from afterthought.domain.provider import Provider
 from afterthought.domain.record import Status
 from afterthought.domain.tenant import Tenant
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from afterthought.domain.attempt import Attempt, Plan
 from afterthought.domain.job import STARVED, Job
-from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, Cost, cost
 from afterthought.domain.record import Failure
 from afterthought.services.ports import Generation

@@ -11,15 +11,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain import admission
 from afterthought.domain.attempt import Because, Plan
-from afterthought.domain.bound import bound
-from afterthought.domain.effort import next_lower
 from afterthought.domain.errors import InvalidRequest
 from afterthought.domain.job import Job
-from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.models.effort import next_lower
+from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, exact_sum, format_usd
-from afterthought.domain.request import CreateResponse
+from afterthought.domain.request import admission
+from afterthought.domain.request.max_cost import bound
+from afterthought.domain.request.request import CreateResponse
 
 _TIMES_LARGER = 4
 """What a starved answer's cap is multiplied by. Little more would starve again, and be paid for again."""

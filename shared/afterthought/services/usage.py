@@ -7,7 +7,7 @@ from typing import Any
 
 from afterthought.domain import budget
 from afterthought.domain.usage import Summary, query_of, summed
-from afterthought.services.authenticate import tenant_named
+from afterthought.services.intake.authenticate import tenant_named
 from afterthought.services.ports import Accounts, Books
 
 

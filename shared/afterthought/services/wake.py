@@ -12,8 +12,8 @@ from afterthought.catalogue import Catalogue
 from afterthought.domain.attempt import Attempt
 from afterthought.domain.call import ATTEMPT, JOB, belongs
 from afterthought.domain.errors import GenerationGone, NotFound
-from afterthought.domain.identity import known_form
 from afterthought.domain.job import Job
+from afterthought.domain.tenants.identity import known_form
 from afterthought.services.advance import Advance
 from afterthought.services.ports import Generations, Jobs
 from afterthought.services.step import Step

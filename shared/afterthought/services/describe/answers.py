@@ -2,8 +2,8 @@
 
 from typing import get_args
 
+from afterthought.domain.models.provider import Mode
 from afterthought.domain.pricing import Price
-from afterthought.domain.provider import Mode
 from afterthought.domain.record import Status
 from afterthought.services.describe.money import error_detail, money_schemas, open_schema
 from afterthought.services.describe.schema import Schema, array, fixed, nullable, of, one_of, record, ref

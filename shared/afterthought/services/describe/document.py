@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from afterthought.domain.job import CONTENT_KEPT
 from afterthought.domain.record import RECORD_KEPT, TERMINAL, Status
-from afterthought.domain.terms import MAX_DEADLINE_SECONDS
+from afterthought.domain.request.options import MAX_DEADLINE_SECONDS
 from afterthought.services.describe import snippets
 from afterthought.services.describe.answers import answer_schemas
 from afterthought.services.describe.operations import paths, webhook

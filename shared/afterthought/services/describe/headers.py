@@ -1,6 +1,6 @@
 """The headers of some answers, in words."""
 
-from afterthought.domain.lifecycle import NOTICE
+from afterthought.domain.wire.deprecation import NOTICE
 from afterthought.services.describe.schema import of
 
 RATE_LIMITS = {

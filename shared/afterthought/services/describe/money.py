@@ -6,8 +6,8 @@ from typing import get_args
 from pydantic import BaseModel
 
 from afterthought.domain.attempt import AttemptState, Because
-from afterthought.domain.bound import Bound
-from afterthought.domain.provider import Mode
+from afterthought.domain.models.provider import Mode
+from afterthought.domain.request.max_cost import Bound
 from afterthought.domain.usage import COUNTS, DOLLARS, GROUPS, STATUSES
 from afterthought.services.describe.schema import Schema, array, components, fixed, nullable, of, one_of, record, ref
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from afterthought.domain.body import MAX_BODY_BYTES, MAX_DEPTH
+from afterthought.domain.request.body import MAX_BODY_BYTES, MAX_DEPTH
 from afterthought.domain.usage import MOST_ROWS
 
 

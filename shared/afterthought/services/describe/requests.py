@@ -1,8 +1,8 @@
 """The request's schemas: their form from the models that check it, their words from here."""
 
-from afterthought.domain.admission import MIN_OUTPUT_TOKENS
-from afterthought.domain.request import MAX_METADATA_PAIRS, MAX_TOOLS, REFUSED_FOR_NOW, CreateResponse
-from afterthought.domain.terms import MAX_TAGS, TAG_FORM
+from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
+from afterthought.domain.request.options import MAX_TAGS, TAG_FORM
+from afterthought.domain.request.request import MAX_METADATA_PAIRS, MAX_TOOLS, REFUSED_FOR_NOW, CreateResponse
 from afterthought.services.describe.schema import Schema, components
 
 _FUNCTION = "Only for models with function calling."

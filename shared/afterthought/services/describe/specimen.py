@@ -12,11 +12,11 @@ from afterthought.domain import books
 from afterthought.domain.books import Counts, Standing, UsageKey, booked
 from afterthought.domain.budget import MonthBook
 from afterthought.domain.job import Job, accept
-from afterthought.domain.model import Model
+from afterthought.domain.models.model import Model
 from afterthought.domain.pricing import Cost, Usage, cost
 from afterthought.domain.rate_limit import Limits, Window
 from afterthought.domain.tenant import Tenant
-from afterthought.services.admit import Admit, Admitted
+from afterthought.services.intake.admit import Admit, Admitted
 
 ACCEPTED = datetime(2026, 11, 2, 9, 30, 23, tzinfo=UTC)
 TAKEN = ACCEPTED + timedelta(milliseconds=640)

@@ -1,6 +1,6 @@
 """What the operations do, in paragraphs."""
 
-from afterthought.domain.body import MAX_BODY_BYTES
+from afterthought.domain.request.body import MAX_BODY_BYTES
 from afterthought.domain.schedule import MOST_DELIVERIES, delivery_seconds
 
 CREATE = f"""\

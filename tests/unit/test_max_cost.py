@@ -10,18 +10,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body
-from afterthought.domain.admission import MIN_OUTPUT_TOKENS
-from afterthought.domain.bound import (
+from afterthought.domain.models.model import Model, NoPrice
+from afterthought.domain.pricing import Price, Usage, cost, exact_sum, price_id
+from afterthought.domain.request import body
+from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
+from afterthought.domain.request.max_cost import (
     Bound,
     bound,
     estimated_tokens,
     fitting_output_tokens,
     input_tokens_at_most,
 )
-from afterthought.domain.model import Model, NoPrice
-from afterthought.domain.pricing import Price, Usage, cost, exact_sum, price_id
-from afterthought.domain.request import CreateResponse
+from afterthought.domain.request.request import CreateResponse
 
 TODAY = date(2026, 11, 2)
 TOMORROW = TODAY + timedelta(days=1)

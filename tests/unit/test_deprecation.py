@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterthought.catalogue import Catalogue, default_catalogue
-from afterthought.domain.lifecycle import NOTICE, headers
-from afterthought.services.models import Models
+from afterthought.domain.wire.deprecation import NOTICE, headers
+from afterthought.services.query.models import Models
 
 END = date(2026, 12, 11)
 

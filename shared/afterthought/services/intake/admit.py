@@ -7,18 +7,19 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain import admission, body, budget
-from afterthought.domain.admission import MIN_OUTPUT_TOKENS
+from afterthought.domain import budget
 from afterthought.domain.attempt import Plan
-from afterthought.domain.bound import Bound, bound, estimated_tokens, fitting_output_tokens
 from afterthought.domain.budget import Caps, MonthBook
 from afterthought.domain.endpoint import check_url
 from afterthought.domain.errors import InvalidRequest, MoneyRefused
-from afterthought.domain.model import Effort, Model
+from afterthought.domain.models.model import Effort, Model
+from afterthought.domain.models.provider import Mode, Provider
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, ServiceTier, format_usd
-from afterthought.domain.provider import Mode, Provider
-from afterthought.domain.request import CreateResponse
-from afterthought.domain.terms import MAX_DEADLINE_SECONDS, Afterthought
+from afterthought.domain.request import admission, body
+from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
+from afterthought.domain.request.max_cost import Bound, bound, estimated_tokens, fitting_output_tokens
+from afterthought.domain.request.options import MAX_DEADLINE_SECONDS, Afterthought
+from afterthought.domain.request.request import CreateResponse
 
 # A job's deadline counts from when it is accepted, at most the api's time limit after its request was read.
 _UNTIL_ACCEPTED = timedelta(seconds=30)

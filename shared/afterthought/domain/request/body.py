@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from afterthought.domain.errors import BodyTooLarge, InvalidRequest
-from afterthought.domain.request import ITEM_TYPES, REFUSED_FOR_NOW, TOOL_TYPES, CreateResponse
+from afterthought.domain.request.request import ITEM_TYPES, REFUSED_FOR_NOW, TOOL_TYPES, CreateResponse
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64

@@ -23,11 +23,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from afterthought.domain.admission import MIN_OUTPUT_TOKENS
-from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.pricing import Price, ServiceTier, Tokens, Usd, exact_sum, tokens_usd
-from afterthought.domain.rendering import arguments_at_most, quoted_at_most, rewritten_at_most, structure_at_most
-from afterthought.domain.request import (
+from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
+from afterthought.domain.request.rendering import (
+    arguments_at_most,
+    quoted_at_most,
+    rewritten_at_most,
+    structure_at_most,
+)
+from afterthought.domain.request.request import (
     ContentPart,
     CreateResponse,
     CustomToolCall,

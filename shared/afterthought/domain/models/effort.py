@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import get_args
 
-from afterthought.domain.model import Effort, Model
+from afterthought.domain.models.model import Effort, Model
 
 ORDER: tuple[Effort, ...] = get_args(Effort)
 """From thinking not at all to thinking most."""

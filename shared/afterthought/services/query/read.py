@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain.identity import known_form, no_such_response
 from afterthought.domain.job import Job
 from afterthought.domain.pricing import Cost, cost
 from afterthought.domain.response import render
+from afterthought.domain.tenants.identity import known_form, no_such_response
 from afterthought.services.contents import get_answer, get_request
+from afterthought.services.intake.submit import Submitted
 from afterthought.services.ports import Contents, Jobs
-from afterthought.services.submit import Submitted
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from afterthought.domain.errors import Unauthenticated
-from afterthought.domain.identity import bearer, key_hash
 from afterthought.domain.tenant import Tenant
+from afterthought.domain.tenants.identity import bearer, key_hash
 from afterthought.services.ports import Accounts
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rs_bpe import openai
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, rendering
-from afterthought.domain.bound import input_tokens_at_most
+from afterthought.domain.request import body, rendering
+from afterthought.domain.request.max_cost import input_tokens_at_most
 from tests.simulator import prompts
 
 O200K, CL100K = openai.o200k_base(), openai.cl100k_base()

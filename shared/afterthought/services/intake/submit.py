@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from afterthought.domain import admission, body, budget, identity, job
+from afterthought.domain import budget, job
 from afterthought.domain.budget import Caps, OverBudget
 from afterthought.domain.errors import (
     IdempotencyConflict,
@@ -16,10 +16,12 @@ from afterthought.domain.errors import (
 )
 from afterthought.domain.job import Job
 from afterthought.domain.rate_limit import RateState
+from afterthought.domain.request import admission, body
 from afterthought.domain.tenant import Tenant
-from afterthought.services.admit import Admitted
-from afterthought.services.authenticate import tenant_named
+from afterthought.domain.tenants import identity
 from afterthought.services.contents import put_request
+from afterthought.services.intake.admit import Admitted
+from afterthought.services.intake.authenticate import tenant_named
 from afterthought.services.limit import Limit
 from afterthought.services.ports import Accounts, Books, Contents, JobQueue, Ledger
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
-from afterthought.domain.effort import in_place_of
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.model import Effort, Model
+from afterthought.domain.models.effort import in_place_of
+from afterthought.domain.models.model import Effort, Model
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, WIRE_NAMES
-from afterthought.domain.request import (
+from afterthought.domain.request.request import (
     CreateResponse,
     CustomToolCallOutput,
     FunctionCallOutput,

@@ -7,8 +7,8 @@ from typing import Any
 
 from afterthought.domain import budget
 from afterthought.domain.pricing import format_usd, price_date
-from afterthought.services.admit import Admitted
-from afterthought.services.authenticate import tenant_named
+from afterthought.services.intake.admit import Admitted
+from afterthought.services.intake.authenticate import tenant_named
 from afterthought.services.limit import Limit
 from afterthought.services.ports import Accounts, Books
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain import lifecycle
 from afterthought.domain.errors import NotFound
-from afterthought.domain.model import Model
+from afterthought.domain.models.model import Model
+from afterthought.domain.wire import deprecation
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Models:
         past."""
         today = self.clock().date()
         successor = self.catalogue.live_successor_of(name, self.providers, today)
-        return lifecycle.headers(
+        return deprecation.headers(
             self.catalogue.shutdown_date(name, self.providers),
             today=today,
             successor=None if successor is None else successor.id,

@@ -10,8 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fail
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from afterthought.domain.model import Effort
-from afterthought.domain.terms import Afterthought
+from afterthought.domain.models.model import Effort
+from afterthought.domain.request.options import Afterthought
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_-]+$")]
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=128)]

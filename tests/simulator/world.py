@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.budget import Caps
-from afterthought.domain.errors import JobChanged, ProviderError
+from afterthought.domain.errors import ProviderError, VersionConflict
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import delivery_seconds, event_seconds
 from afterthought.services.advance import Advance
@@ -350,7 +350,7 @@ class World:
             if "response_id" in told:
                 try:
                     wake(told["provider"], told["response_id"])
-                except (ProviderError, JobChanged):
+                except (ProviderError, VersionConflict):
                     if (seconds := event_seconds(message.receives)) is not None:
                         self._hide(self.job_messages, message, seconds)
                         return

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters.batch import HandOutAgain, messages_at_once
 from afterthought.domain.call import Call
-from afterthought.domain.errors import HungUp, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
+from afterthought.domain.errors import CallAbandoned, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
 from afterthought.domain.job import Job
 from afterthought.domain.models.provider import Provider
 from afterthought.services.direct import LOOK_SECONDS, SPARE_SECONDS, Direct, NoTimeLeft
@@ -199,7 +199,7 @@ def test_a_cancelled_job_lets_its_call_go_at_the_next_look(asked_at: float) -> N
 
     bench.run(also=cancel)
     came = bench.came()
-    assert isinstance(came, HungUp)
+    assert isinstance(came, CallAbandoned)
     assert "cancelled" in came.message
     assert bench.models.closed == 1
     assert asked_at <= bench.seconds <= asked_at + LOOK_SECONDS
@@ -211,7 +211,7 @@ def test_a_job_past_its_deadline_lets_its_call_go_at_once(deadline: float) -> No
     bench.models.seconds = 600
     bench.run()
     came = bench.came()
-    assert isinstance(came, HungUp)
+    assert isinstance(came, CallAbandoned)
     assert "deadline" in came.message
     assert bench.models.closed == 1
     assert bench.seconds == deadline

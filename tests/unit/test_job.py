@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from afterthought.domain.attempt import Because, Plan
-from afterthought.domain.errors import IllegalStep
+from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.job import DEADLINE, SUBMIT_LEASE, Job
 from afterthought.domain.pricing import Usage
 from afterthought.domain.record import RECORD_KEPT, Failure
@@ -86,7 +86,7 @@ def test_a_state_allows_its_own_steps_and_no_other(state: str, step: str) -> Non
     if step in allowed:
         assert STEPS[step](job).version == job.version + 1
     else:
-        with pytest.raises(IllegalStep):
+        with pytest.raises(IllegalTransition):
             STEPS[step](job)
 
 
@@ -242,7 +242,7 @@ def test_what_was_really_used_takes_an_estimates_place_and_nothing_else_changes(
     assert (known.spent_usd, known.estimated) == (Decimal("0.1"), False)
     kept = {"attempts", "version"}
     assert known.model_dump(exclude=kept) == ended.model_dump(exclude=kept)
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalTransition):
         known.corrected(
             1,
             response_id="resp_1",
@@ -266,7 +266,7 @@ def test_a_jobs_own_cap_bounds_all_its_attempts_together() -> None:
     spent = once.model_copy(
         update={"attempts": (once.opened.model_copy(update={"state": "settled", "cost_usd": HOLD}),)}
     )
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalTransition):
         spent.hold(a_plan(Decimal("0.500000000000000001")), now=LATER)
     again = spent.hold(a_plan(Decimal("0.5")), now=LATER)
     assert [entry.number for entry in again.attempts] == [1, 2]
@@ -275,12 +275,12 @@ def test_a_jobs_own_cap_bounds_all_its_attempts_together() -> None:
 
 def test_no_second_hold_is_taken_while_one_is_open() -> None:
     for job in (QUEUED, SUBMITTING, SUBMITTED, settled(SUBMITTED)):
-        with pytest.raises(IllegalStep):
+        with pytest.raises(IllegalTransition):
             job.hold(a_plan(HOLD), now=LATER)
 
 
 def test_a_new_job_above_its_own_cap_is_never_made() -> None:
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalTransition):
         QUEUED.model_copy(update={"attempts": (), "max_cost_usd": HOLD / 2}).hold(a_plan(HOLD), now=START)
 
 
@@ -325,7 +325,7 @@ def test_an_ended_job_is_never_given_up() -> None:
 
 
 def test_what_is_due_no_more_is_not_swept() -> None:
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalTransition):
         a_settled_job().model_copy(update={"due_at": None}).swept(now=LATER)
 
 

@@ -119,7 +119,7 @@ class QueueUnavailable(AfterthoughtError):
     """The queue did not take the message. What is due anyway is found by the sweeper."""
 
 
-class JobChanged(AfterthoughtError):
+class VersionConflict(AfterthoughtError):
     """Somebody else wrote the job first (its version moved). Their step stands; ours is dropped."""
 
 
@@ -127,7 +127,7 @@ class JobExists(AfterthoughtError):
     """The job's id is taken already: a repeat of the same Idempotency-Key, or of the same write."""
 
 
-class IllegalStep(AfterthoughtError):
+class IllegalTransition(AfterthoughtError):
     """A step that the job's state does not allow: a defect in the caller."""
 
 
@@ -164,7 +164,7 @@ class OutcomeUnknown(ProviderError):
     """The request may have reached the provider and no usable answer came: it must not be blindly repeated."""
 
 
-class HungUp(OutcomeUnknown):
+class CallAbandoned(OutcomeUnknown):
     """We gave an awaited call up: nobody wants its answer any more. It may have run."""
 
 

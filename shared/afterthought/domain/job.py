@@ -1,4 +1,5 @@
-"""A job and its steps. Each step is a pure function of the job: it gives the job's next version or raises IllegalStep.
+"""A job and its steps. Each step is a pure function of the job: it gives the job's next version or raises
+IllegalTransition.
 
 `wake_at` is when the next step is wanted; `due_at` is when the sweeper must see that it did not come. From creation
 until it is announced a job always has a `due_at`, so nothing that was accepted can be forgotten.
@@ -9,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal, Self
 
 from afterthought.domain.attempt import Attempt, Plan
-from afterthought.domain.errors import IllegalStep
+from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.models.provider import Mode
 from afterthought.domain.pricing import Usage, exact_sum
 from afterthought.domain.record import Failure, Record, Status
@@ -47,10 +48,10 @@ class Job(Record):
     """A job that takes steps."""
 
     def hold(self, plan: Plan, *, now: datetime) -> Self:
-        """A new entry of the ledger with its money held. Raises IllegalStep where one is open, or where `max_cost_usd`
-        does not hold them all: that is for the caller to see first."""
+        """A new entry of the ledger with its money held. Raises IllegalTransition where one is open, or where
+        `max_cost_usd` does not hold them all: that is for the caller to see first."""
         if self.terminal or self.open_attempt is not None:
-            raise IllegalStep(f"{self.id}: no hold can be taken while {self.status} with an open attempt")
+            raise IllegalTransition(f"{self.id}: no hold can be taken while {self.status} with an open attempt")
         return self._next(self.attempts, plan, now)
 
     def begin(self, *, token: str, provider: str, now: datetime, lease: timedelta = SUBMIT_LEASE) -> Self:
@@ -176,7 +177,7 @@ class Job(Record):
         ended, or goes on, stays as it is."""
         entry = self.attempts[number - 1]
         if not entry.estimated:
-            raise IllegalStep(f"{self.id}: attempt {number} is no estimate to correct")
+            raise IllegalTransition(f"{self.id}: attempt {number} is no estimate to correct")
         known: dict[str, Any] = {"response_id": response_id, "served_model": served_model, "usage": usage}
         known |= {"price_id": price_id, "cost_usd": cost_usd}
         attempts = (*self.attempts[: number - 1], entry.model_copy(update=known), *self.attempts[number:])
@@ -186,7 +187,7 @@ class Job(Record):
         """The sweeper saw it overdue. Here ends what was swept too often without a step (and is not just waiting to be
         called), and what nobody ended by its deadline. Before a step is wanted, only `due_at` moves."""
         if self.due_at is None:
-            raise IllegalStep(f"{self.id}: nothing is due")
+            raise IllegalTransition(f"{self.id}: nothing is due")
         if not self.terminal and now < self.wake_at:
             return self.model_copy(update={"due_at": self.wake_at + NET, "version": self.version + 1})
         sweeps, late = self.sweeps + 1, now - self.deadline_at
@@ -223,7 +224,7 @@ class Job(Record):
     def _next(self, attempts: tuple[Attempt, ...], plan: Plan, now: datetime) -> Self:
         committed = exact_sum(*(each.held_usd for each in attempts), *(each.spent_usd for each in attempts))
         if self.max_cost_usd is not None and exact_sum(committed, plan.hold_usd) > self.max_cost_usd:
-            raise IllegalStep(f"{self.id}: {committed} and {plan.hold_usd} are above {self.max_cost_usd}")
+            raise IllegalTransition(f"{self.id}: {committed} and {plan.hold_usd} are above {self.max_cost_usd}")
         # What is called as it was asked for stands in the job already.
         other = {"hold_usd": plan.hold_usd} if plan.because is None else plan._asdict()
         entry = Attempt(number=len(attempts) + 1, state="held", held_at=now, **other)
@@ -234,14 +235,14 @@ class Job(Record):
 
     def _end(self, status: Status, *, now: datetime, **changes: Any) -> Self:
         if self.terminal:
-            raise IllegalStep(f"{self.id}: it is {status} already")
+            raise IllegalTransition(f"{self.id}: it is {status} already")
         return self._step(status=status, finished_at=now, wake_at=now, **changes)
 
     def _step(
         self, *, wake_at: datetime, expected_at: datetime | None = None, messaged: bool = True, **changes: Any
     ) -> Self:
         if self.terminal:
-            raise IllegalStep(f"{self.id}: it is {self.status} already")
+            raise IllegalTransition(f"{self.id}: it is {self.status} already")
         # What no message wakes is woken by the sweeper, at once when it is wanted.
         due_at, latest = (wake_at + NET, wake_at + DUE_KEPT_BEYOND) if messaged else (wake_at, wake_at)
         soon = (expected_at or wake_at) + DUE_KEPT_BEFORE
@@ -273,7 +274,7 @@ def accept(
     rate_tokens: int = 0,
     tags: tuple[str, ...] = (),
 ) -> Job:
-    """A new job with its first hold, as the api writes it. Raises IllegalStep as `Job.hold` does."""
+    """A new job with its first hold, as the api writes it. Raises IllegalTransition as `Job.hold` does."""
     job = Job(
         id=id,
         tenant=tenant,

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from afterthought.domain.attempt import Attempt, AttemptState
-from afterthought.domain.errors import IllegalStep
+from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.models.provider import Mode
 from afterthought.domain.pricing import exact_sum
 
@@ -85,7 +85,7 @@ class Record(BaseModel):
 
     @property
     def opened(self) -> Attempt:
-        """The attempt whose call is made. Raises IllegalStep when there is none."""
+        """The attempt whose call is made. Raises IllegalTransition when there is none."""
         return self.open_in("submitting", "submitted", "unknown")
 
     @property
@@ -150,8 +150,8 @@ class Record(BaseModel):
         return exact_sum(self.max_cost_usd, self.spent_usd.copy_negate())
 
     def open_in(self, *states: AttemptState) -> Attempt:
-        """The open entry, which is in one of these states. Raises IllegalStep."""
+        """The open entry, which is in one of these states. Raises IllegalTransition."""
         entry = self.open_attempt
         if self.terminal or entry is None or entry.state not in states:
-            raise IllegalStep(f"{self.id}: no attempt is {' or '.join(states)}")
+            raise IllegalTransition(f"{self.id}: no attempt is {' or '.join(states)}")
         return entry

@@ -15,11 +15,11 @@ from afterthought.domain.attempt import Attempt
 from afterthought.domain.call import Call, belongs, call_request
 from afterthought.domain.errors import (
     GenerationGone,
-    IllegalStep,
-    JobChanged,
+    IllegalTransition,
     ProviderBusy,
     ProviderError,
     QueueUnavailable,
+    VersionConflict,
 )
 from afterthought.domain.job import DIRECT_LEASE, SUBMIT_LEASE, Job
 from afterthought.domain.models.provider import Mode, Provider
@@ -82,12 +82,12 @@ class Advance:
             return Step("early", before=job)
         attempt = job.open_attempt
         if attempt is None:
-            raise IllegalStep(f"{job.id}: it is {job.status} and no attempt is open")
+            raise IllegalTransition(f"{job.id}: it is {job.status} and no attempt is open")
         if attempt.state == "held" and job.mode != self.mode:
             return Step("elsewhere", before=job, enqueued=self._send(job, 0))
         try:
             found = self._submit(job) if attempt.state == "held" else self._look(job, attempt)
-        except JobChanged:
+        except VersionConflict:
             return Step("lost", before=job)
         return found if isinstance(found, Call) else self._moved(job, found)
 
@@ -95,13 +95,13 @@ class Advance:
         """What the call came to, written down."""
         try:
             after = self.conclude.called(call.job, call.provider, came)
-        except JobChanged:
+        except VersionConflict:
             return Step("lost", before=call.job)
         return self._moved(call.job, after)
 
     def told(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
-        """What the provider says of an attempt on an event's word. Raises JobChanged when the job moves faster than it
-        can be told: the event is then to be handed out again, since it may be the only one who tells."""
+        """What the provider says of an attempt on an event's word. Raises VersionConflict when the job moves faster
+        than it can be told: the event is then to be handed out again, since it may be the only one who tells."""
         stands: Job | None = job
         for _ in range(_TRIES):
             if stands is None:
@@ -111,11 +111,11 @@ class Advance:
                 return self.estimates.correct(stands, entry, generation)
             try:
                 return self._moved(stands, self._heard(stands, entry, generation))
-            except JobChanged:
+            except VersionConflict:
                 stands = self.jobs.get(job.id)
         if stands is None:
             return Step("dropped", before=job)
-        raise JobChanged(job.id)
+        raise VersionConflict(job.id)
 
     def _heard(self, job: Job, entry: Attempt, generation: Generation) -> Job:
         provider = self.catalogue.providers[entry.provider or ""]
@@ -214,7 +214,7 @@ class Advance:
     def _save(self, before: Job, after: Job) -> Job:
         try:
             self.jobs.save(before, after)
-        except JobChanged:
+        except VersionConflict:
             # A transport repeats a write whose answer was lost, and the repeat loses to the write itself. What stands
             # in the table tells: an attempt's token is random, so nobody else's step can look like ours.
             if self.jobs.get(after.id) != after:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from afterthought.domain.errors import JobChanged, QueueUnavailable, TablesBusy
+from afterthought.domain.errors import QueueUnavailable, TablesBusy, VersionConflict
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
 from afterthought.domain.tenants.identity import known_form, no_such_response
@@ -46,7 +46,7 @@ class Cancel:
                 return Cancelled(job)
             try:
                 self.jobs.save(job, after)
-            except JobChanged:
+            except VersionConflict:
                 if self.jobs.get(job.id) != after:
                     continue
             return Cancelled(after, enqueued=self._wake(after))

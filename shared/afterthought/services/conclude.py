@@ -14,13 +14,13 @@ from afterthought.domain.attempt import Because, Plan
 from afterthought.domain.budget import NO_CAPS, Caps, OverBudget, caps_of
 from afterthought.domain.errors import (
     NO_MONEY_CODES,
-    HungUp,
-    IllegalStep,
-    JobChanged,
+    CallAbandoned,
+    IllegalTransition,
     ProviderBusy,
     ProviderError,
     ProviderRefused,
     TablesBusy,
+    VersionConflict,
 )
 from afterthought.domain.job import Job
 from afterthought.domain.models.provider import Provider
@@ -49,8 +49,8 @@ def _nobody(_provider: str, _code: str) -> None:
 
 @dataclass(frozen=True)
 class Conclude:
-    """Each method gives the job as it was written, and raises JobChanged when somebody else's step stands. `paused` is
-    told which provider has been paused, and by which code of its."""
+    """Each method gives the job as it was written, and raises VersionConflict when somebody else's step stands.
+    `paused` is told which provider has been paused, and by which code of its."""
 
     jobs: Ledger
     contents: Contents
@@ -143,7 +143,7 @@ class Conclude:
             return self._busy(job, provider, error.code, error.retry_after_seconds)
         if isinstance(error, ProviderRefused):
             return self._refused(job, error.code or "server_error", error.message)
-        if isinstance(error, HungUp):
+        if isinstance(error, CallAbandoned):
             return self._save(job, self._unwanted)
         return self.lost(job, provider, error.message)
 
@@ -211,13 +211,13 @@ class Conclude:
         for tries in range(_TRIES):
             try:
                 after = change(job)
-            except IllegalStep as illegal:
+            except IllegalTransition as illegal:
                 if not tries:
                     raise
-                raise JobChanged(job.id) from illegal
+                raise VersionConflict(job.id) from illegal
             try:
                 self.jobs.save(job, after, caps)
-            except JobChanged:
+            except VersionConflict:
                 stands = self.jobs.get(job.id)
                 # A transport repeats a write whose answer was lost, and the repeat loses to the write itself. What
                 # stands in the table tells: an attempt's token is random, so nobody else's step can look like ours.
@@ -230,7 +230,7 @@ class Conclude:
                 job = stands
             else:
                 return after
-        raise JobChanged(job.id)
+        raise VersionConflict(job.id)
 
 
 def overdue(job: Job, now: datetime) -> Job:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from afterthought.domain.call import Call
-from afterthought.domain.errors import AfterthoughtError, HungUp, ProviderError
+from afterthought.domain.errors import AfterthoughtError, CallAbandoned, ProviderError
 from afterthought.domain.job import Job
 from afterthought.domain.models.provider import Provider
 from afterthought.services.ports import Generation, Jobs
@@ -86,15 +86,15 @@ class Direct:
             unwanted.cancel()
             await asyncio.wait({answer, unwanted})
 
-    async def _unwanted(self, job: Job) -> HungUp:
+    async def _unwanted(self, job: Job) -> CallAbandoned:
         """Comes back when the caller has cancelled the job or its deadline has passed."""
         while True:
             left = (job.deadline_at - self.clock()).total_seconds()
             if left <= 0:
-                return HungUp("The deadline passed during the call.")
+                return CallAbandoned("The deadline passed during the call.")
             await asyncio.sleep(min(LOOK_SECONDS, left))
             if await self._cancelled(job):
-                return HungUp("The job was cancelled during the call.")
+                return CallAbandoned("The job was cancelled during the call.")
 
     async def _cancelled(self, job: Job) -> bool:
         try:

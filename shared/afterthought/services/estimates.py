@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from afterthought.catalogue import Catalogue
 from afterthought.domain.attempt import Attempt
 from afterthought.domain.call import belongs
-from afterthought.domain.errors import JobChanged, ProviderError
+from afterthought.domain.errors import ProviderError, VersionConflict
 from afterthought.domain.job import Job
 from afterthought.domain.record import TERMINAL
 from afterthought.services.ports import Generation, Generations, Ledger
@@ -45,7 +45,7 @@ class Estimates:
                 break
             try:
                 self.jobs.save(stands, corrected)
-            except JobChanged:
+            except VersionConflict:
                 # It was announced, or swept, just then: what it cost is the same. Or this very write was repeated.
                 found = self.jobs.get(job.id)
                 if found != corrected:

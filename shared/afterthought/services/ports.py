@@ -56,7 +56,7 @@ class Ledger(Jobs, Protocol):
         would be passed, TablesBusy when too many wanted the same books."""
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
-        """Writes the job over the version before it and moves the books, or neither. Raises JobChanged when that
+        """Writes the job over the version before it and moves the books, or neither. Raises VersionConflict when that
         version is not what stands, OverBudget when the movement would pass a cap, TablesBusy as `create` does."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from afterthought.domain.errors import JobChanged
+from afterthought.domain.errors import VersionConflict
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
 from afterthought.services.announce import Announce
@@ -54,7 +54,7 @@ class Sweep:
         try:
             # First the new `due_at`: a job that cannot be helped now does not keep the others from their turn.
             self.jobs.save(job, later)
-        except JobChanged:
+        except VersionConflict:
             return
         if later.terminal:
             if job.terminal:

@@ -59,7 +59,7 @@ class Seeds:
         secret = new_secret(secrets.token_bytes(32)).encode()
         accounts.put_tenant(Tenant(name=_TENANT, created_at=clock.now(), webhook_secrets=(secret,), tier="tier5"))
         accounts.put_key(
-            ApiKey(key_hash=identity.key_hash(API_KEY), tenant=_TENANT, hint=API_KEY, created_at=clock.now())
+            ApiKey(key_hash=identity.hash_api_key(API_KEY), tenant=_TENANT, hint=API_KEY, created_at=clock.now())
         )
 
     def events(self, name: str) -> Callable[[], dict[str, Any]]:
@@ -103,7 +103,7 @@ class Seeds:
 
     def _queued(self, way: str, question: str) -> Job:
         request = self._request(way, question)
-        canonical = body.canonical(body.read(json.dumps(request).encode()))
+        canonical = body.canonical(body.parse(json.dumps(request).encode()))
         made = job.accept(
             id=identity.random_job_id(secrets.token_bytes(24)),
             tenant=_TENANT,

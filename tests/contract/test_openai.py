@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
 from afterthought.domain.errors import (
-    NO_MONEY_CODES,
+    OUT_OF_FUNDS_CODES,
     GenerationGone,
     OutcomeUnknown,
     ProviderBusy,
@@ -307,7 +307,7 @@ def test_an_empty_account_is_asked_again_only_after_minutes(
     with pytest.raises(ProviderBusy) as caught:
         call(adapter)
     assert caught.value.retry_after_seconds == 300
-    assert caught.value.code in NO_MONEY_CODES
+    assert caught.value.code in OUT_OF_FUNDS_CODES
 
 
 @both_ways

@@ -21,11 +21,11 @@ from afterthought.services.calling import calling
 from afterthought.services.cancel import Cancel
 from afterthought.services.deliver import Deliver
 from afterthought.services.direct import Direct
-from afterthought.services.intake.admit import Admit
-from afterthought.services.intake.dry_run import DryRun
-from afterthought.services.intake.submit import Submit, Submitted
+from afterthought.services.intake.admit import Admitter
+from afterthought.services.intake.dry_run import DryRunner
+from afterthought.services.intake.submit import Intake, Submission
 from afterthought.services.limit import Limit
-from afterthought.services.query.read import Read
+from afterthought.services.query.read import JobReader
 from afterthought.services.receive_event import ReceiveEvent
 from afterthought.services.step import Step
 from afterthought.services.sweep import Sweep
@@ -162,9 +162,11 @@ class World:
     def _wire(self) -> None:
         catalogue = self.catalogue
         limit = Limit(self.rates, catalogue, self.clock)
-        self.admit = Admit(catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock)
-        self.dry_run = DryRun(self.books, self.accounts, limit, self.clock)
-        self.submit_service = Submit(
+        self.admitter = Admitter(
+            catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock
+        )
+        self.dry_runner = DryRunner(self.books, self.accounts, limit, self.clock)
+        self.intake = Intake(
             jobs=self.jobs,
             books=self.books,
             accounts=self.accounts,
@@ -174,7 +176,7 @@ class World:
             clock=self.clock,
             random_bytes=self.random.randbytes,
         )
-        self.read = Read(self.jobs, self.contents, catalogue)
+        self.reader = JobReader(self.jobs, self.contents, catalogue)
         self._workers = [self._calling(catalogue) for _ in range(WORKERS)]
         self.advance, self.wake, self.direct = self._workers[0]
         self.receive_event = ReceiveEvent(
@@ -220,10 +222,10 @@ class World:
         )
         return made.advance, made.wake, direct
 
-    def submit(self, body: dict[str, Any] | None = None, *, tenant: str = "acme", key: str | None = None) -> Submitted:
+    def submit(self, body: dict[str, Any] | None = None, *, tenant: str = "acme", key: str | None = None) -> Submission:
         """A request, as the api takes it in. Raises as the service does; ProcessDied when the function died."""
         with self._process("api"):
-            submitted = self.submit_service(tenant, self.admit(json.dumps(body or question()).encode()), key)
+            submitted = self.intake.submit(tenant, self.admitter.admit(json.dumps(body or question()).encode()), key)
         self.accepted.append(submitted.job.id)
         return submitted
 

@@ -29,13 +29,13 @@ from afterthought.domain.request import body
 from afterthought.domain.request.request import CreateResponse
 from afterthought.domain.response import render
 from afterthought.domain.usage import PARAMETERS, query_of
-from afterthought.domain.wire import deprecation
+from afterthought.domain.wire.deprecation import deprecation_headers
 from afterthought.services.describe import examples, openapi, specimen, texts
 from afterthought.services.describe.answers import FAILURES
 from afterthought.services.describe.money import KINDS
 from afterthought.services.describe.refusals import REFUSALS, refusals_of
 from afterthought.services.direct import LOOK_SECONDS
-from afterthought.services.query.models import Models
+from afterthought.services.query.models import ModelReader
 from afterthought.services.usage import ReadUsage
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +102,7 @@ def test_every_parameter_is_described() -> None:
 
 def test_the_example_request_is_taken() -> None:
     assert complaints("CreateResponse", examples.REQUEST) == []
-    assert body.read(json.dumps(examples.REQUEST).encode()).model == "o3"
+    assert body.parse(json.dumps(examples.REQUEST).encode()).model == "o3"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_example_request_is_taken() -> None:
 def test_the_schema_refuses_what_the_api_refuses(wrong: dict[str, Any]) -> None:
     assert complaints("CreateResponse", wrong) != []
     with pytest.raises(RequestRefused):
-        body.read(json.dumps(wrong).encode())
+        body.parse(json.dumps(wrong).encode())
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_the_schema_refuses_what_the_api_refuses(wrong: dict[str, Any]) -> None:
 def test_the_schema_takes_what_the_api_takes(ours: dict[str, Any]) -> None:
     request = {**examples.REQUEST, "afterthought": ours}
     assert complaints("CreateResponse", request) == []
-    body.read(json.dumps(request).encode())
+    body.parse(json.dumps(request).encode())
 
 
 def test_the_schemas_name_every_field_of_the_examples() -> None:
@@ -191,7 +191,7 @@ def test_the_table_that_is_shown_is_the_answer_that_is_shown() -> None:
 
 def test_the_headers_are_those_that_are_sent() -> None:
     state = RateState(Limits(1, 1), Window(), 60)
-    ending = deprecation.headers(NOW.date(), today=NOW.date(), successor="o3")
+    ending = deprecation_headers(NOW.date(), today=NOW.date(), successor="o3")
     answers = openapi()["paths"]["/v1/responses"]["post"]["responses"]
     assert set(answers["200"]["headers"]) == {"x-request-id", *state.headers(), *ending}
     for path, verb in (("/v1/responses/{response_id}", "get"), ("/v1/responses/{response_id}/cancel", "post")):
@@ -259,7 +259,7 @@ def test_a_field_that_the_schema_does_not_name_would_be_seen() -> None:
 
 
 def test_the_schema_names_every_field_of_the_models() -> None:
-    listed = Models(default_catalogue(), ("openai", "standin"), lambda: NOW).list()
+    listed = ModelReader(default_catalogue(), ("openai", "standin"), lambda: NOW).list()
     assert len(listed["data"]) > 10
     assert complaints("ModelList", listed) == []
 

@@ -19,7 +19,7 @@ from afterthought.domain.request import body
 from afterthought.domain.usage import query_of
 from afterthought.services.describe import docs_page, examples, openapi, snippets, specimen
 from afterthought.services.describe.page import page
-from afterthought.services.query.models import Models
+from afterthought.services.query.models import ModelReader
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 SECRET = signature.new_secret(bytes(range(32)))
@@ -95,10 +95,10 @@ def test_what_stands_in_the_document_cannot_become_a_tag() -> None:
 def answer(request: httpx2.Request) -> httpx2.Response:
     """The API as far as the examples call it; every answer is one of its own."""
     assert request.headers["authorization"] == "Bearer at_key"
-    models = Models(default_catalogue(), ("openai",), lambda: datetime(2026, 11, 2, tzinfo=UTC))
+    models = ModelReader(default_catalogue(), ("openai",), lambda: datetime(2026, 11, 2, tzinfo=UTC))
     match request.method, request.url.path:
         case "POST", "/v1/responses":
-            asked = body.read(request.content)
+            asked = body.parse(request.content)
             dry = asked.afterthought is not None and asked.afterthought.dry_run
             return httpx2.Response(200, json=examples.dry_run() if dry else examples.queued())
         case "GET", "/v1/usage":

@@ -106,7 +106,7 @@ def stands(world: World, period: str = "2026-11") -> tuple[Decimal | int, Decima
 
 def shown(world: World, job: Job) -> dict[str, Any]:
     """The cost as the caller sees it."""
-    cost: dict[str, Any] = world.read("acme", job.id)["afterthought"]["cost"]
+    cost: dict[str, Any] = world.reader.read("acme", job.id)["afterthought"]["cost"]
     return cost
 
 
@@ -142,7 +142,7 @@ def test_cached_tokens_are_cheaper_than_fresh_ones_and_written_ones_dearer(world
 def test_cached_tokens_are_billed_and_not_lost(world: World) -> None:
     job = ended(world, Usage(input_tokens=10_000, cached_input_tokens=10_000, output_tokens=0))
     assert job.spent_usd == Decimal("0.005")
-    usage = world.read("acme", job.id)["usage"]
+    usage = world.reader.read("acme", job.id)["usage"]
     assert (usage["input_tokens"], usage["input_tokens_details"]["cached_tokens"]) == (10_000, 10_000)
     (rows,) = money.of_books(world.books).usage.values()
     assert rows["completed_input_tokens"] == rows["completed_cached_input_tokens"] == 10_000

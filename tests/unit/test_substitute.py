@@ -14,9 +14,9 @@ from afterthought.domain.attempt import Plan
 from afterthought.domain.job import Job, accept
 from afterthought.domain.pricing import Usage
 from afterthought.domain.request import body
-from afterthought.domain.request.max_cost import bound
+from afterthought.domain.request.max_cost import max_cost
 from afterthought.domain.request.request import CreateResponse
-from afterthought.services.intake.admit import Admit, Admitted
+from afterthought.services.intake.admit import AdmittedRequest, Admitter
 from afterthought.services.substitute import Substitute
 
 NOW = datetime(2026, 12, 10, 12, tzinfo=UTC)
@@ -25,13 +25,13 @@ KNOWN = default_catalogue()
 SOL = KNOWN.models["gpt-5.6-sol"]
 
 
-def admitted(**request: Any) -> Admitted:
+def admitted(**request: Any) -> AdmittedRequest:
     ours = {"model_policy": "successor", **request.pop("ours", {})}
-    take = Admit(catalogue=KNOWN, providers=("openai",), allowed_origins=frozenset(), clock=lambda: NOW)
-    return take(json.dumps({"model": "o3", "input": "Why?", **request, "afterthought": ours}).encode())
+    admitter = Admitter(catalogue=KNOWN, providers=("openai",), allowed_origins=frozenset(), clock=lambda: NOW)
+    return admitter.admit(json.dumps({"model": "o3", "input": "Why?", **request, "afterthought": ours}).encode())
 
 
-def accepted(taken: Admitted, **changes: Any) -> Job:
+def accepted(taken: AdmittedRequest, **changes: Any) -> Job:
     job = accept(
         id="resp_" + "0" * 48,
         tenant="acme",
@@ -41,11 +41,11 @@ def accepted(taken: Admitted, **changes: Any) -> Job:
         service_tier="default",
         body_hash=body.body_hash(taken.canonical),
         webhook=False,
-        plan=taken.plan,
+        plan=taken.call_spec,
         now=NOW,
         deadline_at=NOW + taken.deadline,
-        max_cost_usd=taken.ours.max_cost_usd,
-        model_policy="successor" if taken.ours.model_policy == "successor" else None,
+        max_cost_usd=taken.options.max_cost_usd,
+        model_policy="successor" if taken.options.model_policy == "successor" else None,
     )
     return job.model_copy(update=changes)
 
@@ -65,7 +65,7 @@ def starved(job: Job, cost: str = "0.001") -> Job:
     )
 
 
-def stored(taken: Admitted) -> dict[str, Any]:
+def stored(taken: AdmittedRequest) -> dict[str, Any]:
     request: dict[str, Any] = json.loads(taken.canonical)
     return request
 
@@ -89,8 +89,8 @@ def test_the_successor_of_a_model_that_is_gone_is_called_at_its_own_price(becaus
     assert (plan.model, plan.effort, plan.max_output_tokens, plan.because) == ("gpt-5.6-sol", "medium", 1000, because)
     same = CreateResponse.model_validate({**stored(taken), "model": SOL.id})
     days = {"first": LATER.date(), "last": date(2026, 12, 11)}
-    assert plan.hold_usd == bound(same, SOL, "standard", **days).total_usd
-    assert plan.hold_usd > taken.bound.total_usd
+    assert plan.hold_usd == max_cost(same, SOL, "standard", **days).total_usd
+    assert plan.hold_usd > taken.max_cost.total_usd
 
 
 def test_what_the_first_call_held_is_free_for_the_successor_and_not_a_cent_more() -> None:
@@ -185,17 +185,17 @@ def test_a_stored_request_that_newer_code_no_longer_takes_is_not_called() -> Non
 @pytest.mark.parametrize("closed", [False, True])
 def test_the_same_call_once_more_leaves_the_first_one_counted(closed: bool) -> None:
     taken = admitted(max_output_tokens=1000, reasoning={"effort": "low"})
-    twice = admitted(max_output_tokens=1000, reasoning={"effort": "low"}, ours=cap_of(taken.bound.total_usd * 2))
+    twice = admitted(max_output_tokens=1000, reasoning={"effort": "low"}, ours=cap_of(taken.max_cost.total_usd * 2))
     tight = admitted(
         max_output_tokens=1000,
         reasoning={"effort": "low"},
-        ours=cap_of(taken.bound.total_usd * 2 - Decimal("0.000001")),
+        ours=cap_of(taken.max_cost.total_usd * 2 - Decimal("0.000001")),
     )
     for each, fits in ((taken, True), (twice, True), (tight, False)):
         job = called(accepted(each))
         job = job.failed("outcome_unknown", "", now=LATER) if closed else job
         plan = substitute().again(job, stored(each))
-        assert (plan == Plan("o3", "low", 1000, taken.bound.total_usd, "outcome_unknown")) == fits
+        assert (plan == Plan("o3", "low", 1000, taken.max_cost.total_usd, "outcome_unknown")) == fits
         assert fits or (isinstance(plan, str) and "max_cost_usd" in plan)
 
 
@@ -217,7 +217,9 @@ def test_once_more_of_a_model_that_has_gone_is_its_successor() -> None:
     assert isinstance(plan, Plan)
     assert (plan.model, plan.because) == ("gpt-5.6-sol", "model_retired")
     # The lost call counts as paid here too.
-    tight = admitted(max_output_tokens=1000, ours=cap_of(taken.bound.total_usd + plan.hold_usd - Decimal("0.000001")))
+    tight = admitted(
+        max_output_tokens=1000, ours=cap_of(taken.max_cost.total_usd + plan.hold_usd - Decimal("0.000001"))
+    )
     assert isinstance(substitute(tomorrow).again(called(accepted(tight)), stored(tight)), str)
     exact = admitted(max_output_tokens=1000, ours={"model_policy": "exact"})
     assert isinstance(substitute(tomorrow).again(called(accepted(exact)), stored(exact)), str)
@@ -226,7 +228,7 @@ def test_once_more_of_a_model_that_has_gone_is_its_successor() -> None:
 # ---- the answer starved ----
 
 
-def tried(taken: Admitted, cost: str = "0.001") -> list[tuple[str | None, int | None]]:
+def tried(taken: AdmittedRequest, cost: str = "0.001") -> list[tuple[str | None, int | None]]:
     plans = substitute().starved(starved(accepted(taken), cost), stored(taken))
     assert all((plan.model, plan.because) == ("o3", "reasoning_starved") for plan in plans)
     return [(plan.effort, plan.max_output_tokens) for plan in plans]
@@ -249,7 +251,7 @@ def test_an_answer_that_starved_gets_more_room_or_less_to_think(request_: dict[s
 
 
 def test_more_room_that_does_not_fit_the_cap_is_not_tried() -> None:
-    small, large = (admitted(max_output_tokens=tokens).bound.total_usd for tokens in (1000, 4000))
+    small, large = (admitted(max_output_tokens=tokens).max_cost.total_usd for tokens in (1000, 4000))
     spent = Decimal("0.001")
     for left, tries in (
         (large, [("medium", 4000), ("low", 1000)]),
@@ -262,7 +264,7 @@ def test_more_room_that_does_not_fit_the_cap_is_not_tried() -> None:
 
 def test_while_the_starved_attempt_is_open_its_hold_counts_as_spent() -> None:
     plain = admitted(max_output_tokens=1000)
-    taken = admitted(max_output_tokens=1000, ours=cap_of(plain.bound.total_usd * 2 - Decimal("0.000001")))
+    taken = admitted(max_output_tokens=1000, ours=cap_of(plain.max_cost.total_usd * 2 - Decimal("0.000001")))
     assert substitute().starved(called(accepted(taken)), stored(taken)) == ()
 
 
@@ -288,7 +290,7 @@ def test_a_successor_that_starved_goes_on_as_the_successor() -> None:
 def test_no_plan_is_ever_above_what_is_left_of_the_cap(tokens: int, effort: str, more: Decimal, settle: bool) -> None:
     """The ledger takes every plan, and would refuse one that is above it."""
     plain = admitted(max_output_tokens=tokens, reasoning={"effort": effort})
-    cap = plain.bound.total_usd + more
+    cap = plain.max_cost.total_usd + more
     taken = admitted(max_output_tokens=tokens, reasoning={"effort": effort}, ours=cap_of(cap))
     request, job = stored(taken), called(accepted(taken))
     if settle:

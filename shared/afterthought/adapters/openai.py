@@ -25,7 +25,7 @@ from afterthought.adapters import generation
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
 from afterthought.domain.call import CACHE_SALT
 from afterthought.domain.errors import (
-    NO_MONEY_CODES,
+    OUT_OF_FUNDS_CODES,
     GenerationGone,
     OutcomeUnknown,
     ProviderBusy,
@@ -168,7 +168,7 @@ def _ssl_context() -> "ssl.SSLContext":
 def _named(provider: Provider, connection: Connection, request: Mapping[str, Any]) -> dict[str, Any]:
     """The request as the provider takes it: the model by its own name, and a salt for its cache if it takes one."""
     named = {name: value for name, value in request.items() if name != CACHE_SALT}
-    named["model"] = provider.calls(str(request["model"]))
+    named["model"] = provider.name_of(str(request["model"]))
     if not provider.cache_salt or CACHE_SALT not in request:
         return named
     # Keyed, so that who knows a tenant's name cannot work out its salt without the server's key. The SDK has no
@@ -212,7 +212,7 @@ def _failure(error: openai.APIError, connection: Connection) -> ProviderError:
         return OutcomeUnknown("The provider was called and no answer came.", code="no_answer")
     status, code = error.status_code, _code(error)
     retry_after = _retry_after(error.response.headers)
-    if code in NO_MONEY_CODES:
+    if code in OUT_OF_FUNDS_CODES:
         wait = max(retry_after or 0.0, _NO_MONEY_WAIT_SECONDS)
         return ProviderBusy("The provider account has no money left.", code=code, retry_after_seconds=wait)
     if status in (429, 503):

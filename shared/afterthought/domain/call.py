@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from afterthought.domain.attempt import Attempt
 from afterthought.domain.job import Job
 from afterthought.domain.models.provider import Provider
-from afterthought.domain.request.admission import changed
+from afterthought.domain.request.admission import override
 from afterthought.domain.request.body import canonical
 from afterthought.domain.request.request import CreateResponse
 
@@ -51,7 +51,7 @@ def call_request(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _otherwise(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
     """The request as an attempt has it that calls something else than was asked for."""
-    other = changed(
+    other = override(
         CreateResponse.model_validate(request),
         model=job.called_model,
         effort=job.called_effort,

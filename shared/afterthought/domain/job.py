@@ -1,5 +1,4 @@
-"""A job and its steps. Each step is a pure function of the job: it gives the job's next version or raises
-IllegalTransition.
+"""A job and its steps. Each step is a pure function: it gives the job's next version or raises IllegalTransition.
 
 `wake_at` is when the next step is wanted; `due_at` is when the sweeper must see that it did not come. From creation
 until it is announced a job always has a `due_at`, so nothing that was accepted can be forgotten.

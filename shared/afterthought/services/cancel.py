@@ -7,7 +7,7 @@ from datetime import datetime
 from afterthought.domain.errors import QueueUnavailable, TablesBusy, VersionConflict
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
-from afterthought.domain.tenants.identity import known_form, no_such_response
+from afterthought.domain.tenants.identity import response_not_found, valid_job_id
 from afterthought.services.ports import JobQueue, Ledger
 
 _TRIES = 8
@@ -31,9 +31,9 @@ class Cancel:
         """The job as it stands afterwards; one that has ended stays as it ended. Raises NotFound, the same for an
         unknown job and for another tenant's, and TablesBusy where it moves faster than it can be told."""
         for _ in range(_TRIES):
-            job = self.jobs.get(known_form(job_id))
+            job = self.jobs.get(valid_job_id(job_id))
             if job is None or job.tenant != tenant:
-                raise no_such_response(job_id)
+                raise response_not_found(job_id)
             attempt = job.open_attempt
             if job.terminal or attempt is None:
                 return Cancelled(job)

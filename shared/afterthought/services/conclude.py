@@ -13,7 +13,7 @@ from afterthought.domain import schedule
 from afterthought.domain.attempt import Because, Plan
 from afterthought.domain.budget import NO_CAPS, Caps, OverBudget, caps_of
 from afterthought.domain.errors import (
-    NO_MONEY_CODES,
+    OUT_OF_FUNDS_CODES,
     CallAbandoned,
     IllegalTransition,
     ProviderBusy,
@@ -34,7 +34,7 @@ from afterthought.services.substitute import Substitute
 
 _TRIES = 4
 _MODEL_GONE = "model_not_found"
-_BUSY_CODES = NO_MONEY_CODES | {"rate_limit_exceeded"}
+_BUSY_CODES = OUT_OF_FUNDS_CODES | {"rate_limit_exceeded"}
 
 
 class Change(Protocol):
@@ -155,7 +155,7 @@ class Conclude:
     def _busy(self, job: Job, provider: Provider, code: str | None, retry_after_seconds: float | None) -> Job:
         """Nothing ran. The hold stands, and the call is made again later."""
         seconds = schedule.busy_seconds(job.refusals, retry_after_seconds, self.chance())
-        if code in NO_MONEY_CODES:
+        if code in OUT_OF_FUNDS_CODES:
             until = self.breaker.pause(provider.name, str(code))
             seconds = max(1, math.ceil((until - self.clock()).total_seconds()))
             self.paused(provider.name, str(code))

@@ -1,4 +1,4 @@
-"""The two contents of a job, by name: its request and the answers of its attempts."""
+"""Reads and writes the contents of a job: its request and the answers of its attempts."""
 
 import json
 from typing import Any
@@ -9,26 +9,26 @@ from afterthought.services.ports import Contents
 
 
 def put_request(contents: Contents, job: Job, canonical: bytes) -> None:
-    """Before the job is created: what nobody refers to is harmless and expires."""
+    """Called before the job is created. Content without a job is harmless and expires."""
     contents.put(job.id, f"INPUT#{job.body_hash}", canonical, expires_at=job.created_at + CONTENT_KEPT)
 
 
 def get_request(contents: Contents, job: Job) -> dict[str, Any] | None:
-    """The request in canonical form; None once it has expired."""
-    held = contents.get(job.id, f"INPUT#{job.body_hash}")
-    return None if held is None else json.loads(held)
+    """The request in canonical form, or None if it has expired."""
+    content = contents.get(job.id, f"INPUT#{job.body_hash}")
+    return None if content is None else json.loads(content)
 
 
 def put_answer(contents: Contents, job: Job, number: int, answer: Answer) -> None:
-    """Before the outcome is written."""
-    held = answer.model_dump_json(exclude_none=False).encode()
-    contents.put(job.id, f"OUTPUT#{number}", held, expires_at=job.created_at + CONTENT_KEPT)
+    """Called before the outcome of the attempt is written."""
+    content = answer.model_dump_json(exclude_none=False).encode()
+    contents.put(job.id, f"OUTPUT#{number}", content, expires_at=job.created_at + CONTENT_KEPT)
 
 
 def get_answer(contents: Contents, job: Job) -> Answer | None:
-    """The answer of the attempt that settled the job; None while there is none, and once it has expired."""
+    """The answer of the last attempt if it is settled; None if there is none or it has expired."""
     attempt = job.attempt
     if attempt is None or attempt.state != "settled":
         return None
-    held = contents.get(job.id, f"OUTPUT#{attempt.number}")
-    return None if held is None else Answer.model_validate_json(held)
+    content = contents.get(job.id, f"OUTPUT#{attempt.number}")
+    return None if content is None else Answer.model_validate_json(content)

@@ -14,11 +14,11 @@ from afterthought.catalogue import Catalogue
 from afterthought.domain.attempt import Because, Plan
 from afterthought.domain.errors import InvalidRequest
 from afterthought.domain.job import Job
-from afterthought.domain.models.effort import next_lower
+from afterthought.domain.models.effort import next_lower_effort
 from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, exact_sum, format_usd
 from afterthought.domain.request import admission
-from afterthought.domain.request.max_cost import bound
+from afterthought.domain.request.max_cost import max_cost
 from afterthought.domain.request.request import CreateResponse
 
 _TIMES_LARGER = 4
@@ -49,7 +49,7 @@ class Substitute:
         asked = _read(request)
         if asked is None:
             return _UNREADABLE
-        called = admission.changed(
+        called = admission.override(
             asked, model=job.called_model, effort=job.called_effort, max_output_tokens=job.called_output_tokens
         )
         return self._plan(job, called, model, "outcome_unknown", committed)
@@ -64,13 +64,13 @@ class Substitute:
         tries: list[tuple[str | None, int | None]] = []
         if cap is not None and cap < model.max_output_tokens:
             tries.append((effort, min(cap * _TIMES_LARGER, model.max_output_tokens)))
-        if (lower := next_lower(effort, model.efforts)) is not None:
+        if (lower := next_lower_effort(effort, model.efforts)) is not None:
             tries.append((lower, cap))
         committed = exact_sum(job.held_usd, job.spent_usd)
         plans = (
             self._plan(
                 job,
-                admission.changed(asked, model=job.called_model, effort=effort, max_output_tokens=cap),
+                admission.override(asked, model=job.called_model, effort=effort, max_output_tokens=cap),
                 model,
                 "reasoning_starved",
                 committed,
@@ -103,7 +103,7 @@ class Substitute:
         first = self.clock().date()
         last = max(first, job.deadline_at.date())
         try:
-            most = bound(called, model, TIERS_BY_WIRE_NAME[job.service_tier], first=first, last=last).total_usd
+            most = max_cost(called, model, TIERS_BY_WIRE_NAME[job.service_tier], first=first, last=last).total_usd
         except NoPrice:
             return f"{model.id} has no price in the service tier '{job.service_tier}' any more."
         if job.max_cost_usd is not None and exact_sum(committed_usd, most) > job.max_cost_usd:
@@ -113,7 +113,7 @@ class Substitute:
             )
         return Plan(
             model=called.model,
-            effort=admission.effort(called, model),
+            effort=admission.effective_effort(called, model),
             max_output_tokens=called.max_output_tokens,
             hold_usd=most,
             because=because,

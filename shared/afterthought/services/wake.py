@@ -13,7 +13,7 @@ from afterthought.domain.attempt import Attempt
 from afterthought.domain.call import ATTEMPT, JOB, belongs
 from afterthought.domain.errors import GenerationGone, NotFound
 from afterthought.domain.job import Job
-from afterthought.domain.tenants.identity import known_form
+from afterthought.domain.tenants.identity import valid_job_id
 from afterthought.services.advance import Advance
 from afterthought.services.ports import Generations, Jobs
 from afterthought.services.step import Step
@@ -54,7 +54,7 @@ class Wake:
 
     def _find(self, metadata: Mapping[str, str], provider: str) -> tuple[Job, Attempt] | None:
         try:
-            job = self.jobs.get(known_form(metadata.get(JOB, "")))
+            job = self.jobs.get(valid_job_id(metadata.get(JOB, "")))
         except NotFound:
             return None
         if job is None:

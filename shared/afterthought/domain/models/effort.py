@@ -1,37 +1,43 @@
-"""The efforts in their order, and which of them one model takes for another's."""
+"""The order of the reasoning efforts, and how one model's effort maps to another's."""
 
 from collections.abc import Sequence
 from typing import get_args
 
 from afterthought.domain.models.model import Effort, Model
 
-ORDER: tuple[Effort, ...] = get_args(Effort)
-"""From thinking not at all to thinking most."""
+EFFORT_ORDER: tuple[Effort, ...] = get_args(Effort)
+"""From the lowest to the highest."""
 
 
-def nearest(asked: Effort, taken: Sequence[Effort]) -> Effort | None:
-    """The effort as it was asked for, where it is taken; else the nearest that is, of two equally near the higher: an
-    answer thought through too long is better than one too short. None where no effort is taken at all."""
-    place = ORDER.index(asked)
-    return min(taken, key=lambda effort: (abs(ORDER.index(effort) - place), -ORDER.index(effort)), default=None)
+def nearest_effort(effort: Effort, supported: Sequence[Effort]) -> Effort | None:
+    """The supported effort that is nearest to `effort`, or None if `supported` is empty.
 
-
-def next_lower(effort: str | None, taken: Sequence[Effort]) -> Effort | None:
-    """The highest of the efforts taken that is below this one; None where there is none."""
-    if effort not in ORDER:
-        return None
-    below = [each for each in taken if ORDER.index(each) < ORDER.index(effort)]
-    return max(below, key=ORDER.index, default=None)
-
-
-def in_place_of(asked: Effort | None, requested: Model, called: Model) -> Effort | None:
-    """The effort with which `called` does what was asked of `requested`. None where it takes none at all, or where
-    nobody can say what `requested` would have done: then its own default is meant.
-
-    An effort that neither of the two takes stays as it is, for the checks to refuse.
+    Of two equally near the higher wins: an answer with too much reasoning is better than one with too little.
     """
-    if asked is not None and asked not in requested.efforts:
-        return asked
-    # Who chose a model that does not reason wanted an answer at once, and its cap leaves no room for thought.
-    meant = asked or requested.default_effort or (None if requested.reasoning else "none")
-    return called.default_effort if meant is None else nearest(meant, called.efforts)
+    rank = EFFORT_ORDER.index(effort)
+
+    def distance(other: Effort) -> tuple[int, int]:
+        return abs(EFFORT_ORDER.index(other) - rank), -EFFORT_ORDER.index(other)
+
+    return min(supported, key=distance, default=None)
+
+
+def next_lower_effort(effort: str | None, supported: Sequence[Effort]) -> Effort | None:
+    """The highest supported effort below `effort`, or None if there is none."""
+    if effort not in EFFORT_ORDER:
+        return None
+    lower = [other for other in supported if EFFORT_ORDER.index(other) < EFFORT_ORDER.index(effort)]
+    return max(lower, key=EFFORT_ORDER.index, default=None)
+
+
+def successor_effort(effort: Effort | None, requested: Model, successor: Model) -> Effort | None:
+    """The effort for `successor` that comes nearest to `effort` on the `requested` model.
+
+    None if the successor takes no effort. An effort that the requested model does not support is returned unchanged,
+    so that the later check refuses it.
+    """
+    if effort is not None and effort not in requested.efforts:
+        return effort
+    # A model without reasoning answers at once, and its max_output_tokens leaves no room for reasoning.
+    meant = effort or requested.default_effort or (None if requested.reasoning else "none")
+    return successor.default_effort if meant is None else nearest_effort(meant, successor.efforts)

@@ -1,4 +1,4 @@
-"""Who answers for a model, in which way, and until when."""
+"""A model provider: which models it serves, how it is called, and until when."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -9,30 +9,31 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from afterthought.domain.pace import PaceLimits
 
 EVERY_MODEL = "*"
-"""The name of every model of a provider that has no entry of its own."""
+"""In `limits`: the entry for every model that has no entry of its own."""
 
 Mode = Literal["background", "direct"]
 
-MOST_DIRECT_SECONDS = 840
-"""The longest that a call may be awaited: a function of Lambda lives 900 s, and what the call came to must be written
-down in the rest."""
+MAX_DIRECT_SECONDS = 840
+"""The longest direct call. A Lambda function runs for at most 900 s; the rest is left for storing the result."""
 
 
 class Provider(BaseModel):
     """An endpoint that speaks the Responses API.
 
-    `mode` says how it is called: `background` (submit, leave, come back) or `direct` (the call is awaited); `modes` has
-    the models that differ. `models` lists what it serves, or is "*" for all. `shutdown` has the first day on which it
-    no longer serves a model: retirement belongs to a provider and a model together, another may go on serving it.
-    `names` has what it calls a model where that is not the catalogue's id. `direct_seconds` is the longest that a
-    direct call takes: one that has not ended by then is given up, and counts as a call that may have run.
-    `limits` are how fast it takes calls to a model, those of "*" to one that has none of its own; where there are none,
-    nobody paces the calls. `cache_salt` is true for one whose cache of prompts is kept apart by a `cache_salt` in the
-    request, as vLLM's is: without it, one cache serves all tenants. `stand_in` is true for an endpoint that only plays
-    the model.
+    - `mode`: `background` (start the call and fetch the result later) or `direct` (wait for the result). `modes` holds
+      the exceptions by model.
+    - `models`: the catalogue ids of the models it serves, or "*" for all.
+    - `shutdown`: the first day on which it no longer serves a model. Another provider may still serve that model.
+    - `names`: its own name of a model, where that differs from the catalogue id.
+    - `direct_seconds`: the time limit of a direct call. A call that reaches it is abandoned and counts as one that may
+      have run.
+    - `limits`: the rate limits by model; "*" is for models without an entry. Without limits, calls are not throttled.
+    - `cache_salt`: whether it separates its prompt cache by a `cache_salt` in the request, as vLLM does. Otherwise all
+      tenants share one cache.
+    - `stand_in`: whether it only simulates the models.
 
-    Raises ValueError (pydantic's ValidationError) when it dates, modes, names or limits a model that it does not list,
-    or calls two by one name.
+    Raises ValueError (pydantic's ValidationError) if `shutdown`, `modes`, `names` or `limits` has a model that is not
+    in `models`, or if two models have the same name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,51 +45,50 @@ class Provider(BaseModel):
     models: tuple[str, ...] | Literal["*"]
     shutdown: Mapping[str, date] = Field(default_factory=dict)
     names: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
-    direct_seconds: Annotated[int, Field(ge=1, le=MOST_DIRECT_SECONDS)] = 600
+    direct_seconds: Annotated[int, Field(ge=1, le=MAX_DIRECT_SECONDS)] = 600
     limits: Mapping[str, PaceLimits] = Field(default_factory=dict)
     cache_salt: bool = False
     stand_in: bool = False
 
     @model_validator(mode="after")
-    def _speaks_of_its_own_models(self) -> Self:
-        of_models = {"shutdown": self.shutdown, "modes": self.modes, "names": self.names, "limits": self.limits}
-        for field, named in of_models.items():
-            for model_id in named.keys() - ({EVERY_MODEL} if field == "limits" else set()):
+    def _check_models(self) -> Self:
+        by_model = {"shutdown": self.shutdown, "modes": self.modes, "names": self.names, "limits": self.limits}
+        for field, entries in by_model.items():
+            for model_id in entries.keys() - ({EVERY_MODEL} if field == "limits" else set()):
                 if not self.lists(model_id):
                     raise ValueError(f"{field}: {model_id} is not among its models")
         if len(set(self.names.values())) < len(self.names):
-            raise ValueError("names: two models have the same")
+            raise ValueError("names: two models have the same name")
         return self
 
     def lists(self, model_id: str) -> bool:
-        """Whether this provider serves the model or once did."""
+        """Whether this provider serves the model, or did before its shutdown."""
         return self.models == "*" or model_id in self.models
 
     def serves(self, model_id: str, on: date) -> bool:
-        """Whether a call made on that day would find the model here."""
+        """Whether this provider serves the model on a day."""
         return self.lists(model_id) and not self.retired(model_id, on)
 
     def shutdown_date(self, model_id: str) -> date | None:
-        """The first day without the model, or None while no end is announced."""
+        """The first day without the model, or None if no shutdown is announced."""
         return self.shutdown.get(model_id)
 
     def retired(self, model_id: str, on: date) -> bool:
-        """Whether this provider once served the model and no longer does on that day."""
+        """Whether this provider has shut down the model on or before a day."""
         end = self.shutdown_date(model_id)
         return end is not None and on >= end
 
     def mode_for(self, model_id: str) -> Mode:
         return self.modes.get(model_id, self.mode)
 
-    def calls(self, model_id: str) -> str:
-        """The name that the provider has for the model, or for one of its snapshots: the catalogue's, where it says no
-        other."""
+    def name_of(self, model_id: str) -> str:
+        """The provider's name of a model or snapshot: the catalogue's name unless `names` has another."""
         return self.names.get(model_id, model_id)
 
-    def means(self, name: str) -> str:
-        """The model that the provider calls so: the other way of `calls`."""
-        return next((model_id for model_id, other in self.names.items() if other == name), name)
+    def model_named(self, name: str) -> str:
+        """The catalogue id of a model that has this name at the provider: the inverse of `name_of`."""
+        return next((model_id for model_id, provider_name in self.names.items() if provider_name == name), name)
 
     def limits_for(self, model_id: str) -> PaceLimits | None:
-        """How fast it takes calls to the model; None where it sets no limit."""
+        """The rate limits of a model, or None if it has none."""
         return self.limits.get(model_id, self.limits.get(EVERY_MODEL))

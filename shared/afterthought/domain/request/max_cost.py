@@ -1,18 +1,17 @@
-"""What a call can cost at most, known before it is made.
+"""The maximum cost of a call, known before the call is made.
 
-The law of the money rests on this: a hold is the bound, so a cost above it would be money spent that nobody granted.
+A hold equals this maximum. If a call cost more, it would spend money that no budget granted.
 
-**Input.** The tokenizers of the models are byte-level BPE: every token stands for at least one byte of the prompt, so
-there are never more tokens than bytes, whatever the language. Texts that the model reads as they are (instructions,
-messages, calls and their outputs) count their UTF-8 bytes. Tools and schemas reach the model in another form, as JSON
-with other white space and escapes or as TypeScript types with the descriptions as comments: see `rendering`. What the
-provider adds of its own is `_PER_REQUEST` and its like. What nothing in the request bounds (images, files, encrypted
-reasoning) counts as the whole context window, and nothing counts as more, since no model reads more than that.
+**Input.** The tokenizers of the models are byte-level BPE: each token stands for at least one byte, so a text never has
+more tokens than bytes. Texts that the model reads unchanged (instructions, messages, calls and their outputs) count
+their UTF-8 bytes. Tools and schemas are rendered in another form: see `rendering`. `_PER_REQUEST` and the like cover
+what the provider adds. Images, files and encrypted reasoning cannot be bounded and count as the whole context window,
+which is also the limit for any input.
 
-**Output.** `max_output_tokens`, which counts reasoning too; without it the model's own maximum, not what is usual.
+**Output.** `max_output_tokens`, which includes reasoning. Without it, the maximum of the model.
 
-**Price.** The dearest that can apply: of the rows in force on any day on which the call may be made, of those for long
-contexts if the input may be so long, and all input at the dearest of plain, cached and cache-write.
+**Price.** The highest that can apply: of all rows valid on any day on which the call may be made, including those for
+long contexts if the input may be that long, with all input at the highest of the plain, cached and cache-write prices.
 """
 
 import json
@@ -27,10 +26,10 @@ from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.pricing import Price, ServiceTier, Tokens, Usd, exact_sum, tokens_usd
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.request.rendering import (
-    arguments_at_most,
-    quoted_at_most,
-    rewritten_at_most,
-    structure_at_most,
+    max_arguments_bytes,
+    max_json_bytes,
+    max_quoted_bytes,
+    max_rewritten_bytes,
 )
 from afterthought.domain.request.request import (
     ContentPart,
@@ -53,26 +52,26 @@ from afterthought.domain.request.request import (
     Tool,
 )
 
-# Tokens that the provider adds of its own, far above what it is known to: its system message with the headings of tools
-# and schemas; the markers around each turn with role, channel and recipient; around each part; around each tool.
+# Tokens that the provider adds, with a wide margin: its system message with the headings of tools and schemas; the
+# markers around each item with role, channel and recipient; those around each content part and each tool.
 _PER_REQUEST = 512
 _PER_ITEM = 64
 _PER_PART = 16
 _PER_TOOL = 128
 
-# Estimates, never used for holds: text in the usual languages, an image and a document of usual size.
+# Only for estimates, never for holds: text in common languages, a typical image and a typical document.
 _BYTES_PER_TOKEN = 4
 _TYPICAL_IMAGE_TOKENS = 1_000
 _TYPICAL_FILE_TOKENS = 10_000
 
-_Kind = Literal["overhead", "text", "quoted", "rewritten", "arguments", "structure", "image", "file", "sealed"]
+_Kind = Literal["overhead", "text", "quoted", "rewritten", "arguments", "json", "image", "file", "encrypted"]
 _Piece = tuple[_Kind, Any]
 
 
-class Bound(BaseModel):
-    """The most that one call can cost, in dollars, by part. `price_id` names the row by which it would.
+class MaxCost(BaseModel):
+    """The maximum cost of one call, in dollars, by part. `price_id` is the price row that leads to it.
 
-    `tools_usd` is 0: no tool that has a fee of its own is admitted (hosted tools are refused by name).
+    `tools_usd` is 0: tools with fees (hosted tools) are refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,27 +85,27 @@ class Bound(BaseModel):
     price_id: str
 
 
-def bound(request: CreateResponse, model: Model, tier: ServiceTier, *, first: date, last: date) -> Bound:
-    """The bound of a call that is made on any day from `first` to `last`, a price change between them included.
+def max_cost(request: CreateResponse, model: Model, tier: ServiceTier, *, first: date, last: date) -> MaxCost:
+    """The maximum cost of a call on any day from `first` to `last`.
 
-    Raises NoPrice when the tier has no price on `first`.
+    Raises NoPrice if the tier has no price on `first`.
     """
-    input_tokens = input_tokens_at_most(request, model)
-    output_tokens = output_tokens_at_most(request, model)
-    rows = _rows(model, tier, input_tokens, first, last)
-    return max((_under(row, input_tokens, output_tokens) for row in rows), key=lambda each: each.total_usd)
+    input_tokens = max_input_tokens(request, model)
+    output_tokens = _max_output_tokens(request, model)
+    rows = _applicable_rows(model, tier, input_tokens, first, last)
+    return max((_cost_by_row(row, input_tokens, output_tokens) for row in rows), key=lambda cost: cost.total_usd)
 
 
 def fitting_output_tokens(
     request: CreateResponse, model: Model, tier: ServiceTier, *, first: date, last: date, cap_usd: Decimal
 ) -> int | None:
-    """The largest `max_output_tokens`, up to what the request asks for, with which its bound is at most `cap_usd`.
+    """The largest `max_output_tokens`, not above the requested value, with a maximum cost of at most `cap_usd`.
 
-    None when even the least that a request may ask for costs more. Raises NoPrice as `bound` does.
+    None if even the smallest allowed value costs more. Raises NoPrice as `max_cost` does.
     """
-    input_tokens = input_tokens_at_most(request, model)
-    fitting = output_tokens_at_most(request, model)
-    for row in _rows(model, tier, input_tokens, first, last):
+    input_tokens = max_input_tokens(request, model)
+    fitting = _max_output_tokens(request, model)
+    for row in _applicable_rows(model, tier, input_tokens, first, last):
         left = exact_sum(cap_usd, tokens_usd(input_tokens, row.dearest_input).copy_negate())
         if left < 0:
             return None
@@ -115,48 +114,48 @@ def fitting_output_tokens(
     return fitting if fitting >= MIN_OUTPUT_TOKENS else None
 
 
-def _tokens_within(usd: Decimal, usd_per_million: Decimal) -> int:
-    """The most tokens that cost no more than that, by whole numbers: a division of decimals could round up."""
-    dollars, of_dollars = usd.as_integer_ratio()
-    price, of_price = usd_per_million.as_integer_ratio()
-    return dollars * of_price * 1_000_000 // (of_dollars * price)
-
-
-def output_tokens_at_most(request: CreateResponse, model: Model) -> int:
-    return model.max_output_tokens if request.max_output_tokens is None else request.max_output_tokens
-
-
-def input_tokens_at_most(request: CreateResponse, model: Model) -> int:
-    """As many tokens as the prompt can have: never fewer than the provider will count."""
-    most = model.context_window_input
+def max_input_tokens(request: CreateResponse, model: Model) -> int:
+    """An upper bound of the input tokens that the provider can count."""
+    limit = model.context_window_input
     total = 0
-    for kind, held in _prompt(request):
-        total += _at_most(kind, held, most)
-        if total >= most:
-            return most
+    for kind, content in _prompt(request):
+        total += _max_tokens(kind, content, limit)
+        if total >= limit:
+            return limit
     return total
 
 
 def estimated_tokens(request: CreateResponse, model: Model) -> int:
-    """What a rate tier counts before the truth is known: a usual prompt's tokens, and the output that was asked for or
-    is typical of the model."""
+    """The tokens that count against a rate limit until the usage is known: typical input tokens plus
+    `max_output_tokens`, or the model's typical output."""
     images = files = size = 0
-    for kind, held in _prompt(request):
+    for kind, content in _prompt(request):
         if kind == "image":
             images += 1
         elif kind == "file":
             files += 1
-        elif kind == "structure":
-            size += len(json.dumps(held, ensure_ascii=False).encode())
+        elif kind == "json":
+            size += len(json.dumps(content, ensure_ascii=False).encode())
         elif kind != "overhead":
-            size += len(held.encode())
+            size += len(content.encode())
     tokens = -(-size // _BYTES_PER_TOKEN) + images * _TYPICAL_IMAGE_TOKENS + files * _TYPICAL_FILE_TOKENS
     output = model.typical_output_tokens if request.max_output_tokens is None else request.max_output_tokens
     return min(tokens, model.context_window_input) + output
 
 
+def _max_output_tokens(request: CreateResponse, model: Model) -> int:
+    return model.max_output_tokens if request.max_output_tokens is None else request.max_output_tokens
+
+
+def _tokens_within(usd: Decimal, usd_per_million: Decimal) -> int:
+    """The most tokens for an amount. Uses integers, because a division of decimals may round up."""
+    numerator, denominator = usd.as_integer_ratio()
+    price_numerator, price_denominator = usd_per_million.as_integer_ratio()
+    return numerator * price_denominator * 1_000_000 // (denominator * price_numerator)
+
+
 def _prompt(request: CreateResponse) -> Iterator[_Piece]:
-    """All of the request that reaches the model. Metadata, tags, cache keys and users' ids do not."""
+    """Everything that the model reads. Metadata, tags, cache keys and user ids are not sent."""
     yield "overhead", _PER_REQUEST
     if request.instructions is not None:
         yield from (("overhead", _PER_ITEM), ("text", request.instructions))
@@ -164,23 +163,24 @@ def _prompt(request: CreateResponse) -> Iterator[_Piece]:
         yield from _tool(tool)
     if isinstance(request.tool_choice, NamedTool):
         yield "rewritten", request.tool_choice.name
-    wanted = request.text.format if request.text else None
-    if isinstance(wanted, JsonSchema):
-        yield from (("rewritten", wanted.name), ("rewritten", wanted.description or ""), ("structure", wanted.schema_))
+    text_format = request.text.format if request.text else None
+    if isinstance(text_format, JsonSchema):
+        yield from (("rewritten", text_format.name), ("rewritten", text_format.description or ""))
+        yield "json", text_format.schema_
     if isinstance(request.input, str):
         yield from (("overhead", _PER_ITEM), ("text", request.input))
         return
-    # What a tool gave back is headed by the tool's name, which stands in the call alone.
+    # The output of a tool is rendered with the tool's name, which only the call contains.
     names = (item.name for item in request.input if isinstance(item, FunctionCall | CustomToolCall))
-    longest = max(names, key=len, default="")
+    longest_name = max(names, key=len, default="")
     for item in request.input:
         yield "overhead", _PER_ITEM
-        yield from _item(item, longest)
+        yield from _item(item, longest_name)
 
 
 def _tool(tool: Tool) -> Iterator[_Piece]:
     yield from (("overhead", _PER_TOOL), ("rewritten", tool.name), ("rewritten", tool.description or ""))
-    yield "structure", tool.parameters if isinstance(tool, FunctionTool) else tool.format
+    yield "json", tool.parameters if isinstance(tool, FunctionTool) else tool.format
 
 
 def _item(item: Item, longest_name: str) -> Iterator[_Piece]:
@@ -195,14 +195,14 @@ def _item(item: Item, longest_name: str) -> Iterator[_Piece]:
             yield from (("text", item.call_id), ("text", longest_name))
             yield from _parts("quoted", item.output)
         case Reasoning():
-            yield "sealed", item.encrypted_content
+            yield "encrypted", item.encrypted_content
 
 
-def _parts(kind: _Kind, held: str | list[ContentPart]) -> Iterator[_Piece]:
-    if isinstance(held, str):
-        yield kind, held
+def _parts(kind: _Kind, content: str | list[ContentPart]) -> Iterator[_Piece]:
+    if isinstance(content, str):
+        yield kind, content
         return
-    for part in held:
+    for part in content:
         yield "overhead", _PER_PART
         match part:
             case InputText() | OutputText():
@@ -214,45 +214,45 @@ def _parts(kind: _Kind, held: str | list[ContentPart]) -> Iterator[_Piece]:
             case InputFile():
                 yield "file", part
         if isinstance(part, OutputText):
-            yield from (("structure", part.annotations), ("structure", part.logprobs))
+            yield from (("json", part.annotations), ("json", part.logprobs))
 
 
-def _at_most(kind: _Kind, held: Any, most: int) -> int:
+def _max_tokens(kind: _Kind, content: Any, limit: int) -> int:
     match kind:
         case "overhead":
-            return int(held)
+            return int(content)
         case "text":
-            return len(held.encode())
+            return len(content.encode())
         case "quoted":
-            return quoted_at_most(held)
+            return max_quoted_bytes(content)
         case "rewritten":
-            return rewritten_at_most(held)
+            return max_rewritten_bytes(content)
         case "arguments":
-            return arguments_at_most(held, most)
-        case "structure":
-            return structure_at_most(held, most)
-        case "image" | "file" | "sealed":
-            return most
+            return max_arguments_bytes(content, limit)
+        case "json":
+            return max_json_bytes(content, limit)
+        case "image" | "file" | "encrypted":
+            return limit
 
 
-def _rows(model: Model, tier: ServiceTier, input_tokens: int, first: date, last: date) -> list[Price]:
-    """Every row that may price the call, the one in force first for short inputs at the head."""
-    if not model.rows(tier, first):
-        raise NoPrice(model.id, tier, first, model.tiers(first))
+def _applicable_rows(model: Model, tier: ServiceTier, input_tokens: int, first: date, last: date) -> list[Price]:
+    """All rows that may price the call; the short-context row of the first day comes first."""
+    if not model.price_rows(tier, first):
+        raise NoPrice(model.id, tier, first, model.priced_tiers(first))
     changes = {price.effective_from for price in model.prices if price.tier == tier}
     days = [first, *sorted(day for day in changes if first < day <= last)]
     return [
         row
         for day in days
-        for row in model.rows(tier, day)
+        for row in model.price_rows(tier, day)
         if row.above_input_tokens == 0 or input_tokens > row.above_input_tokens
     ]
 
 
-def _under(row: Price, input_tokens: int, output_tokens: int) -> Bound:
+def _cost_by_row(row: Price, input_tokens: int, output_tokens: int) -> MaxCost:
     input_usd = tokens_usd(input_tokens, row.dearest_input)
     output_usd = tokens_usd(output_tokens, row.output)
-    return Bound(
+    return MaxCost(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         input_usd=input_usd,

@@ -1,9 +1,9 @@
-"""How many tokens a text or a schema can take when the provider gives it another form.
+"""Upper bounds for the tokens of texts and JSON schemas that the provider renders in another form.
 
-Each function counts bytes that no form exceeds, and a byte-level BPE has no more tokens than bytes. The forms are those
-of the model families whose templates are public: JSON, compact or indented, with all that is not ASCII escaped or not;
-TypeScript types in a namespace, with titles, descriptions, examples and defaults as comments; and either of them within
-a JSON string.
+Each function returns a number of bytes that no rendering exceeds. A byte-level BPE never has more tokens than bytes.
+The renderings considered are those of the model families with public templates: JSON, compact or indented, with or
+without escapes for non-ASCII characters; TypeScript types in a namespace, with titles, descriptions, examples and
+defaults as comments; and either of them inside a JSON string.
 """
 
 import json
@@ -13,82 +13,80 @@ from urllib.parse import unquote
 
 _PER_VALUE = 12
 _PER_LINE = 8
-_TIMES_REWRITTEN = 2
-_MOST_REFERENCES = 64
+_MAX_COPIES = 2
+_MAX_NESTED_REFERENCES = 64
 
 
-def quoted_at_most(text: str) -> int:
-    """The bytes of a text as a JSON string, all that is not ASCII escaped: never fewer than its UTF-8."""
+def max_quoted_bytes(text: str) -> int:
+    """The size as a JSON string with all non-ASCII characters escaped; never less than the size in UTF-8."""
     return len(json.dumps(text))
 
 
-def rewritten_at_most(text: str) -> int:
-    """Of a text in a place where providers use their own form: escaped, and that twice or the text given twice, each of
-    its lines behind a line break, an indentation and a comment sign."""
-    return _TIMES_REWRITTEN * quoted_at_most(text) + _PER_LINE * sum(map(text.count, "\n\r\f"))
+def max_rewritten_bytes(text: str) -> int:
+    """The size where providers use a form of their own: escaped, and either escaped twice or repeated, with a line
+    break, an indentation and a comment sign before each line."""
+    return _MAX_COPIES * max_quoted_bytes(text) + _PER_LINE * sum(map(text.count, "\n\r\f"))
 
 
-def structure_at_most(root: Any, most: int) -> int:
-    """Of a tool's or an answer's JSON schema, whatever form the provider gives it.
+def max_json_bytes(root: Any, limit: int) -> int:
+    """The size of a JSON value, such as the schema of a tool or an answer, in any rendering; at most `limit`.
 
-    It may come as JSON (compact, or a line for each value) or as TypeScript types: around each value there may be a
-    colon, a comma, brackets, line breaks and indentations, together within `_PER_VALUE`. (An indentation is a run of
-    blanks, which these tokenizers have as one token, or few where it is deep.) Keys and texts may be rewritten, so a
-    description may stand above a property and again in its type. Numbers count all digits that they have without an
-    exponent.
+    JSON or TypeScript adds colons, commas, brackets, line breaks and indentation to each value, `_PER_VALUE` at most.
+    (These tokenizers encode an indentation as one token, or a few if it is deep.) Keys and texts may be rewritten: a
+    description may appear above a property and again in its type. Numbers count with all digits, without exponent.
 
-    A reference may be replaced by what it refers to, in every place where it stands: so does the count. What refers to
-    itself cannot be replaced without end, and ends at its first repetition. More than a few references within one
-    another count as the context window.
+    A reference (`$ref`) may be replaced by its target wherever it occurs, so the target counts each time. A recursive
+    reference cannot be replaced endlessly and stops at its first repetition. Very deeply nested references count as
+    `limit`.
     """
-    # Whatever lies on the stack has been counted for, so that it cannot grow beyond what the window holds.
+    # Every value is counted before it is pushed, so `limit` also bounds the stack.
     total = _PER_VALUE
     stack: list[tuple[Any, tuple[int, ...]]] = [(root, ())]
-    while stack and total < most:
+    while stack and total < limit:
         value, replaced = stack.pop()
         if isinstance(value, dict):
-            total += sum(map(rewritten_at_most, value)) + _PER_VALUE * len(value)
+            total += sum(map(max_rewritten_bytes, value)) + _PER_VALUE * len(value)
             stack.extend((inner, replaced) for inner in value.values())
             if isinstance(reference := value.get("$ref"), str):
                 target = _resolve(root, reference)
                 if id(target) not in replaced:
-                    if len(replaced) == _MOST_REFERENCES:
-                        return most
+                    if len(replaced) == _MAX_NESTED_REFERENCES:
+                        return limit
                     total += _PER_VALUE
                     stack.append((target, (*replaced, id(target))))
         elif isinstance(value, list):
             total += _PER_VALUE * len(value)
-            if total < most:
+            if total < limit:
                 stack.extend((inner, replaced) for inner in value)
         elif isinstance(value, str):
-            total += rewritten_at_most(value)
+            total += max_rewritten_bytes(value)
         elif isinstance(value, float):
             total += len(format(Decimal(repr(value)), "f"))
         else:
             total += len(json.dumps(value))
-    return min(total, most)
+    return min(total, limit)
 
 
-def arguments_at_most(text: str, most: int) -> int:
-    """Of a call's arguments: JSON in a string, which may be given as it is, or parsed and written anew."""
+def max_arguments_bytes(text: str, limit: int) -> int:
+    """The size of the arguments of a call: JSON in a string, rendered unchanged or parsed and written again."""
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
         parsed = None
-    return max(rewritten_at_most(text), structure_at_most(parsed, most))
+    return max(max_rewritten_bytes(text), max_json_bytes(parsed, limit))
 
 
 def _resolve(root: Any, reference: str) -> Any:
-    """What a JSON pointer (RFC 6901, in a URI fragment) refers to in the schema; None where it leads nowhere."""
+    """The target of a JSON pointer (RFC 6901, as URI fragment) in the schema; None if there is none."""
     if not reference.startswith("#"):
         return None
-    found = root
+    target = root
     for step in unquote(reference).split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict):
-            found = found.get(name)
-        elif isinstance(found, list) and name.isdecimal() and len(name) < 9 and int(name) < len(found):
-            found = found[int(name)]
+        if isinstance(target, dict):
+            target = target.get(name)
+        elif isinstance(target, list) and name.isdecimal() and len(name) < 9 and int(name) < len(target):
+            target = target[int(name)]
         else:
             return None
-    return found
+    return target

@@ -1,29 +1,30 @@
-"""What is said beside an answer when the model that was called is about to go, or is gone."""
+"""The response headers that announce the retirement of a model."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from email.utils import format_datetime
 from urllib.parse import quote
 
-NOTICE = timedelta(days=30)
-"""How long before its end a model counts as deprecated."""
+NOTICE_PERIOD = timedelta(days=30)
+"""How long before its shutdown a model counts as deprecated."""
 
 
-def headers(end: date | None, *, today: date, successor: str | None) -> dict[str, str]:
-    """`Deprecation` (RFC 9745) since the notice began, `Sunset` (RFC 8594) at the first moment without the model, and a
-    `Link` to its successor (RFC 5829) where there is one. Empty while the end is further away, or none is announced.
+def deprecation_headers(shutdown: date | None, *, today: date, successor: str | None) -> dict[str, str]:
+    """`Deprecation` (RFC 9745): the start of the notice period. `Sunset` (RFC 8594): the first moment without the
+    model. `Link` (RFC 5829): the successor, if there is one.
 
-    They stay once the model is gone: both times are then past, as the RFCs allow.
+    Empty before the notice period, or if no shutdown is announced. After the shutdown the headers stay, with times in
+    the past, as the RFCs allow.
     """
-    if end is None or today < end - NOTICE:
+    if shutdown is None or today < shutdown - NOTICE_PERIOD:
         return {}
-    said = {
-        "deprecation": f"@{int(_start(end - NOTICE).timestamp())}",
-        "sunset": format_datetime(_start(end), usegmt=True),
+    headers = {
+        "deprecation": f"@{int(_midnight(shutdown - NOTICE_PERIOD).timestamp())}",
+        "sunset": format_datetime(_midnight(shutdown), usegmt=True),
     }
     if successor is not None:
-        said["link"] = f'</v1/models/{quote(successor, safe="")}>; rel="successor-version"'
-    return said
+        headers["link"] = f'</v1/models/{quote(successor, safe="")}>; rel="successor-version"'
+    return headers
 
 
-def _start(day: date) -> datetime:
+def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)

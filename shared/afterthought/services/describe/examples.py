@@ -12,8 +12,8 @@ from afterthought.domain.rate_limit import RateState, Window, limits_of, rate_li
 from afterthought.domain.response import Answer, render
 from afterthought.services.describe import specimen
 from afterthought.services.describe.specimen import ACCEPTED, REQUEST, TENANT
-from afterthought.services.intake.admit import Admitted
-from afterthought.services.intake.dry_run import DryRun
+from afterthought.services.intake.admit import AdmittedRequest
+from afterthought.services.intake.dry_run import DryRunner
 from afterthought.services.limit import Limit
 from afterthought.services.usage import ReadUsage
 
@@ -75,7 +75,12 @@ def event() -> str:
 
 def refusals(status: int) -> dict[str, Wire]:
     """Examples of refusals with that status, by code."""
-    made = (_unsupported_value(), specimen.admitted(max_cost_usd="0.02").above_cap(), _budget_exceeded(), _rate_limit())
+    made = (
+        _unsupported_value(),
+        specimen.admitted(max_cost_usd="0.02").max_cost_refusal(),
+        _budget_exceeded(),
+        _rate_limit(),
+    )
     return {
         str(refused.code): {"error": refused.wire()}
         for refused in made
@@ -83,9 +88,9 @@ def refusals(status: int) -> dict[str, Wire]:
     }
 
 
-def _dry_run(admitted: Admitted) -> Wire:
+def _dry_run(admitted: AdmittedRequest) -> Wire:
     limit = Limit(specimen.Minute(), default_catalogue(), lambda: ACCEPTED)
-    return DryRun(specimen.Books(), specimen.Accounts(), limit, lambda: ACCEPTED)(TENANT.name, admitted)
+    return DryRunner(specimen.Books(), specimen.Accounts(), limit, lambda: ACCEPTED).run(TENANT.name, admitted)
 
 
 def _usage() -> ReadUsage:
@@ -103,7 +108,7 @@ def _unsupported_value() -> RequestRefused | None:
 def _budget_exceeded() -> RequestRefused | None:
     today = ACCEPTED.date()
     used = Standing(held_usd=Decimal("0.07106"), spent_usd=Decimal("9.917302"))
-    return specimen.admitted().over_budget(MonthBook(used, {today: used}), caps_of(TENANT), today)
+    return specimen.admitted().budget_refusal(MonthBook(used, {today: used}), caps_of(TENANT), today)
 
 
 def _rate_limit() -> RequestRefused:

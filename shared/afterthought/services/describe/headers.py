@@ -1,6 +1,6 @@
 """The headers of some answers, in words."""
 
-from afterthought.domain.wire.deprecation import NOTICE
+from afterthought.domain.wire.deprecation import NOTICE_PERIOD
 from afterthought.services.describe.schema import of
 
 RATE_LIMITS = {
@@ -17,8 +17,8 @@ RETRY_AFTER = {
 }
 LIFECYCLE = {
     "deprecation": {
-        "description": f"`@` and seconds since 1970 (RFC 9745). Of a job whose model ends within {NOTICE.days} days at "
-        "everybody who serves it, or has ended: when that notice began.",
+        "description": f"`@` and seconds since 1970 (RFC 9745). Of a job whose model ends within {NOTICE_PERIOD.days} "
+        "days at everybody who serves it, or has ended: when that notice began.",
         "schema": of("string", pattern="^@[0-9]+$"),
     },
     "sunset": {

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from afterthought.domain.attempt import AttemptState, Because
 from afterthought.domain.models.provider import Mode
-from afterthought.domain.request.max_cost import Bound
+from afterthought.domain.request.max_cost import MaxCost
 from afterthought.domain.usage import COUNTS, DOLLARS, GROUPS, STATUSES
 from afterthought.services.describe.schema import Schema, array, components, fixed, nullable, of, one_of, record, ref
 
@@ -40,7 +40,7 @@ def money_schemas() -> dict[str, Schema]:
         "Cost": _cost(),
         "Attempt": _attempt(),
         "DryRun": _dry_run(),
-        "Bound": _bound(),
+        "MaxCost": _bound(),
         "Refused": error_detail("What would be answered.", status=of("integer", "The HTTP status.")),
         "UsageReport": _report(),
         "UsageRow": _row(),
@@ -134,7 +134,7 @@ def _attempt() -> Schema:
 
 
 def _bound() -> Schema:
-    schema = open_schema(Bound, _BOUND)
+    schema = open_schema(MaxCost, _BOUND)
     schema["description"] = (
         "The most that one call of the model can cost, in dollars, by part: decimal strings, exact. A true bound and "
         "no estimate: the usual cost is a small part of it. A job that may try again (`on_unknown`, `on_starved`) can "
@@ -155,7 +155,7 @@ def _dry_run() -> Schema:
             "",
             dry_run=fixed(True),
             plan=_plan(),
-            bound=ref("Bound"),
+            bound=ref("MaxCost"),
             max_cost_usd=nullable(of("string"), "As asked for."),
             budgets=array(ref("Budget"), "This month's and today's, as they stand without it."),
             rate_tokens=of("integer", "The tokens that it would take of the minute's: an estimate."),

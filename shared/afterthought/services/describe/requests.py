@@ -1,8 +1,8 @@
 """The request's schemas: their form from the models that check it, their words from here."""
 
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
-from afterthought.domain.request.options import MAX_TAGS, TAG_FORM
-from afterthought.domain.request.request import MAX_METADATA_PAIRS, MAX_TOOLS, REFUSED_FOR_NOW, CreateResponse
+from afterthought.domain.request.options import MAX_TAGS, TAG_FORMAT
+from afterthought.domain.request.request import MAX_METADATA_PAIRS, MAX_TOOLS, UNSUPPORTED_PARAMETERS, CreateResponse
 from afterthought.services.describe.schema import Schema, components
 
 _FUNCTION = "Only for models with function calling."
@@ -38,12 +38,12 @@ WORDS = {
         "stream": "Streaming is not offered.",
         "afterthought": "What is this service's own.",
     },
-    "Afterthought": {
+    "AfterthoughtOptions": {
         "max_cost_usd": "The most that the job may cost, all its attempts together, in dollars: at most 9 digits "
         "before the point and 12 after. A string, since a JSON number with a point is not exact; shown without "
         "needless zeros. A job whose bound is above it is refused, and told the `max_output_tokens` that would fit.",
         "tags": f"Up to {MAX_TAGS} different names of your own that its usage is counted under, such as a team or a "
-        f"product: each {TAG_FORM}. They are shown in order. For your user's data there is `metadata`.",
+        f"product: each {TAG_FORMAT}. They are shown in order. For your user's data there is `metadata`.",
         "dry_run": "Answers what the request can cost and what would refuse it, and does no more. What is wrong in "
         "itself is refused as ever.",
         "deadline_seconds": "How long it may take from when it is accepted, all waiting included. A job that has not "
@@ -82,7 +82,7 @@ WORDS = {
 def request_schemas() -> dict[str, Schema]:
     """Schemas by name. The whole request is `CreateResponse`."""
     schemas = components(CreateResponse, "validation", WORDS)
-    refused = ", ".join(f"`{name}`" for name in REFUSED_FOR_NOW)
+    refused = ", ".join(f"`{name}`" for name in UNSUPPORTED_PARAMETERS)
     schemas["CreateResponse"]["description"] = (
         "The parameters of OpenAI's Responses API that are supported. Any other is refused by name, with the reason "
         f"where there is one ({refused}): above all what names an object at the provider, any `file_id` too, since "

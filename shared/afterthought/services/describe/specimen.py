@@ -16,7 +16,7 @@ from afterthought.domain.models.model import Model
 from afterthought.domain.pricing import Cost, Usage, cost
 from afterthought.domain.rate_limit import Limits, Window
 from afterthought.domain.tenant import Tenant
-from afterthought.services.intake.admit import Admit, Admitted
+from afterthought.services.intake.admit import AdmittedRequest, Admitter
 
 ACCEPTED = datetime(2026, 11, 2, 9, 30, 23, tzinfo=UTC)
 TAKEN = ACCEPTED + timedelta(milliseconds=640)
@@ -39,13 +39,13 @@ REQUEST: dict[str, Any] = {
 USAGE = Usage(input_tokens=15, output_tokens=413, reasoning_tokens=384)
 
 
-def admitted(changes: dict[str, Any] | None = None, **ours: Any) -> Admitted:
+def admitted(changes: dict[str, Any] | None = None, **ours: Any) -> AdmittedRequest:
     """The request, changed, as the API takes it in. Raises RequestRefused."""
-    admit = Admit(
+    admitter = Admitter(
         catalogue=default_catalogue(), providers=("openai",), allowed_origins=frozenset(), clock=lambda: ACCEPTED
     )
     sent = {**REQUEST, **(changes or {}), "afterthought": {**REQUEST["afterthought"], **ours}}
-    return admit(json.dumps(sent).encode())
+    return admitter.admit(json.dumps(sent).encode())
 
 
 @cache
@@ -70,10 +70,10 @@ def queued(number: int = 0) -> Job:
         service_tier="default",
         body_hash="",
         webhook=True,
-        plan=taken_in.plan,
-        max_cost_usd=taken_in.ours.max_cost_usd,
+        plan=taken_in.call_spec,
+        max_cost_usd=taken_in.options.max_cost_usd,
         rate_tokens=taken_in.rate_tokens,
-        tags=tuple(taken_in.ours.tags or ()),
+        tags=tuple(taken_in.options.tags or ()),
         now=ACCEPTED,
     )
 

@@ -1,28 +1,28 @@
-"""Who calls."""
+"""Authentication by API key."""
 
 from dataclasses import dataclass
 
 from afterthought.domain.errors import Unauthenticated
 from afterthought.domain.tenant import Tenant
-from afterthought.domain.tenants.identity import bearer, key_hash
+from afterthought.domain.tenants.identity import bearer_key, hash_api_key
 from afterthought.services.ports import Accounts
 
 
-def tenant_named(accounts: Accounts, name: str) -> Tenant:
-    """The tenant with its limits and budgets, as they stand now. Raises Unauthenticated when it is no more."""
+def load_tenant(accounts: Accounts, name: str) -> Tenant:
+    """The tenant with its current limits and budgets. Raises Unauthenticated if it no longer exists."""
     tenant = accounts.tenant(name)
     if tenant is None:
-        raise Unauthenticated("The API key's tenant is no more.")
+        raise Unauthenticated("The tenant of the API key no longer exists.")
     return tenant
 
 
 @dataclass(frozen=True)
-class Authenticate:
+class Authenticator:
     accounts: Accounts
 
-    def __call__(self, authorization: str | None) -> str:
-        """The tenant of the header's key. Raises Unauthenticated, the same for an unknown and for a revoked key."""
-        tenant = self.accounts.tenant_of(key_hash(bearer(authorization)))
+    def authenticate(self, authorization: str | None) -> str:
+        """The tenant of the key. Raises Unauthenticated, with the same message for an unknown and a revoked key."""
+        tenant = self.accounts.tenant_of(hash_api_key(bearer_key(authorization)))
         if tenant is None:
             raise Unauthenticated("The API key is not valid.")
         return tenant

@@ -1,4 +1,4 @@
-"""What a request would cost at most, and what would refuse it: nothing is taken, held or stored."""
+"""Dry run: what a request can cost and what would refuse it. Nothing is taken, held or stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any
 
 from afterthought.domain import budget
 from afterthought.domain.pricing import format_usd, price_date
-from afterthought.services.intake.admit import Admitted
-from afterthought.services.intake.authenticate import tenant_named
+from afterthought.services.intake.admit import AdmittedRequest
+from afterthought.services.intake.authenticate import load_tenant
 from afterthought.services.limit import Limit
 from afterthought.services.ports import Accounts, Books
 
@@ -16,23 +16,23 @@ Wire = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class DryRun:
+class DryRunner:
     books: Books
     accounts: Accounts
     limit: Limit
     clock: Callable[[], datetime]
 
-    def __call__(self, tenant_name: str, admitted: Admitted) -> Wire:
-        """The answer on the wire. A request that is wrong in itself was refused before this."""
-        tenant = tenant_named(self.accounts, tenant_name)
+    def run(self, tenant_name: str, admitted: AdmittedRequest) -> Wire:
+        """The response body. Invalid requests were refused at admission."""
+        tenant = load_tenant(self.accounts, tenant_name)
         today = self.clock().date()
         book = self.books.month(tenant.name, today.replace(day=1))
         caps = budget.caps_of(tenant)
-        bound, plan = admitted.bound, admitted.plan
-        state, too_much = self.limit.peek(
+        call, cost, max_cost_usd = admitted.call_spec, admitted.max_cost, admitted.options.max_cost_usd
+        rate, rate_refusal = self.limit.peek(
             tenant, admitted.model.id, admitted.rate_tokens, output_tokens=admitted.rate_output_tokens
         )
-        refusals = (admitted.above_cap(), too_much, admitted.over_budget(book, caps, today))
+        refusals = (admitted.max_cost_refusal(), rate_refusal, admitted.budget_refusal(book, caps, today))
         return {
             "id": None,
             "object": "response.dry_run",
@@ -40,18 +40,20 @@ class DryRun:
             "afterthought": {
                 "dry_run": True,
                 "plan": {
-                    "model": plan.model,
-                    "effort": plan.effort,
-                    "max_output_tokens": plan.max_output_tokens,
-                    "substituted_because": plan.because,
+                    "model": call.model,
+                    "effort": call.effort,
+                    "max_output_tokens": call.max_output_tokens,
+                    "substituted_because": call.because,
                     "mode": admitted.mode,
                     "deadline_seconds": int(admitted.deadline.total_seconds()),
                 },
-                "bound": {**bound.model_dump(mode="json"), "price_date": price_date(bound.price_id)},
-                "max_cost_usd": None if (cap := admitted.ours.max_cost_usd) is None else format_usd(cap),
+                "bound": {**cost.model_dump(mode="json"), "price_date": price_date(cost.price_id)},
+                "max_cost_usd": None if max_cost_usd is None else format_usd(max_cost_usd),
                 "budgets": [each.wire() for each in budget.budgets(book, caps, today)],
                 "rate_tokens": admitted.rate_tokens,
-                "rate_limits": None if state is None else state.headers(),
-                "would_refuse": [{"status": each.status, **each.wire()} for each in refusals if each is not None],
+                "rate_limits": None if rate is None else rate.headers(),
+                "would_refuse": [
+                    {"status": refusal.status, **refusal.wire()} for refusal in refusals if refusal is not None
+                ],
             },
         }

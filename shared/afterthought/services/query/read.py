@@ -1,4 +1,4 @@
-"""Show a job to the tenant it belongs to."""
+"""Reads a tenant's job as a response."""
 
 import json
 from dataclasses import dataclass
@@ -8,50 +8,50 @@ from afterthought.catalogue import Catalogue
 from afterthought.domain.job import Job
 from afterthought.domain.pricing import Cost, cost
 from afterthought.domain.response import render
-from afterthought.domain.tenants.identity import known_form, no_such_response
+from afterthought.domain.tenants.identity import response_not_found, valid_job_id
 from afterthought.services.contents import get_answer, get_request
-from afterthought.services.intake.submit import Submitted
+from afterthought.services.intake.submit import Submission
 from afterthought.services.ports import Contents, Jobs
 
 
 @dataclass(frozen=True)
-class Read:
+class JobReader:
     jobs: Jobs
     contents: Contents
     catalogue: Catalogue
 
-    def __call__(self, tenant: str, job_id: str) -> dict[str, Any]:
-        """The response on the wire. Raises as `job` does."""
-        return self.show(self.job(tenant, job_id))
+    def read(self, tenant: str, job_id: str) -> dict[str, Any]:
+        """The response for a job id. Raises NotFound as `get` does."""
+        return self.show(self.get(tenant, job_id))
 
-    def job(self, tenant: str, job_id: str) -> Job:
-        """Raises NotFound, the same for an unknown job and for another tenant's."""
-        job = self.jobs.get(known_form(job_id))
+    def get(self, tenant: str, job_id: str) -> Job:
+        """Raises NotFound, with the same message for an unknown job and for one of another tenant."""
+        job = self.jobs.get(valid_job_id(job_id))
         if job is None or job.tenant != tenant:
-            raise no_such_response(job_id)
+            raise response_not_found(job_id)
         return job
 
     def show(self, job: Job) -> dict[str, Any]:
-        """A job on the wire."""
+        """The response for a job."""
         return self._render(job, get_request(self.contents, job) or {})
 
-    def submitted(self, submitted: Submitted) -> dict[str, Any]:
-        """The answer to a submission: a repeat shows the job as it stands by now."""
-        return self._render(submitted.job, json.loads(submitted.request))
+    def show_submission(self, submission: Submission) -> dict[str, Any]:
+        """The response to a submission; for a repeat, the current state of the job."""
+        return self._render(submission.job, json.loads(submission.request))
 
     def _render(self, job: Job, request: dict[str, Any]) -> dict[str, Any]:
         answer = get_answer(self.contents, job)
-        return render(job, request, answer, self._bill(job), stand_in=self._stand_in(job))
+        return render(job, request, answer, self._cost(job), stand_in=self._stand_in(job))
 
-    def _bill(self, job: Job) -> Cost | None:
-        """The cost by part, worked out from what was used and the row it was priced by: it outlives the answer."""
+    def _cost(self, job: Job) -> Cost | None:
+        """The cost by part, from the usage and its price row. Available even after the answer has expired."""
         attempt = job.attempt
         row = self.catalogue.price_row(attempt.price_id) if attempt is not None and attempt.price_id else None
         if attempt is None or attempt.usage is None or row is None:
             return None
-        bill = cost(attempt.usage, row)
-        # A row that was changed after the fact would tell parts that are not those of the total that was booked.
-        return bill if bill.total_usd == attempt.cost_usd else None
+        parts = cost(attempt.usage, row)
+        # If the row was edited afterwards, the parts no longer add up to the settled total.
+        return parts if parts.total_usd == attempt.cost_usd else None
 
     def _stand_in(self, job: Job) -> bool:
         provider = self.catalogue.providers.get(job.attempt.provider or "") if job.attempt else None

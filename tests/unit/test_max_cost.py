@@ -176,9 +176,8 @@ def test_long_context_price_applies_above_272k() -> None:
 
 
 def test_cache_write_price_applies_if_highest() -> None:
-    assert (
-        max_cost_of("gpt-5.6-luna").input_usd == max_cost_of("gpt-5.6-luna").input_tokens * Decimal("0.25") / 1_000_000
-    )
+    luna = max_cost_of("gpt-5.6-luna")
+    assert luna.input_usd == luna.input_tokens * Decimal("0.25") / 1_000_000
 
 
 def test_highest_price_in_the_period_applies() -> None:
@@ -186,7 +185,7 @@ def test_highest_price_in_the_period_applies() -> None:
     before = max_cost_of("gpt-5.6-luna", cut - timedelta(days=1), cut)
     assert before.price_id == "gpt-5.6-luna/standard/2026-07-09"
     assert max_cost_of("gpt-5.6-luna", cut, cut + timedelta(days=1)).price_id == "gpt-5.6-luna/standard/2026-07-30"
-    dearer = MODELS["o3"].model_copy(
+    rising = MODELS["o3"].model_copy(
         update={
             "prices": (
                 *MODELS["o3"].prices,
@@ -195,9 +194,9 @@ def test_highest_price_in_the_period_applies() -> None:
             )
         }
     )
-    rising = max_cost(request(), dearer, "standard", first=TODAY, last=TOMORROW)
-    assert rising.price_id == f"o3/standard/{TOMORROW}"
-    assert max_cost(request(), dearer, "standard", first=TODAY, last=TODAY).price_id == "o3/standard/2025-06-10"
+    covering_both = max_cost(request(), rising, "standard", first=TODAY, last=TOMORROW)
+    assert covering_both.price_id == f"o3/standard/{TOMORROW}"
+    assert max_cost(request(), rising, "standard", first=TODAY, last=TODAY).price_id == "o3/standard/2025-06-10"
 
 
 def test_tiers_have_their_own_prices() -> None:

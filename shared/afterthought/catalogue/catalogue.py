@@ -61,23 +61,20 @@ class Catalogue(BaseModel):
     def provider_for(self, name: str, enabled: Sequence[str], on: date) -> Provider | None:
         """The first enabled provider that serves the model on a day, or None."""
         listing = self._listing(name, enabled)
-        return next((provider for provider in listing if not self._gone(provider, name, on)), None)
+        return next((provider for provider, model_id in listing if not provider.retired(model_id, on)), None)
 
     def retired_everywhere(self, name: str, enabled: Sequence[str], on: date) -> bool:
         """Whether at least one enabled provider lists the model and all that do have shut it down.
 
         False for a model that no enabled provider lists: it is unknown, not retired.
         """
-        listing = list(self._listing(name, enabled))
-        return bool(listing) and all(self._gone(provider, name, on) for provider in listing)
+        retired = [provider.retired(model_id, on) for provider, model_id in self._listing(name, enabled)]
+        return bool(retired) and all(retired)
 
     def shutdown_date(self, name: str, enabled: Sequence[str]) -> date | None:
         """The first day without the model at any enabled provider; None if one of them has no shutdown date for it."""
-        model = self.find(name)
-        if model is None:
-            return None
-        dates = [provider.shutdown_date(model.id) for provider in self._listing(name, enabled)]
-        announced = [date for date in dates if date is not None]
+        dates = [provider.shutdown_date(model_id) for provider, model_id in self._listing(name, enabled)]
+        announced = [day for day in dates if day is not None]
         return max(announced) if announced and len(announced) == len(dates) else None
 
     def successor_of(self, name: str) -> Model | None:
@@ -92,7 +89,8 @@ class Catalogue(BaseModel):
             successor = self.successor_of(successor.id)
         return successor
 
-    def _listing(self, name: str, enabled: Sequence[str]) -> Iterator[Provider]:
+    def _listing(self, name: str, enabled: Sequence[str]) -> Iterator[tuple[Provider, str]]:
+        """The enabled providers that list the model, with its id."""
         model = self.find(name)
         for provider_name in enabled:
             provider = self.providers.get(provider_name)
@@ -101,8 +99,4 @@ class Catalogue(BaseModel):
                     f"provider {provider_name} is unknown; the catalogue has {', '.join(self.providers)}"
                 )
             if model is not None and provider.lists(model.id):
-                yield provider
-
-    def _gone(self, provider: Provider, name: str, on: date) -> bool:
-        model = self.find(name)
-        return model is None or provider.retired(model.id, on)
+                yield provider, model.id

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,8 +34,8 @@ def load(directory: Path | None = None) -> Catalogue:
     """
     root = DEFAULT_DIRECTORY if directory is None else directory
     models = _read(root, sorted((root / "models").glob("*.toml")), "model", "id", _model)
-    providers = _read(root, sorted((root / "providers").glob("*.toml")), "provider", "name", _provider)
-    tiers = _read(root, [root / "tiers.toml"], "tier", "name", _tier)
+    providers = _read(root, sorted((root / "providers").glob("*.toml")), "provider", "name", partial(_build, Provider))
+    tiers = _read(root, [root / "tiers.toml"], "tier", "name", partial(_build, RateTier))
     _check_names(models)
     _check_successors(models)
     _check_providers(providers, models)
@@ -90,7 +90,7 @@ def _model(place: str, row: dict[str, Any]) -> Model:
     fields = {**row, "prices": [_price(place, row["id"], number, price) for number, price in enumerate(prices, 1)]}
     if "created" in fields:
         fields["created"] = _unix_seconds(place, fields["created"])
-    return _build(place, Model, fields)
+    return _build(Model, place, fields)
 
 
 def _price(place: str, model_id: str, number: int, row: object) -> Price:
@@ -109,19 +109,11 @@ def _price(place: str, model_id: str, number: int, row: object) -> Price:
         raise CatalogueError(f"{place}: above_input_tokens must be a whole number")
     fields = {**row, "model": model_id, "effective_from": start, "id": f"{model_id}/{tier}"}
     del fields["from"]
-    price = _build(place, Price, fields)
+    price = _build(Price, place, fields)
     return price.model_copy(update={"id": price_id(model_id, price.tier, start, above)})
 
 
-def _provider(place: str, row: dict[str, Any]) -> Provider:
-    return _build(place, Provider, row)
-
-
-def _tier(place: str, row: dict[str, Any]) -> RateTier:
-    return _build(place, RateTier, row)
-
-
-def _build(place: str, kind: type[Entry], fields: dict[str, Any]) -> Entry:
+def _build(kind: type[Entry], place: str, fields: dict[str, Any]) -> Entry:
     try:
         return kind.model_validate(fields)
     except ValidationError as error:

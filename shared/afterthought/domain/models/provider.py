@@ -65,10 +65,6 @@ class Provider(BaseModel):
         """Whether this provider serves the model, or did before its shutdown."""
         return self.models == "*" or model_id in self.models
 
-    def serves(self, model_id: str, on: date) -> bool:
-        """Whether this provider serves the model on a day."""
-        return self.lists(model_id) and not self.retired(model_id, on)
-
     def shutdown_date(self, model_id: str) -> date | None:
         """The first day without the model, or None if no shutdown is announced."""
         return self.shutdown.get(model_id)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter
 
-from afterthought.domain import request, terms
+from afterthought.domain.request import options, request
 from afterthought.domain.wire import schemas as answers
 
 _ANSWERS = (
@@ -19,7 +19,7 @@ _ANSWERS = (
     | answers.Error
     | answers.Health
 )
-_TYPES = vars(answers) | vars(terms) | vars(request)
+_TYPES = vars(answers) | vars(options) | vars(request)
 
 
 def ref(name: str) -> dict[str, str]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from afterthought.domain.body import MAX_BODY_BYTES, MAX_DEPTH
 from afterthought.domain.jobs.job import CONTENT_RETENTION, RECORD_RETENTION
 from afterthought.domain.jobs.schedule import MAX_DELIVERIES, delivery_seconds
-from afterthought.domain.lifecycle import NOTICE
-from afterthought.domain.terms import MAX_DEADLINE_SECONDS
+from afterthought.domain.request.body import MAX_BODY_BYTES, MAX_DEPTH
+from afterthought.domain.request.options import MAX_DEADLINE_SECONDS
 from afterthought.domain.usage import MOST_DAYS, MOST_ROWS
+from afterthought.domain.wire.deprecation import NOTICE_PERIOD
 from afterthought.services.run.await_call import CHECK_SECONDS
 from apidocs import examples
 from apidocs.components import components, one_line, ref
@@ -39,7 +39,7 @@ _VALUES = {
     "max_deadline_hours": MAX_DEADLINE_SECONDS // 3600,
     "content_days": CONTENT_RETENTION // timedelta(days=1),
     "record_days": RECORD_RETENTION // timedelta(days=1),
-    "notice_days": NOTICE // timedelta(days=1),
+    "notice_days": NOTICE_PERIOD // timedelta(days=1),
     "max_body_mib": MAX_BODY_BYTES // 2**20,
     "max_depth": MAX_DEPTH,
     "max_days": MOST_DAYS,

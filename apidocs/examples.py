@@ -15,10 +15,10 @@ from afterthought.domain.pricing import Usage, cost
 from afterthought.domain.response import Answer, render
 from afterthought.domain.tenant import Tenant
 from afterthought.domain.webhooks.event import CompletionEvent
-from afterthought.services.admit import Admit, Admitted
-from afterthought.services.dry_run import DryRun
+from afterthought.services.intake.admit import AdmittedRequest, Admitter
+from afterthought.services.intake.dry_run import DryRunner
 from afterthought.services.limit import Limit
-from afterthought.services.models import Models
+from afterthought.services.query.models import ModelReader
 from afterthought.services.usage import ReadUsage
 
 NOW = datetime(2026, 11, 2, 9, 30, 23, tzinfo=UTC)
@@ -45,11 +45,11 @@ _OUTPUT: tuple[dict[str, Any], ...] = (
 )
 
 
-def admitted(changes: dict[str, Any] | None = None, **options: Any) -> Admitted:
+def admitted(changes: dict[str, Any] | None = None, **options: Any) -> AdmittedRequest:
     """The example request with changes, as the API admits it. Raises RequestRefused."""
-    admit = Admit(catalogue=_CATALOGUE, providers=("openai",), allowed_origins=frozenset(), clock=lambda: NOW)
+    admitter = Admitter(catalogue=_CATALOGUE, providers=("openai",), allowed_origins=frozenset(), clock=lambda: NOW)
     request = {**REQUEST, **(changes or {}), "afterthought": {**REQUEST["afterthought"], **options}}
-    return admit(json.dumps(request).encode())
+    return admitter.admit(json.dumps(request).encode())
 
 
 _ADMITTED = admitted()
@@ -63,13 +63,13 @@ QUEUED = Job.create(
         service_tier="default",
         body_hash="",
         webhook=True,
-        max_cost_usd=_ADMITTED.ours.max_cost_usd,
+        max_cost_usd=_ADMITTED.options.max_cost_usd,
         rate_tokens=_ADMITTED.rate_tokens,
-        tags=tuple(_ADMITTED.ours.tags or ()),
+        tags=tuple(_ADMITTED.options.tags or ()),
         created_at=NOW,
         deadline_at=NOW + timedelta(hours=24),
     ),
-    _ADMITTED.plan,
+    _ADMITTED.call_spec,
 )
 _CALLING = QUEUED.start_call(token="", provider="openai", now=NOW + timedelta(milliseconds=430))
 _RUNNING = _CALLING.mark_running(
@@ -98,8 +98,8 @@ USAGE_READER = ReadUsage(_PORTS, _PORTS, lambda: NOW)
 _GROUPING = {"group_by": "tag,status"}
 
 
-def _dry_run(request: Admitted) -> Any:
-    return DryRun(_PORTS, _PORTS, Limit(_PORTS, _CATALOGUE, lambda: NOW), lambda: NOW)(TENANT.name, request)
+def _dry_run(request: AdmittedRequest) -> Any:
+    return DryRunner(_PORTS, _PORTS, Limit(_PORTS, _CATALOGUE, lambda: NOW), lambda: NOW).run(TENANT.name, request)
 
 
 def _refusal() -> RequestRefused | None:
@@ -119,8 +119,8 @@ def _errors() -> dict[int, dict[str, Any]]:
     month = budget.MonthBook(balance, {NOW.date(): balance})
     errors = (
         _refusal(),
-        admitted(max_cost_usd="0.02").above_cap(),
-        _ADMITTED.over_budget(month, budget.caps_of(TENANT), NOW.date()),
+        admitted(max_cost_usd="0.02").max_cost_refusal(),
+        _ADMITTED.budget_refusal(month, budget.caps_of(TENANT), NOW.date()),
         rate_limit.rate_limited(state, REQUEST["model"], _ADMITTED.rate_tokens),
     )
     by_status: dict[int, dict[str, Any]] = {}
@@ -150,6 +150,6 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("cancelResponse", "application/json"): {"cancelled": CANCELLED_RESPONSE},
     ("readUsage", "application/json"): {"JSON": USAGE},
     ("readUsage", "text/csv"): {"CSV": USAGE_READER.csv(TENANT.name, _GROUPING)},
-    ("retrieveModel", "application/json"): {"o3": Models(_CATALOGUE, ("openai",), lambda: NOW).get("o3")},
+    ("retrieveModel", "application/json"): {"o3": ModelReader(_CATALOGUE, ("openai",), lambda: NOW).get("o3")},
     ("healthz", "application/json"): {"running": {"status": "ok"}},
 }

@@ -14,14 +14,15 @@ from afterthought.adapters import clock
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.domain import body, identity
 from afterthought.domain.budget import Caps
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.call import ATTEMPT, JOB, TOKEN
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.pricing import Usage
+from afterthought.domain.request import body
 from afterthought.domain.tenant import ApiKey, Tenant
+from afterthought.domain.tenants import identity
 from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.domain.webhooks.signature import new_secret
 from afterthought.services.contents import put_request
@@ -58,7 +59,7 @@ class Seeds:
         secret = new_secret(secrets.token_bytes(32)).encode()
         accounts.put_tenant(Tenant(name=_TENANT, created_at=clock.now(), webhook_secrets=(secret,), tier="tier5"))
         accounts.put_key(
-            ApiKey(key_hash=identity.key_hash(API_KEY), tenant=_TENANT, hint=API_KEY, created_at=clock.now())
+            ApiKey(key_hash=identity.hash_api_key(API_KEY), tenant=_TENANT, hint=API_KEY, created_at=clock.now())
         )
 
     def events(self, name: str) -> Callable[[], dict[str, Any]]:
@@ -102,7 +103,7 @@ class Seeds:
 
     def _queued(self, way: str, question: str) -> Job:
         request = self._request(way, question)
-        canonical = body.canonical(body.read(json.dumps(request).encode()))
+        canonical = body.canonical(body.parse(json.dumps(request).encode()))
         made = Job.create(
             JobSpec(
                 id=identity.random_job_id(secrets.token_bytes(24)),

@@ -20,15 +20,15 @@ from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.media_type import preferred
-from afterthought.services.admit import Admit
-from afterthought.services.authenticate import Authenticate
-from afterthought.services.dry_run import DryRun
+from afterthought.domain.wire.media_type import preferred_media_type
+from afterthought.services.intake.admit import Admitter
+from afterthought.services.intake.authenticate import Authenticator
 from afterthought.services.intake.cancel import Canceller
+from afterthought.services.intake.dry_run import DryRunner
+from afterthought.services.intake.submit import Intake
 from afterthought.services.limit import Limit
-from afterthought.services.models import Models
-from afterthought.services.read import Read
-from afterthought.services.submit import Submit
+from afterthought.services.query.models import ModelReader
+from afterthought.services.query.read import JobReader
 from afterthought.services.usage import ReadUsage
 
 http = APIGatewayHttpResolver()
@@ -46,19 +46,19 @@ class Service:
         providers = settings.listed("PROVIDERS")
         catalogue = default_catalogue()
         limit = Limit(RateWindows(aws.dynamodb(), account_table), catalogue, clock.now)
-        self.authenticate = Authenticate(accounts)
-        self.admit = Admit(
+        self.authenticator = Authenticator(accounts)
+        self.admitter = Admitter(
             catalogue=catalogue,
             providers=providers,
             allowed_origins=frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS")),
             clock=clock.now,
         )
-        self.dry_run = DryRun(books, accounts, limit, clock.now)
+        self.dry_runner = DryRunner(books, accounts, limit, clock.now)
         queue = SqsJobQueue(
             aws.sqs(),
             {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
         )
-        self.submit = Submit(
+        self.intake = Intake(
             jobs=jobs,
             books=books,
             accounts=accounts,
@@ -69,9 +69,9 @@ class Service:
             random_bytes=os.urandom,
         )
         self.cancel = Canceller(jobs, queue, clock.now)
-        self.read = Read(jobs, contents, catalogue)
+        self.reader = JobReader(jobs, contents, catalogue)
         self.usage = ReadUsage(books, accounts, clock.now)
-        self.models = Models(catalogue, providers, clock.now)
+        self.models = ModelReader(catalogue, providers, clock.now)
 
 
 @cache
@@ -82,11 +82,11 @@ def service() -> Service:
 @http.post("/v1/responses")
 def create_response() -> Response[str]:
     tenant = _tenant()
-    admitted = service().admit(_body())
-    if admitted.ours.dry_run:
-        lifecycle = service().models.lifecycle_headers(admitted.plan.model)
-        return _json(200, service().dry_run(tenant, admitted), lifecycle)
-    submitted = service().submit(tenant, admitted, _header("idempotency-key"))
+    admitted = service().admitter.admit(_body())
+    if admitted.options.dry_run:
+        lifecycle = service().models.deprecation_headers(admitted.call_spec.model)
+        return _json(200, service().dry_runner.run(tenant, admitted), lifecycle)
+    submitted = service().intake.submit(tenant, admitted, _header("idempotency-key"))
     log = telemetry.logger()
     if not submitted.enqueued:
         log.warning("job message not sent; the sweeper will send it", job_id=submitted.job.id)
@@ -94,14 +94,14 @@ def create_response() -> Response[str]:
     fields = {"job_id": submitted.job.id, "tenant": tenant, **telemetry.emf_fields(*metrics)}
     log.info("job submitted", repeated=submitted.repeated or None, **fields)
     rate = submitted.rate.headers() if submitted.rate else {}
-    return _json(200, service().read.submitted(submitted), {**rate, **_lifecycle(submitted.job)})
+    return _json(200, service().reader.show_submission(submitted), {**rate, **_lifecycle(submitted.job)})
 
 
 @http.get("/v1/responses/<response_id>")
 def retrieve_response(response_id: str) -> Response[str]:
     _no_query()
-    job = service().read.job(_tenant(), response_id)
-    return _json(200, service().read.show(job), _lifecycle(job))
+    job = service().reader.get(_tenant(), response_id)
+    return _json(200, service().reader.show(job), _lifecycle(job))
 
 
 @http.post("/v1/responses/<response_id>/cancel")
@@ -112,14 +112,14 @@ def cancel_response(response_id: str) -> Response[str]:
     if not cancelled.enqueued:
         telemetry.logger().warning("job message not sent; the sweeper will send it", job_id=job.id)
     telemetry.logger().info("cancel requested", job_id=job.id, status=job.status)
-    return _json(200, service().read.show(job), _lifecycle(job))
+    return _json(200, service().reader.show(job), _lifecycle(job))
 
 
 @http.get("/v1/usage")
 def read_usage() -> Response[str]:
     tenant = _tenant()
     query = http.current_event.query_string_parameters
-    if preferred(_header("accept"), ("application/json", "text/csv")) == "text/csv":
+    if preferred_media_type(_header("accept"), ("application/json", "text/csv")) == "text/csv":
         return Response(200, "text/csv; charset=utf-8", service().usage.csv(tenant, query), headers=_request_id())
     return _json(200, service().usage(tenant, query))
 
@@ -189,7 +189,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _tenant() -> str:
-    tenant = service().authenticate(_header("authorization"))
+    tenant = service().authenticator.authenticate(_header("authorization"))
     telemetry.logger().append_keys(tenant=tenant)
     return tenant
 
@@ -205,7 +205,7 @@ def _no_query() -> None:
 
 
 def _lifecycle(job: Job) -> dict[str, str]:
-    return service().models.lifecycle_headers(job.called_model)
+    return service().models.deprecation_headers(job.called_model)
 
 
 def _header(name: str) -> str | None:

@@ -11,7 +11,7 @@ from afterthought.adapters import aws, settings, steps, telemetry
 from afterthought.adapters.batch import RetryLater, each_message
 from afterthought.adapters.sqs import MessageQueue
 from afterthought.composition import compose
-from afterthought.domain.errors import JobChanged, ProviderError
+from afterthought.domain.errors import ProviderError, VersionConflict
 from afterthought.domain.jobs.schedule import event_seconds
 from afterthought.services.calling import Calling
 
@@ -51,7 +51,7 @@ def _handle_provider_event(message: dict[str, Any], record: SQSRecord) -> None:
     log = telemetry.logger()
     try:
         result = service().events.handle(str(message["provider"]), str(message["response_id"]))
-    except (ProviderError, JobChanged) as error:
+    except (ProviderError, VersionConflict) as error:
         receives = int(record.attributes.approximate_receive_count)
         seconds = event_seconds(receives)
         fields: dict[str, Any] = {"error": str(error), "attempt": receives}

@@ -19,7 +19,7 @@ from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
 from afterthought.adapters.sqs import SqsJobQueue
-from afterthought.domain.provider import Mode
+from afterthought.domain.models.provider import Mode
 from afterthought.services.limit import RateWindows as Rates
 from afterthought.services.ports import Accounts, Books, Cipher, Contents, Deliveries, JobQueue, Ledger, Topic
 from afterthought.services.tenants import TenantRecords

@@ -10,7 +10,7 @@ import pytest
 from afterthought.adapters.transactions import Transactions
 from afterthought.domain.books import Standing
 from afterthought.domain.budget import Caps, MonthBook, OverBudget
-from afterthought.domain.errors import JobChanged, JobExists, TablesBusy
+from afterthought.domain.errors import JobExists, TablesBusy, VersionConflict
 from afterthought.domain.jobs.job import Job
 from tests.contract.backing import AwsBacking, Backing
 from tests.contract.item_size import UNIT, item_bytes
@@ -140,7 +140,7 @@ def test_of_two_ends_of_one_job_only_the_first_moves_the_books(backing: Backing)
     backing.jobs.save(job, called(job))
     first, second = (called(job).fail(code, "…", now=START) for code in ("outcome_unknown", "internal_error"))
     backing.jobs.save(called(job), first)
-    with pytest.raises(JobChanged):
+    with pytest.raises(VersionConflict):
         backing.jobs.save(called(job), second)
     assert standing(backing)[0] == Standing(Decimal(0), HOLD)
 

@@ -1,4 +1,4 @@
-"""The port `Contents`, on every backing."""
+"""The port `Contents`, for every implementation."""
 
 from datetime import timedelta
 from random import Random
@@ -25,16 +25,16 @@ LARGE = Random(1).randbytes(MAX_BYTES_IN_TABLE + 1)
     [b"", b"{}", "Ωé\U0001f600".encode(), b"\x00\xff", b"x" * 100_000, LARGE, Random(2).randbytes(5_000_000)],
     ids=["empty", "small", "text", "binary", "well compressed", "just too large", "the largest"],
 )
-def test_a_content_comes_back_whole(backing: Backing, content: bytes) -> None:
+def test_content_is_returned_unchanged(backing: Backing, content: bytes) -> None:
     backing.contents.put(JOB_ID, INPUT, content, expires_at=EXPIRES)
     assert backing.contents.get(JOB_ID, INPUT) == content
 
 
-def test_a_content_that_is_not_there_reads_as_none(backing: Backing) -> None:
+def test_missing_content_is_none(backing: Backing) -> None:
     assert backing.contents.get(JOB_ID, INPUT) is None
 
 
-def test_contents_of_one_job_are_told_apart_by_name(backing: Backing) -> None:
+def test_contents_of_a_job_are_separate(backing: Backing) -> None:
     backing.contents.put(JOB_ID, INPUT, b"question", expires_at=EXPIRES)
     backing.contents.put(JOB_ID, "OUTPUT#1", b"answer", expires_at=EXPIRES)
     backing.contents.put(JOB_ID, "OUTPUT#2", LARGE, expires_at=EXPIRES)
@@ -43,26 +43,26 @@ def test_contents_of_one_job_are_told_apart_by_name(backing: Backing) -> None:
     assert backing.contents.get(JOB_ID, "OUTPUT#2") == LARGE
 
 
-def test_contents_of_two_jobs_are_told_apart(backing: Backing) -> None:
+def test_contents_of_jobs_are_separate(backing: Backing) -> None:
     other = JOB_ID.replace("0a", "0b")
     for job_id, content in ((JOB_ID, b"mine"), (other, b"yours")):
         backing.contents.put(job_id, INPUT, content, expires_at=EXPIRES)
     assert backing.contents.get(JOB_ID, INPUT) == b"mine"
 
 
-def test_the_same_content_put_again_is_the_same(backing: Backing) -> None:
+def test_put_is_idempotent(backing: Backing) -> None:
     for _ in range(2):
         backing.contents.put(JOB_ID, INPUT, LARGE, expires_at=EXPIRES)
     assert backing.contents.get(JOB_ID, INPUT) == LARGE
 
 
-def test_a_state_is_no_content_and_a_content_no_state(backing: Backing) -> None:
+def test_content_is_not_a_job(backing: Backing) -> None:
     backing.contents.put(JOB_ID, INPUT, b"{}", expires_at=EXPIRES)
     assert backing.jobs.get(JOB_ID) is None
     assert list(backing.jobs.overdue(EXPIRES)) == []
 
 
-def test_what_is_large_is_in_the_bucket_and_the_table_only_points_to_it(moto: AwsBacking) -> None:
+def test_large_content_is_in_the_bucket(moto: AwsBacking) -> None:
     moto.contents.put(JOB_ID, INPUT, LARGE, expires_at=EXPIRES)
     item = content_item(moto)
     assert item_bytes(item) < UNIT
@@ -76,7 +76,7 @@ def test_what_is_small_is_in_the_table_alone(moto: AwsBacking) -> None:
     assert "Contents" not in moto.clients.s3.list_objects_v2(Bucket=moto.names.bucket)
 
 
-def test_a_content_carries_its_end_for_the_tables_time_to_live(moto: AwsBacking) -> None:
+def test_content_has_a_time_to_live(moto: AwsBacking) -> None:
     moto.contents.put(JOB_ID, INPUT, b"{}", expires_at=EXPIRES)
     described = moto.clients.dynamodb.describe_time_to_live(TableName=moto.names.job_table)
     attribute = described["TimeToLiveDescription"]["AttributeName"]
@@ -85,7 +85,7 @@ def test_a_content_carries_its_end_for_the_tables_time_to_live(moto: AwsBacking)
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=20_000))
-def test_any_bytes_come_back_whole(moto: AwsBacking, content: bytes) -> None:
+def test_any_bytes_are_returned_unchanged(moto: AwsBacking, content: bytes) -> None:
     moto.contents.put(JOB_ID, INPUT, content, expires_at=EXPIRES)
     assert moto.contents.get(JOB_ID, INPUT) == content
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from afterthought.adapters import job_table
 from afterthought.adapters.job_table import OVERDUE_SHARDS
 from afterthought.domain.budget import Caps, OverBudget
-from afterthought.domain.errors import JobChanged, JobExists
+from afterthought.domain.errors import JobExists, VersionConflict
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import FIRST_MARGIN
@@ -65,7 +65,7 @@ def test_of_two_steps_from_one_version_the_second_is_refused(backing: Backing) -
     backing.jobs.create(job, Caps())
     first, second = (job.start_call(token=token, provider="standin", now=START) for token in ("one", "two"))
     backing.jobs.save(job, first)
-    with pytest.raises(JobChanged):
+    with pytest.raises(VersionConflict):
         backing.jobs.save(job, second)
     assert backing.jobs.get(job.id) == first
 
@@ -73,12 +73,12 @@ def test_of_two_steps_from_one_version_the_second_is_refused(backing: Backing) -
 def test_a_step_from_a_version_that_never_stood_is_refused(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    with pytest.raises(JobChanged):
+    with pytest.raises(VersionConflict):
         backing.jobs.save(job.model_copy(update={"version": 2}), job.model_copy(update={"version": 3}))
 
 
 def test_a_job_that_is_gone_is_not_written_back(backing: Backing) -> None:
-    with pytest.raises(JobChanged):
+    with pytest.raises(VersionConflict):
         backing.jobs.save(a_job(), a_job().start_call(token="t", provider="standin", now=START))
     assert backing.jobs.get(a_job().id) is None
 
@@ -140,7 +140,7 @@ def test_a_sweep_that_read_before_the_announcement_cannot_make_the_job_due_again
     backing.jobs.create(job, Caps())
     swept = job.record_sweep(now=LATER)
     backing.jobs.announced(job.id)
-    with pytest.raises(JobChanged):
+    with pytest.raises(VersionConflict):
         backing.jobs.save(job, swept)
 
 
@@ -214,5 +214,5 @@ def test_a_lost_version_is_told_before_a_full_budget(backing: Backing) -> None:
     backing.jobs.create(job, Caps())
     begun = job.start_call(token="t", provider="standin", now=START)
     again = begun.fail("…", "…", now=START, fallback=CallSpec("o3", "high", None, Decimal(1), "outcome_unknown"))
-    with pytest.raises(JobChanged):
+    with pytest.raises(VersionConflict):
         backing.jobs.save(begun, again, Caps(month_usd=Decimal("0.01")))

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
 from afterthought.domain.errors import (
-    NO_MONEY_CODES,
+    OUT_OF_FUNDS_CODES,
     GenerationGone,
     OutcomeUnknown,
     ProviderBusy,
@@ -27,7 +27,7 @@ from afterthought.domain.errors import (
     ProviderRefused,
 )
 from afterthought.domain.jobs.generation import Generation
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from local.standin import StandIn
 
 KEY = "sk-canary-4f1c9a"
@@ -319,7 +319,7 @@ def test_no_money_waits_five_minutes(standin: StandIn, adapter: OpenAIResponses,
     with pytest.raises(ProviderBusy) as caught:
         call(adapter)
     assert caught.value.retry_after_seconds == 300
-    assert caught.value.code in NO_MONEY_CODES
+    assert caught.value.code in OUT_OF_FUNDS_CODES
 
 
 @both_modes

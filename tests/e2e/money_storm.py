@@ -45,12 +45,12 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.step import Step
-from afterthought.services.admit import Admit
 from afterthought.services.calling import calling
+from afterthought.services.intake.admit import Admitter
+from afterthought.services.intake.submit import Intake
 from afterthought.services.limit import Limit
 from afterthought.services.notify.publish import Notifier
 from afterthought.services.run.sweep import Sweeper
-from afterthought.services.submit import Submit
 
 SUBMITTERS, WORKERS, SWEEPERS = 3, 4, 1
 JOBS_EACH = 100
@@ -109,10 +109,10 @@ class Parts:
         self.books = BookTable(dynamodb, place.accounts)
         self.accounts = AccountTable(dynamodb, place.accounts)
         self.queue = HurriedQueue(self.sqs, {"background": place.queue})
-        self.admit = Admit(
+        self.admitter = Admitter(
             catalogue=self.catalogue, providers=("standin",), allowed_origins=frozenset(), clock=self.now
         )
-        self.submit = Submit(
+        self.intake = Intake(
             jobs=self.jobs,
             books=self.books,
             accounts=self.accounts,
@@ -187,7 +187,7 @@ def submit_all(parts: Parts, submitter: int, tell: Tell) -> None:
 def accepted(parts: Parts, submitter: int, number: int, tell: Tell) -> bool:
     try:
         tenant, key = TENANTS[number % len(TENANTS)], f"{submitter}-{number}"
-        submitted = parts.submit(tenant, parts.admit(question(number)), key)
+        submitted = parts.intake.submit(tenant, parts.admitter.admit(question(number)), key)
     except MoneyRefused:
         tell("refused")
         return False

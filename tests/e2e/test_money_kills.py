@@ -106,7 +106,7 @@ def scene(whole: Whole, accepted: Path) -> Iterator[Scene]:
             began=time.time(),
         )
         parts = Parts(place)
-        most = FITTING * parts.admit(question(JOBS_EACH - 1)).bound.total_usd
+        most = FITTING * parts.admitter.admit(question(JOBS_EACH - 1)).max_cost.total_usd
         tenants = Tenants(
             parts.accounts, KmsCipher(cloud.kms, whole.service.stack["SecretsKeyArn"]), parts.now, secrets.token_bytes
         )

@@ -90,8 +90,8 @@ def test_a_repeat_shows_the_job_as_it_stands_by_now(api: Deployed) -> None:
 def test_fifty_creates_that_all_saw_nothing_make_one_job(api: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them looks before any has written: the condition on the write decides, not the look."""
     with api.running("Api") as module:
-        submit, admit = module.service().submit, module.service().admit
-        jobs = type(submit.jobs)
+        intake, admitter = module.service().intake, module.service().admitter
+        jobs = type(intake.jobs)
         get, create = jobs.get, jobs.create
         written = False
 
@@ -110,7 +110,7 @@ def test_fifty_creates_that_all_saw_nothing_make_one_job(api: Deployed, monkeypa
         # One after the other: moto loses writes of transactions that run side by side.
         for _ in range(50):
             written = False
-            made.append(submit("acme", admit(body), "order-1841"))
+            made.append(intake.submit("acme", admitter.admit(body), "order-1841"))
     assert len({one.job.id for one in made}) == 1
     assert sum(not one.repeated for one in made) == 1
     assert len(states(api)) == 1

@@ -20,7 +20,7 @@ from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.domain.errors import Unauthenticated
 from afterthought.domain.webhooks.signature import sign
-from afterthought.services.authenticate import Authenticate
+from afterthought.services.intake.authenticate import Authenticator
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-west-1"
@@ -72,7 +72,7 @@ class Stack:
         return repr(self.dynamodb.scan(TableName=self.table)["Items"])
 
     def tenant_of(self, api_key: str) -> str:
-        return Authenticate(self.accounts)(f"Bearer {api_key}")
+        return Authenticator(self.accounts).authenticate(f"Bearer {api_key}")
 
     def secrets_of(self, name: str) -> list[str]:
         held = self.accounts.tenant(name)

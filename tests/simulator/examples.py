@@ -1,4 +1,4 @@
-"""Jobs to test with: one by name, and any job there can be, for hypothesis."""
+"""Example jobs, and hypothesis strategies for any possible job."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ JOB_ID = "resp_" + "0a" * 24
 
 
 def a_job(number: int = 0, **changes: Any) -> Job:
-    """A job as the api makes it."""
+    """A job as the api creates it."""
     spec = JobSpec(
         id=f"resp_{number:048x}",
         tenant="acme",
@@ -35,7 +35,7 @@ def a_job(number: int = 0, **changes: Any) -> Job:
 
 
 def a_settled_job(number: int = 0) -> Job:
-    """One that has gone the usual way, with ids and counts as long as they usually are."""
+    """A completed job with ids and counts of typical length."""
     job = a_job(number).start_call(token="5f" * 16, provider="openai", now=START)
     job = job.mark_running(response_id="resp_" + "68" * 25, now=START, poll_seconds=5)
     for check in range(12):

@@ -193,7 +193,7 @@ def dollars(job: Job, entry: Attempt) -> Decimal:
     usage = entry.usage
     assert model is not None
     assert usage is not None
-    row = model.rows("standard", (entry.called_at or entry.held_at).date())[0]
+    row = model.price_rows("standard", (entry.called_at or entry.held_at).date())[0]
     read, write = row.cached_input or row.input, row.cache_write or row.input
     plain = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
     return (

@@ -1,8 +1,8 @@
-"""Prompts as providers write them: the texts of a request with markers between them, tools and schemas in their forms.
+"""Prompts as providers render them: the texts of a request between markers, with tools and schemas in several forms.
 
-Each form is a way in which some model family's public template renders tools: `typescript` as OpenAI's open models get
-them, `json_lines` and `escaped` as those of other families do, `quoted` as JSON within a string. `inlined` gives the
-schema without references. A marker such as `<|start|>` is one token; here it is None among the texts.
+Each form is used by the public template of a model family: `typescript` by OpenAI's open models, `json_lines` and
+`escaped` by others, `quoted` is JSON in a string. `inlined` returns a schema without references. A marker such as
+`<|start|>` is one token, and is None here.
 """
 
 import json
@@ -19,21 +19,20 @@ def schema(value: Any, form: Form) -> str:
 
 
 def prompt(request: Wire, form: Form) -> Iterator[str | None]:
-    """All that the model reads of a request on the wire (of texts alone), None for each marker."""
+    """Everything that the model reads of a request (texts only), with None for each marker."""
     yield from _turn("system", _SYSTEM)
-    told = [f"# Instructions\n\n{request['instructions']}"] if request.get("instructions") is not None else []
+    sections = [f"# Instructions\n\n{request['instructions']}"] if request.get("instructions") is not None else []
     if request.get("tools"):
-        told.append(_tools(request["tools"], form))
-    wanted = (request.get("text") or {}).get("format") or {}
-    if wanted.get("type") == "json_schema":
-        described = f"// {wanted['description']}\n" if wanted.get("description") is not None else ""
-        told.append(
-            f"# Response formats\n\n## {wanted['name']}\n\n{described}{schema(wanted['schema'], _as_json(form))}"
-        )
-    if told:
-        yield from _turn("developer", "\n\n".join(told))
-    held = request["input"]
-    items = [{"type": "message", "role": "user", "content": held}] if isinstance(held, str) else held
+        sections.append(_tools(request["tools"], form))
+    text_format = (request.get("text") or {}).get("format") or {}
+    if text_format.get("type") == "json_schema":
+        description = f"// {text_format['description']}\n" if text_format.get("description") is not None else ""
+        json_schema = schema(text_format["schema"], _as_json(form))
+        sections.append(f"# Response formats\n\n## {text_format['name']}\n\n{description}{json_schema}")
+    if sections:
+        yield from _turn("developer", "\n\n".join(sections))
+    content = request["input"]
+    items = [{"type": "message", "role": "user", "content": content}] if isinstance(content, str) else content
     names = {item["call_id"]: item["name"] for item in items if "name" in item}
     for item in items:
         yield from _item(item, names, form)
@@ -41,7 +40,7 @@ def prompt(request: Wire, form: Form) -> Iterator[str | None]:
 
 
 def inlined(value: Any, root: Any, above: tuple[str, ...] = ()) -> Any:
-    """A schema without its references into `$defs`: each is replaced by what it refers to, but within itself."""
+    """A schema whose references into `$defs` are replaced by their targets, except recursive ones."""
     if isinstance(value, list):
         return [inlined(inner, root, above) for inner in value]
     if not isinstance(value, dict):
@@ -74,9 +73,9 @@ def _item(item: Wire, names: Mapping[str, str], form: Form) -> Iterator[str | No
             channel = item.get("phase") or "final"
             yield from _turn(item["role"], *_texts(item["content"]), channel=channel)
         case "function_call" | "custom_tool_call":
-            given = item["arguments"] if "arguments" in item else item["input"]
+            arguments = item["arguments"] if "arguments" in item else item["input"]
             heading = f"assistant to=functions.{item['name']} {item['call_id']}"
-            yield from _turn(heading, _argument(given, json_form), channel="commentary")
+            yield from _turn(heading, _arguments(arguments, json_form), channel="commentary")
         case _:
             heading = f"functions.{names.get(item['call_id'], '')} to=assistant {item['call_id']}"
             escape = form in ("escaped", "quoted")
@@ -84,8 +83,8 @@ def _item(item: Wire, names: Mapping[str, str], form: Form) -> Iterator[str | No
             yield from _turn(heading, *texts, channel="commentary")
 
 
-def _argument(text: str, form: Form) -> str:
-    """As it was written, or where the family's template works with JSON, parsed and written anew."""
+def _arguments(text: str, form: Form) -> str:
+    """Unchanged, or parsed and serialized again if the template uses JSON."""
     if form == "compact":
         return text
     try:
@@ -111,13 +110,13 @@ def _tools(tools: list[Any], form: Form) -> str:
     lines = ["# Tools", "", "## functions", "", "namespace functions {", ""]
     for tool in tools:
         lines += [f"// {line}" for line in (tool.get("description") or "").splitlines()]
-        held = tool.get("parameters") if tool["type"] == "function" else tool.get("format")
-        given = f"_: {_typescript(held, '')}" if held is not None else ""
-        lines += [f"type {tool['name']} = ({given}) => any;", ""]
+        parameters = tool.get("parameters") if tool["type"] == "function" else tool.get("format")
+        argument = f"_: {_typescript(parameters, '')}" if parameters is not None else ""
+        lines += [f"type {tool['name']} = ({argument}) => any;", ""]
     return "\n".join([*lines, "} // namespace functions"])
 
 
-def _typescript(value: Any, indent: str) -> str:  # noqa: PLR0911  one case a kind of type
+def _typescript(value: Any, indent: str) -> str:  # noqa: PLR0911  one case per kind of type
     if not isinstance(value, dict):
         return "any"
     variants = value.get("oneOf") or value.get("anyOf")
@@ -145,8 +144,8 @@ def _typescript_object(value: Wire, indent: str) -> str:
     lines = _comments(value.get("description"), indent)
     lines.append("{")
     properties = value.get("properties")
-    for name, held in properties.items() if isinstance(properties, dict) else ():
-        inner = held if isinstance(held, dict) else {}
+    for name, property_ in properties.items() if isinstance(properties, dict) else ():
+        inner = property_ if isinstance(property_, dict) else {}
         lines += _comments(inner.get("title"), indent, after=f"{indent}//")
         lines += _comments(inner.get("description"), indent)
         if isinstance(inner.get("examples"), list):
@@ -154,7 +153,7 @@ def _typescript_object(value: Wire, indent: str) -> str:
             lines += [f"{indent}// - {json.dumps(each, ensure_ascii=False)}" for each in inner["examples"]]
         optional = "" if name in (value.get("required") or ()) else "?"
         null = " | null" if inner.get("nullable") is True else ""
-        lines.append(f"{indent}{name}{optional}: {_typescript(held, indent + '    ')}{null},{_trailing(inner)}")
+        lines.append(f"{indent}{name}{optional}: {_typescript(property_, indent + '    ')}{null},{_trailing(inner)}")
     return "\n".join([*lines, f"{indent}}}"])
 
 

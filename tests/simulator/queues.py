@@ -8,7 +8,7 @@ from random import Random
 
 from afterthought.domain.errors import QueueUnavailable
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.provider import Mode
+from afterthought.domain.models.provider import Mode
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from afterthought.domain.books import movement
 from afterthought.domain.budget import NO_CAPS, Caps
-from afterthought.domain.errors import JobChanged, JobExists
+from afterthought.domain.errors import JobExists, VersionConflict
 from afterthought.domain.jobs.job import Job
 from tests.simulator.books import SimulatedBooks
 from tests.simulator.clock import Clock
@@ -68,7 +68,7 @@ class SimulatedJobs:
         def put() -> None:
             stands = self.items.get(after.id)
             if stands is None or stands.version != before.version:
-                raise JobChanged(after.id)
+                raise VersionConflict(after.id)
             self.books.move(after.tenant, moved, caps)
             self._write(after)
 

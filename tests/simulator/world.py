@@ -12,24 +12,24 @@ from typing import Any, Literal
 
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.budget import Caps
-from afterthought.domain.errors import JobChanged, ProviderError
+from afterthought.domain.errors import ProviderError, VersionConflict
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import delivery_seconds, event_seconds
 from afterthought.domain.jobs.step import Step
-from afterthought.services.admit import Admit
 from afterthought.services.calling import calling
-from afterthought.services.dry_run import DryRun
+from afterthought.services.intake.admit import Admitter
 from afterthought.services.intake.cancel import Canceller
+from afterthought.services.intake.dry_run import DryRunner
+from afterthought.services.intake.submit import Intake, Submission
 from afterthought.services.limit import Limit
 from afterthought.services.notify.deliver import WebhookSender
 from afterthought.services.notify.publish import Notifier
-from afterthought.services.read import Read
+from afterthought.services.query.read import JobReader
 from afterthought.services.run.await_call import DirectRunner
 from afterthought.services.run.handle_event import ProviderEventHandler
 from afterthought.services.run.receive_event import ProviderEventReceiver
 from afterthought.services.run.run_job import JobRunner
 from afterthought.services.run.sweep import Sweeper
-from afterthought.services.submit import Submit, Submitted
 from afterthought.services.tenants import Tenants
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
@@ -162,9 +162,11 @@ class World:
     def _wire(self) -> None:
         catalogue = self.catalogue
         limit = Limit(self.rates, catalogue, self.clock)
-        self.admit = Admit(catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock)
-        self.dry_run = DryRun(self.books, self.accounts, limit, self.clock)
-        self.submit_service = Submit(
+        self.admitter = Admitter(
+            catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock
+        )
+        self.dry_runner = DryRunner(self.books, self.accounts, limit, self.clock)
+        self.intake = Intake(
             jobs=self.jobs,
             books=self.books,
             accounts=self.accounts,
@@ -174,7 +176,7 @@ class World:
             clock=self.clock,
             random_bytes=self.random.randbytes,
         )
-        self.read = Read(self.jobs, self.contents, catalogue)
+        self.reader = JobReader(self.jobs, self.contents, catalogue)
         self._workers = [self._calling(catalogue) for _ in range(WORKERS)]
         self.runner, self.event_handler, self.direct = self._workers[0]
         self.event_receiver = ProviderEventReceiver(
@@ -220,10 +222,10 @@ class World:
         )
         return made.runner, made.events, direct
 
-    def submit(self, body: dict[str, Any] | None = None, *, tenant: str = "acme", key: str | None = None) -> Submitted:
+    def submit(self, body: dict[str, Any] | None = None, *, tenant: str = "acme", key: str | None = None) -> Submission:
         """A request, as the api takes it in. Raises as the service does; ProcessDied when the function died."""
         with self._process("api"):
-            submitted = self.submit_service(tenant, self.admit(json.dumps(body or question()).encode()), key)
+            submitted = self.intake.submit(tenant, self.admitter.admit(json.dumps(body or question()).encode()), key)
         self.accepted.append(submitted.job.id)
         return submitted
 
@@ -350,7 +352,7 @@ class World:
             if "response_id" in told:
                 try:
                     events.handle(told["provider"], told["response_id"])
-                except (ProviderError, JobChanged):
+                except (ProviderError, VersionConflict):
                     if (seconds := event_seconds(message.receives)) is not None:
                         self._hide(self.job_messages, message, seconds)
                         return

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from afterthought.domain.identity import keyed_job_id
+from afterthought.domain.tenants.identity import idempotent_job_id
 from local.standin import StandIn
 from tests.soak.plan import Wanted
 
@@ -105,7 +105,7 @@ class Callers:
 
     def _submitted(self, wanted: Wanted, tenant: str) -> Accepted | None:
         """None where the tenant's budget has no room."""
-        job_id = keyed_job_id(tenant, wanted.key)
+        job_id = idempotent_job_id(tenant, wanted.key)
         for rule in wanted.rules:
             # By the id that it will have: the worker may be quicker than the answer.
             self.misbehave(contains=job_id, **rule)

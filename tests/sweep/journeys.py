@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.errors import MoneyRefused, TablesBusy
 from afterthought.domain.jobs.attempt import AttemptState
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pace import PaceLimits
-from afterthought.domain.provider import Provider
 from tests.simulator.line import ProcessDied, TransportFailed
 from tests.simulator.provider import Answer, Ending, Plan
 from tests.simulator.world import WEBHOOK_URL, Announced, World

@@ -19,19 +19,21 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, errors, lifecycle
-from afterthought.domain.admission import MIN_OUTPUT_TOKENS
+from afterthought.domain import errors
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.jobs.attempt import Attempt, CallSpec
 from afterthought.domain.jobs.job import Failure, Job
 from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.rate_limit import Limits, RateState, Window, rate_limited
-from afterthought.domain.request import REFUSED_FOR_NOW, CreateResponse
+from afterthought.domain.request import body
+from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
+from afterthought.domain.request.options import AfterthoughtOptions
+from afterthought.domain.request.request import UNSUPPORTED_PARAMETERS, CreateResponse
 from afterthought.domain.response import render
-from afterthought.domain.terms import Afterthought
 from afterthought.domain.usage import PARAMETERS, query_of
 from afterthought.domain.webhooks import signature
-from afterthought.services.models import Models
+from afterthought.domain.wire.deprecation import deprecation_headers
+from afterthought.services.query.models import ModelReader
 from afterthought.services.run.await_call import CHECK_SECONDS
 from apidocs import examples
 from apidocs.__main__ import build
@@ -106,7 +108,7 @@ def test_paths_are_the_routes_of_the_api() -> None:
 
 def test_every_parameter_is_described() -> None:
     schemas = openapi()["components"]["schemas"]
-    for model in (CreateResponse, Afterthought):
+    for model in (CreateResponse, AfterthoughtOptions):
         properties = schemas[model.__name__]["properties"]
         assert set(properties) == set(model.model_fields)
         assert [name for name, schema in properties.items() if not schema.get("description")] == []
@@ -119,14 +121,14 @@ def test_description_has_the_smallest_max_output_tokens() -> None:
 
 def test_unsupported_parameters_are_named() -> None:
     description = openapi()["components"]["schemas"]["CreateResponse"]["description"]
-    assert [name for name in REFUSED_FOR_NOW if f"`{name}`" not in description] == []
+    assert [name for name in UNSUPPORTED_PARAMETERS if f"`{name}`" not in description] == []
 
 
 def test_example_request_is_valid() -> None:
     content = openapi()["paths"]["/v1/responses"]["post"]["requestBody"]["content"]["application/json"]
     assert list(examples_in(content)) == [examples.REQUEST]
     assert violations("CreateResponse", examples.REQUEST) == []
-    assert body.read(json.dumps(examples.REQUEST).encode()).model == "o3"
+    assert body.parse(json.dumps(examples.REQUEST).encode()).model == "o3"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_example_request_is_valid() -> None:
 def test_schema_refuses_what_the_api_refuses(request_body: dict[str, Any]) -> None:
     assert violations("CreateResponse", request_body) != []
     with pytest.raises(RequestRefused):
-        body.read(json.dumps(request_body).encode())
+        body.parse(json.dumps(request_body).encode())
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_schema_refuses_what_the_api_refuses(request_body: dict[str, Any]) -> No
 def test_schema_accepts_what_the_api_accepts(options: dict[str, Any]) -> None:
     request = {**examples.REQUEST, "afterthought": options}
     assert violations("CreateResponse", request) == []
-    body.read(json.dumps(request).encode())
+    body.parse(json.dumps(request).encode())
 
 
 def test_examples_match_their_schemas() -> None:
@@ -228,7 +230,7 @@ def test_csv_example_equals_json_example() -> None:
 
 def test_headers_are_those_sent() -> None:
     state = RateState(Limits(1, 1), Window(), 60)
-    ending = lifecycle.headers(NOW.date(), today=NOW.date(), successor="o3")
+    ending = deprecation_headers(NOW.date(), today=NOW.date(), successor="o3")
     created = responses_of("/v1/responses", "post")
     assert set(created["200"]["headers"]) == {"x-request-id", *state.headers(), *ending}
     assert set(created["429"]["headers"]) == {"x-request-id", "x-should-retry", *rate_limited(state, "o3", 1).headers}
@@ -290,7 +292,7 @@ def test_response_with_two_attempts_matches_schema() -> None:
 
 
 def test_models_match_schema() -> None:
-    models = Models(default_catalogue(), ("openai", "standin"), lambda: NOW).list()
+    models = ModelReader(default_catalogue(), ("openai", "standin"), lambda: NOW).list()
     assert len(models["data"]) > 10
     assert violations("ModelList", models) == []
 

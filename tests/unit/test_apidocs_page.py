@@ -15,10 +15,10 @@ import openai
 import pytest
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body
+from afterthought.domain.request import body
 from afterthought.domain.usage import query_of
 from afterthought.domain.webhooks import signature
-from afterthought.services.models import Models
+from afterthought.services.query.models import ModelReader
 from apidocs import examples
 from apidocs.document import document
 from apidocs.page import page
@@ -117,11 +117,11 @@ def sample(operation_id: str, label: str = "Python") -> str:
 def answer(request: httpx2.Request) -> httpx2.Response:
     """The API, as far as the samples call it. Answers are the examples of the document."""
     assert request.headers["authorization"] == "Bearer at_key"
-    models = Models(default_catalogue(), ("openai",), lambda: examples.NOW)
+    models = ModelReader(default_catalogue(), ("openai",), lambda: examples.NOW)
     response_id = examples.QUEUED.id
     match request.method, request.url.path:
         case "POST", "/v1/responses":
-            options = body.read(request.content).afterthought
+            options = body.parse(request.content).afterthought
             dry_run = options is not None and options.dry_run
             return httpx2.Response(200, json=examples.DRY_RUN if dry_run else examples.QUEUED_RESPONSE)
         case "GET", "/v1/usage":

@@ -1,4 +1,4 @@
-"""The catalogue that ships: what the models take and cost, who serves them and until when."""
+"""The shipped catalogue: limits and prices of the models, and their providers."""
 
 import tomllib
 from datetime import date, timedelta
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
-from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.models.model import Model, NoPrice
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pricing import ServiceTier
-from afterthought.domain.provider import Provider
 
 TODAY = date(2026, 11, 21)
 
@@ -23,18 +23,18 @@ def catalogue() -> Catalogue:
 
 
 def model(catalogue: Catalogue, name: str) -> Model:
-    found = catalogue.find(name)
-    assert found is not None
-    return found
+    result = catalogue.find(name)
+    assert result is not None
+    return result
 
 
-# What ships
+# ModelReader
 
 
 OPEN_WEIGHTS = ("gpt-oss-120b", "gpt-oss-20b", "qwen3-32b")
 
 
-def test_every_model_of_the_families_is_there(catalogue: Catalogue) -> None:
+def test_all_models_are_listed(catalogue: Catalogue) -> None:
     assert set(catalogue.models) == {
         *("o1-preview", "o1-mini", "o1", "o1-pro", "o3-mini", "o3", "o3-pro", "o4-mini"),
         *("gpt-4o", "gpt-4o-2024-05-13", "gpt-4o-mini"),
@@ -62,27 +62,25 @@ def test_every_model_of_the_families_is_there(catalogue: Catalogue) -> None:
         (["qwen3-32b"], "", None),
     ],
 )
-def test_a_model_takes_the_efforts_of_its_generation(
-    catalogue: Catalogue, names: list[str], efforts: str, default: str | None
-) -> None:
+def test_efforts_by_generation(catalogue: Catalogue, names: list[str], efforts: str, default: str | None) -> None:
     for name in names:
         assert model(catalogue, name).efforts == tuple(efforts.split()), name
         assert model(catalogue, name).default_effort == default, name
 
 
-def test_a_snapshot_is_found_as_its_model(catalogue: Catalogue) -> None:
+def test_snapshot_resolves_to_its_model(catalogue: Catalogue) -> None:
     assert model(catalogue, "o3-2025-04-16").id == "o3"
     assert catalogue.find("o3-2025-04-17") is None
     assert catalogue.find("") is None
 
 
-def test_the_first_snapshot_of_gpt_4o_is_a_dearer_model_of_its_own(catalogue: Catalogue) -> None:
+def test_first_gpt_4o_is_a_separate_model(catalogue: Catalogue) -> None:
     first = model(catalogue, "gpt-4o-2024-05-13")
     assert first.id == "gpt-4o-2024-05-13"
     assert first.price("standard", 1, TODAY).output > model(catalogue, "gpt-4o").price("standard", 1, TODAY).output
 
 
-def test_limits_and_abilities_are_those_published(catalogue: Catalogue) -> None:
+def test_published_limits_and_features(catalogue: Catalogue) -> None:
     o3_mini = model(catalogue, "o3-mini")
     assert (o3_mini.context_window_input, o3_mini.max_output_tokens) == (200_000, 100_000)
     assert (o3_mini.input_modalities, o3_mini.tools, o3_mini.structured_outputs) == (("text",), True, True)
@@ -93,8 +91,8 @@ def test_limits_and_abilities_are_those_published(catalogue: Catalogue) -> None:
     assert not model(catalogue, "gpt-4o").reasoning
 
 
-def test_a_usual_answer_is_longer_the_more_a_model_thinks(catalogue: Catalogue) -> None:
-    """What the catalogue's README says of them: an assumption, which rate limits alone go by."""
+def test_typical_output_tokens(catalogue: Catalogue) -> None:
+    """As the README of the catalogue says: an assumption that only rate limits use."""
     for each in catalogue.models.values():
         small = each.id.endswith(("-mini", "-nano", "-luna", "-20b", "-32b"))
         pro = each.id.endswith("-pro")
@@ -102,19 +100,19 @@ def test_a_usual_answer_is_longer_the_more_a_model_thinks(catalogue: Catalogue) 
         assert each.typical_output_tokens == expected, each.id
 
 
-def test_every_model_has_a_standard_price_today(catalogue: Catalogue) -> None:
+def test_every_model_has_a_standard_price(catalogue: Catalogue) -> None:
     for each in catalogue.models.values():
-        # What a machine of one's own costs is for its owner to say.
+        # The cost of a user's own machines is unknown.
         assert (each.price("standard", 1, TODAY).output == 0) == (each.id in OPEN_WEIGHTS), each.id
 
 
-def test_row_ids_are_unique_and_name_their_row(catalogue: Catalogue) -> None:
+def test_price_row_ids_are_unique(catalogue: Catalogue) -> None:
     rows = [row for each in catalogue.models.values() for row in each.prices]
     assert len({row.id for row in rows}) == len(rows)
     assert all(row.id.startswith(f"{row.model}/{row.tier}/{row.effective_from}") for row in rows)
 
 
-def test_a_price_cut_holds_from_its_day_and_not_before(catalogue: Catalogue) -> None:
+def test_price_change_applies_from_its_day(catalogue: Catalogue) -> None:
     luna = model(catalogue, "gpt-5.6-luna")
     before, after = luna.price("standard", 1, date(2026, 7, 29)), luna.price("standard", 1, date(2026, 7, 30))
     assert (before.input, before.output) == (Decimal(1), Decimal(6))
@@ -125,7 +123,7 @@ def test_a_price_cut_holds_from_its_day_and_not_before(catalogue: Catalogue) -> 
     assert o3.price("standard", 1, date(2025, 6, 10)).output == Decimal(8)
 
 
-def test_a_long_context_costs_more_from_the_first_token_above_272k(catalogue: Catalogue) -> None:
+def test_long_context_price_starts_above_272k(catalogue: Catalogue) -> None:
     luna = model(catalogue, "gpt-5.6-luna")
     assert luna.price("standard", 272_000, TODAY).id == "gpt-5.6-luna/standard/2026-07-30"
     above = luna.price("standard", 272_001, TODAY)
@@ -133,7 +131,7 @@ def test_a_long_context_costs_more_from_the_first_token_above_272k(catalogue: Ca
     assert above.output == Decimal("1.8")
 
 
-def test_a_tier_without_a_long_context_row_keeps_its_only_row(catalogue: Catalogue) -> None:
+def test_tier_without_long_context_row(catalogue: Catalogue) -> None:
     assert model(catalogue, "gpt-5.5").price("priority", 900_000, TODAY).input == Decimal("12.5")
 
 
@@ -143,31 +141,29 @@ def test_a_tier_without_a_long_context_row_keeps_its_only_row(catalogue: Catalog
     on=st.dates(date(2024, 1, 1), date(2028, 1, 1)),
     input_tokens=st.integers(0, 2_000_000),
 )
-def test_the_price_is_the_newest_row_that_has_begun_and_fits(
-    name: str, tier: ServiceTier, on: date, input_tokens: int
-) -> None:
+def test_newest_matching_row_applies(name: str, tier: ServiceTier, on: date, input_tokens: int) -> None:
     priced = default_catalogue().models[name]
-    begun = [row for row in priced.prices if row.tier == tier and row.effective_from <= on]
-    if not begun:
+    started = [row for row in priced.prices if row.tier == tier and row.effective_from <= on]
+    if not started:
         with pytest.raises(NoPrice):
             priced.price(tier, input_tokens, on)
-        assert tier not in priced.tiers(on)
+        assert tier not in priced.priced_tiers(on)
         return
     chosen = priced.price(tier, input_tokens, on)
-    assert tier in priced.tiers(on)
-    assert chosen.effective_from == max(row.effective_from for row in begun)
+    assert tier in priced.priced_tiers(on)
+    assert chosen.effective_from == max(row.effective_from for row in started)
     assert chosen.above_input_tokens == 0 or input_tokens > chosen.above_input_tokens
-    assert chosen in priced.rows(tier, on)
+    assert chosen in priced.price_rows(tier, on)
 
 
-def test_a_tier_without_a_price_is_refused_with_the_tiers_that_have_one(catalogue: Catalogue) -> None:
+def test_tier_without_price_names_priced_tiers(catalogue: Catalogue) -> None:
     with pytest.raises(NoPrice, match=r"gpt-5-nano has no priority price on 2026-11-21.*standard, batch, flex"):
         model(catalogue, "gpt-5-nano").price("priority", 1, TODAY)
     with pytest.raises(LookupError, match="no standard price"):
         model(catalogue, "gpt-6-luna").price("standard", 1, date(2026, 1, 1))
 
 
-def test_the_rate_tiers_are_those_published(catalogue: Catalogue) -> None:
+def test_published_rate_tiers(catalogue: Catalogue) -> None:
     assert list(catalogue.tiers) == ["free", "tier1", "tier2", "tier3", "tier4", "tier5"]
     assert not catalogue.tiers["free"].supported
     assert catalogue.tiers["tier3"].tokens_per_minute == 4_000_000
@@ -175,7 +171,7 @@ def test_the_rate_tiers_are_those_published(catalogue: Catalogue) -> None:
     assert catalogue.tiers["tier5"].batch_queue_tokens == 15_000_000_000
 
 
-def test_every_price_that_ships_is_a_string_in_its_file() -> None:
+def test_prices_are_strings_in_the_files() -> None:
     for file in (DEFAULT_DIRECTORY / "models").glob("*.toml"):
         for row in tomllib.loads(file.read_text(encoding="utf-8"))["model"]:
             for price in row["prices"]:
@@ -183,24 +179,24 @@ def test_every_price_that_ships_is_a_string_in_its_file() -> None:
                 assert all(isinstance(value, str) for value in columns.values()), (row["id"], price)
 
 
-# Who serves what
+# Providers
 
 
-def test_openai_lists_every_model_by_name_so_that_a_users_own_is_not_taken_for_theirs(catalogue: Catalogue) -> None:
+def test_openai_lists_its_models_by_name(catalogue: Catalogue) -> None:
+    """So that a user's own model is not sent to OpenAI."""
     assert set(catalogue.providers["openai"].models) == set(catalogue.models) - set(OPEN_WEIGHTS)
 
 
-def test_the_stand_in_serves_every_model_retired_ones_too(catalogue: Catalogue) -> None:
+def test_stand_in_serves_every_model(catalogue: Catalogue) -> None:
     assert catalogue.providers["standin"].stand_in
     for name in catalogue.models:
-        found = catalogue.provider_for(name, ["openai", "standin"], date(2030, 1, 1))
-        assert found is not None
+        assert catalogue.provider_for(name, ["openai", "standin"], date(2030, 1, 1)) is not None
         assert not catalogue.retired_everywhere(name, ["openai", "standin"], date(2030, 1, 1))
         assert catalogue.shutdown_date(name, ["openai", "standin"]) is None
 
 
 @pytest.mark.parametrize(
-    ("name", "end"),
+    ("name", "shutdown"),
     [
         ("o1-preview", date(2025, 7, 28)),
         ("o1-mini", date(2025, 10, 27)),
@@ -210,16 +206,16 @@ def test_the_stand_in_serves_every_model_retired_ones_too(catalogue: Catalogue) 
         *((name, date(2027, 4, 1)) for name in ("gpt-5.1", "gpt-5.4-nano")),
     ],
 )
-def test_openai_serves_a_model_until_the_day_it_shuts_it_down(catalogue: Catalogue, name: str, end: date) -> None:
+def test_openai_serves_until_shutdown(catalogue: Catalogue, name: str, shutdown: date) -> None:
     openai = catalogue.providers["openai"]
-    assert openai.shutdown_date(name) == end == catalogue.shutdown_date(name, ["openai"])
-    assert catalogue.provider_for(name, ["openai"], end - timedelta(days=1)) is openai
-    assert catalogue.provider_for(name, ["openai"], end) is None
-    assert catalogue.retired_everywhere(name, ["openai"], end)
-    assert not catalogue.retired_everywhere(name, ["openai"], end - timedelta(days=1))
+    assert openai.shutdown_date(name) == shutdown == catalogue.shutdown_date(name, ["openai"])
+    assert catalogue.provider_for(name, ["openai"], shutdown - timedelta(days=1)) is openai
+    assert catalogue.provider_for(name, ["openai"], shutdown) is None
+    assert catalogue.retired_everywhere(name, ["openai"], shutdown)
+    assert not catalogue.retired_everywhere(name, ["openai"], shutdown - timedelta(days=1))
 
 
-def test_the_first_enabled_provider_that_still_serves_the_model_is_taken(catalogue: Catalogue) -> None:
+def test_first_serving_provider_is_used(catalogue: Catalogue) -> None:
     openai, standin = catalogue.providers["openai"], catalogue.providers["standin"]
     assert catalogue.provider_for("gpt-6-luna", ["openai", "standin"], TODAY) is openai
     assert catalogue.provider_for("gpt-6-luna", ["standin", "openai"], TODAY) is standin
@@ -228,7 +224,7 @@ def test_the_first_enabled_provider_that_still_serves_the_model_is_taken(catalog
     assert catalogue.provider_for("gpt-6-luna", [], TODAY) is None
 
 
-def test_an_unknown_model_is_served_by_nobody_and_is_not_called_retired(catalogue: Catalogue) -> None:
+def test_unknown_model_is_not_retired(catalogue: Catalogue) -> None:
     assert catalogue.provider_for("gpt-9", ["openai", "standin"], TODAY) is None
     assert not catalogue.retired_everywhere("gpt-9", ["openai", "standin"], TODAY)
     assert not catalogue.retired_everywhere("o1-mini", [], TODAY)
@@ -236,8 +232,8 @@ def test_an_unknown_model_is_served_by_nobody_and_is_not_called_retired(catalogu
     assert catalogue.successor_of("gpt-9") is None
 
 
-def test_a_misspelt_provider_is_named(catalogue: Catalogue) -> None:
-    with pytest.raises(CatalogueError, match="opnai is unknown; known are ollama, openai, standin, vllm"):
+def test_unknown_provider_is_named(catalogue: Catalogue) -> None:
+    with pytest.raises(CatalogueError, match="opnai is unknown; the catalogue has ollama, openai, standin, vllm"):
         catalogue.provider_for("o3", ["opnai"], TODAY)
 
 
@@ -250,13 +246,13 @@ def test_a_misspelt_provider_is_named(catalogue: Catalogue) -> None:
         ("gpt-5-nano", "gpt-5.6-luna"),
     ],
 )
-def test_a_successor_is_the_one_its_maker_names(catalogue: Catalogue, name: str, successor: str) -> None:
-    found = catalogue.successor_of(name)
-    assert found is not None
-    assert found.id == successor
+def test_successors(catalogue: Catalogue, name: str, successor: str) -> None:
+    result = catalogue.successor_of(name)
+    assert result is not None
+    assert result.id == successor
 
 
-def test_a_successor_that_is_gone_too_leads_on_to_one_that_lives(catalogue: Catalogue) -> None:
+def test_retired_successor_is_skipped(catalogue: Catalogue) -> None:
     after_october = catalogue.live_successor_of("o1-mini", ["openai"], TODAY)
     assert after_october is not None
     assert after_october.id == "gpt-5.6-sol"
@@ -268,38 +264,38 @@ def test_a_successor_that_is_gone_too_leads_on_to_one_that_lives(catalogue: Cata
 
 
 @pytest.mark.parametrize("name", ["vllm", "ollama"])
-def test_a_server_of_ones_own_is_awaited_and_calls_its_models_by_its_own_names(catalogue: Catalogue, name: str) -> None:
+def test_own_server_is_direct_with_own_names(catalogue: Catalogue, name: str) -> None:
     server = catalogue.providers[name]
     assert server.models == OPEN_WEIGHTS
     assert not server.stand_in
     for model_id in OPEN_WEIGHTS:
         assert server.mode_for(model_id) == "direct"
-        assert server.calls(model_id) != model_id
-        assert server.means(server.calls(model_id)) == model_id
+        assert server.name_of(model_id) != model_id
+        assert server.model_named(server.name_of(model_id)) == model_id
 
 
-def test_only_a_server_that_takes_a_salt_for_its_cache_is_sent_one(catalogue: Catalogue) -> None:
+def test_only_vllm_has_a_cache_salt(catalogue: Catalogue) -> None:
     assert [name for name, provider in catalogue.providers.items() if provider.cache_salt] == ["vllm"]
 
 
-def test_what_a_provider_has_no_other_name_for_it_calls_as_the_catalogue_does(catalogue: Catalogue) -> None:
+def test_default_name_is_the_catalogue_name(catalogue: Catalogue) -> None:
     openai = catalogue.providers["openai"]
-    assert openai.calls("o3-2025-04-16") == openai.means("o3-2025-04-16") == "o3-2025-04-16"
+    assert openai.name_of("o3-2025-04-16") == openai.model_named("o3-2025-04-16") == "o3-2025-04-16"
 
 
-def test_a_provider_cannot_call_two_models_by_one_name() -> None:
+def test_provider_names_are_unique() -> None:
     ours = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": ["a", "b"]}
     with pytest.raises(ValueError, match="names: two models have the same"):
         Provider.model_validate({**ours, "names": {"a": "x", "b": "x"}})
 
 
-def test_the_stand_in_plays_servers_without_background_mode_for_their_models_alone(catalogue: Catalogue) -> None:
+def test_stand_in_is_direct_for_open_weights(catalogue: Catalogue) -> None:
     standin = catalogue.providers["standin"]
     direct = {model_id for model_id in catalogue.models if standin.mode_for(model_id) == "direct"}
     assert direct == set(OPEN_WEIGHTS)
 
 
-def test_no_direct_call_takes_longer_than_a_function_lives(catalogue: Catalogue) -> None:
+def test_direct_seconds_limit(catalogue: Catalogue) -> None:
     ours = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": "*"}
     assert Provider.model_validate(ours).direct_seconds == 600
     for seconds in (0, -1, 841, 900, None):
@@ -308,15 +304,15 @@ def test_no_direct_call_takes_longer_than_a_function_lives(catalogue: Catalogue)
     assert all(each.direct_seconds <= 840 for each in catalogue.providers.values())
 
 
-# Made by hand
+# Invalid catalogues
 
 
-def test_the_names_under_which_entries_stand_are_their_own(catalogue: Catalogue) -> None:
-    with pytest.raises(ValueError, match="model o3 stands under the name o4"):
+def test_keys_must_match_ids(catalogue: Catalogue) -> None:
+    with pytest.raises(ValueError, match="model o3 is stored under the key o4"):
         Catalogue(models={"o4": model(catalogue, "o3")}, providers={}, tiers={})
 
 
-def test_a_model_refuses_the_price_row_of_another(catalogue: Catalogue) -> None:
+def test_foreign_price_row_is_refused(catalogue: Catalogue) -> None:
     o3 = model(catalogue, "o3").model_dump()
-    with pytest.raises(ValueError, match="is of another model"):
+    with pytest.raises(ValueError, match="belongs to another model"):
         Model.model_validate({**o3, "id": "o4"})

@@ -1,4 +1,4 @@
-"""A catalogue of one's own is read beside the one that ships, and a broken row of anybody's is named."""
+"""Loading a catalogue: users' own files, and errors that name the invalid row."""
 
 import runpy
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue, load
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
-from afterthought.domain.model import Model
+from afterthought.domain.models.model import Model
 from afterthought.domain.pace import PaceLimits
 
 TODAY = date(2026, 11, 21)
@@ -59,9 +59,9 @@ tokens_per_minute = 1000
 
 
 def model(catalogue: Catalogue, name: str) -> Model:
-    found = catalogue.find(name)
-    assert found is not None
-    return found
+    result = catalogue.find(name)
+    assert result is not None
+    return result
 
 
 def write(directory: Path, *, model: str = MODEL, provider: str = PROVIDER, tiers: str = TIERS) -> Path:
@@ -73,7 +73,7 @@ def write(directory: Path, *, model: str = MODEL, provider: str = PROVIDER, tier
     return directory
 
 
-def test_a_users_own_free_model_is_priced_at_zero(tmp_path: Path) -> None:
+def test_own_model_may_be_free(tmp_path: Path) -> None:
     ours = load(write(tmp_path))
     assert model(ours, "ours-1").price("standard", 500, TODAY).output == 0
     assert model(ours, "ours").created == 1_785_542_400
@@ -82,7 +82,7 @@ def test_a_users_own_free_model_is_priced_at_zero(tmp_path: Path) -> None:
     assert (provider.mode_for("ours"), provider.mode) == ("background", "direct")
 
 
-def test_users_files_are_read_beside_those_that_ship(tmp_path: Path) -> None:
+def test_own_files_are_loaded_too(tmp_path: Path) -> None:
     shutil.copytree(DEFAULT_DIRECTORY, tmp_path, dirs_exist_ok=True)
     (tmp_path / "models" / "zz-mine.toml").write_text(MODEL.replace("prices =", 'successor = "o3"\nprices ='))
     (tmp_path / "providers" / "aa-mine.toml").write_text(PROVIDER)
@@ -92,7 +92,7 @@ def test_users_files_are_read_beside_those_that_ship(tmp_path: Path) -> None:
     assert together.providers["standin"].lists("ours")
 
 
-def test_a_model_is_gone_when_the_last_of_its_providers_shuts_it_down(tmp_path: Path) -> None:
+def test_last_shutdown_retires_a_model(tmp_path: Path) -> None:
     other = PROVIDER.replace('name = "ours"', 'name = "theirs"').replace("2027-01-01", "2026-12-01")
     both = load(write(tmp_path, provider=PROVIDER + other))
     enabled = ["theirs", "ours"]
@@ -102,7 +102,7 @@ def test_a_model_is_gone_when_the_last_of_its_providers_shuts_it_down(tmp_path: 
     assert both.retired_everywhere("ours", enabled, date(2027, 1, 1))
 
 
-def test_the_example_in_the_readme_loads(tmp_path: Path) -> None:
+def test_readme_example_loads(tmp_path: Path) -> None:
     shutil.copytree(DEFAULT_DIRECTORY, tmp_path, dirs_exist_ok=True)
     blocks = [block.split("```")[0] for block in (tmp_path / "README.md").read_text().split("```toml\n")[1:]]
     (tmp_path / "models" / "ours.toml").write_text(blocks[0])
@@ -120,7 +120,7 @@ def swap(old: str, new: str) -> Edit:
     return edit
 
 
-def twice(text: str) -> str:
+def duplicated(text: str) -> str:
     return text + text
 
 
@@ -137,7 +137,10 @@ ROW = "models/mine.toml: model ours: price row 1 \\(standard from 2026-08-01\\):
         (swap('input = "0"', 'input = "nan"'), ROW + "input: .*finite"),
         (swap('input = "0"', 'input = "dear"'), ROW + "input: .*decimal"),
         (swap('input = "0"', 'inputs = "0"'), ROW + "input: Field required; inputs: Extra"),
-        (swap('tier = "standard"', 'tier = "turbo"'), r"price row 1 \(turbo from 2026-08-01\): tier: .*'priority'"),
+        (
+            swap('tier = "standard"', 'tier = "turbo"'),
+            r"price row 1 \(turbo from 2026-08-01\): tier: .*'priority'",
+        ),
         (swap("from = 2026-08-01", 'from = "2026-08-01"'), "price row 1 .*from must be a date"),
         (swap("from = 2026-08-01", "from = 2026-08-01T00:00:00Z"), "price row 1 .*from must be a date"),
         (swap("from = 2026-08-01, ", ""), r"price row 1 \(standard from None\): from must be a date"),
@@ -151,49 +154,61 @@ ROW = "models/mine.toml: model ours: price row 1 \\(standard from 2026-08-01\\):
         (lambda text: text.replace('"standard"', '"flex"'), "model ours: prices: no row of the standard tier"),
         (lambda text: text.split("prices =")[0], "model ours: prices: no row of the standard tier"),
         (lambda text: text.split("prices =")[0] + 'prices = "cheap"', "model ours: prices must be a list"),
-        (lambda text: text.split("prices =")[0] + 'prices = ["cheap"]', "model ours: price row 1: must be a table"),
+        (
+            lambda text: text.split("prices =")[0] + 'prices = ["cheap"]',
+            "model ours: price row 1: must be an inline table",
+        ),
         (swap('"high"]', '"extreme"]'), "model ours: efforts.1: .*'xhigh'"),
         (swap('"high"]', '"low"]'), "model ours: efforts: one is listed twice"),
         (swap('default_effort = "low"', 'default_effort = "max"'), "model ours: default_effort: max is not among"),
-        (swap("reasoning = true", "reasoning = false"), "model ours: efforts: a model that does not reason"),
+        (
+            swap("reasoning = true", "reasoning = false"),
+            "model ours: efforts: must be empty for a model without reasoning",
+        ),
         (
             swap("tools = true\nparallel_tool_calls = false", "tools = false\nparallel_tool_calls = true"),
-            "takes no tools",
+            "the model has no tools",
         ),
         (swap('["text"]', '["smell"]'), "model ours: input_modalities.0: "),
         (swap('["text"]', "[]"), "model ours: input_modalities: .*at least 1"),
         (swap("= 1000", "= 0"), "model ours: context_window_input: .*greater than 0"),
         (swap("max_output_tokens = 100\n", ""), "model ours: max_output_tokens: Field required"),
         (swap("typical_output_tokens = 50\n", ""), "model ours: typical_output_tokens: Field required"),
-        (swap("typical_output_tokens = 50", "typical_output_tokens = 0"), "typical_output_tokens: .*greater than 0"),
+        (
+            swap("typical_output_tokens = 50", "typical_output_tokens = 0"),
+            "typical_output_tokens: .*greater than 0",
+        ),
         (
             swap("typical_output_tokens = 50", "typical_output_tokens = 101"),
             "model ours: typical_output_tokens: more than max_output_tokens, 100",
         ),
         (swap("created = 2026-08-01", "created = 1785542400"), "model ours: created must be a date"),
-        (swap("tools = true", 'tools = true\nsuccessor = "theirs"'), "model ours: successor theirs is not a model"),
-        (swap("tools = true", 'tools = true\nsuccessor = "ours"'), "model ours: its line of successors comes back"),
+        (
+            swap("tools = true", 'tools = true\nsuccessor = "theirs"'),
+            "model ours: successor theirs is not a model",
+        ),
+        (swap("tools = true", 'tools = true\nsuccessor = "ours"'), "model ours: its successors form a cycle"),
         (
             swap('["ours-1"]', '["ours"]'),
             "model ours: snapshot ours is already the name of models/mine.toml: model ours",
         ),
         (swap('["ours-1"]', '["a", "a"]'), "model ours: snapshot a is already the name of"),
         (swap("tools = true", "tools = true\ntolls = true"), "model ours: tolls: Extra"),
-        (twice, "models/mine.toml: model ours: is already in models/mine.toml"),
+        (duplicated, "models/mine.toml: model ours: is already in models/mine.toml"),
         (swap('id = "ours"', "id = 7"), "models/mine.toml: model number 1: id must be a string"),
         (swap('id = "ours"\n', ""), "models/mine.toml: model number 1: id must be a string"),
         (swap("[[model]]", "[[modell]]"), r"models/mine.toml: has modell; only \[\[model\]\]"),
         (swap("[[model]]", "[model]"), "models/mine.toml: model must be a list of tables"),
         (swap("[[model]]", "[[model"), "models/mine.toml: cannot be read: .*line 2"),
-        (lambda _: "", "no model in it"),
+        (lambda _: "", "contains no model"),
     ],
 )
-def test_a_broken_model_is_named_with_its_file_and_row(tmp_path: Path, edit: Edit, message: str) -> None:
+def test_invalid_model_is_named(tmp_path: Path, edit: Edit, message: str) -> None:
     with pytest.raises(CatalogueError, match=message):
         load(write(tmp_path, model=edit(MODEL)))
 
 
-def test_a_model_has_its_providers_limits_or_those_of_every_model_or_none(tmp_path: Path) -> None:
+def test_limits_by_model(tmp_path: Path) -> None:
     provider = load(write(tmp_path)).providers["ours"]
     assert provider.limits_for("ours") == PaceLimits(requests_per_minute=7, tokens_per_minute=900)
     assert provider.limits_for("another") == PaceLimits(requests_per_minute=60)
@@ -201,7 +216,7 @@ def test_a_model_has_its_providers_limits_or_those_of_every_model_or_none(tmp_pa
     assert load(write(tmp_path, provider=unlimited)).providers["ours"].limits_for("ours") is None
 
 
-def test_openais_models_have_limits_and_the_stand_ins_have_none() -> None:
+def test_only_openai_has_limits() -> None:
     providers = default_catalogue().providers
     for model in providers["openai"].models:
         limits = providers["openai"].limits_for(model)
@@ -214,13 +229,19 @@ def test_openais_models_have_limits_and_the_stand_ins_have_none() -> None:
     [
         (swap('models = ["ours"]', 'models = ["ours", "theirs"]'), "provider ours: theirs is not a model"),
         (swap('models = ["ours"]', 'models = "ours"'), "provider ours: models"),
-        (swap("shutdown = { ours", "shutdown = { theirs"), "provider ours: shutdown: theirs is not among its models"),
+        (
+            swap("shutdown = { ours", "shutdown = { theirs"),
+            "provider ours: shutdown: theirs is not among its models",
+        ),
         (swap("modes = { ours", "modes = { theirs"), "provider ours: modes: theirs is not among its models"),
         (swap("names = { ours", "names = { theirs"), "provider ours: names: theirs is not among its models"),
         (swap('"vendor/ours"', '""'), "provider ours: names.ours: "),
         (swap("direct_seconds = 30", "direct_seconds = 841"), "provider ours: direct_seconds: "),
         (swap("direct_seconds = 30", "direct_seconds = 0"), "provider ours: direct_seconds: "),
-        (swap(", ours = { requests", ", theirs = { requests"), "provider ours: limits: theirs is not among its models"),
+        (
+            swap(", ours = { requests", ", theirs = { requests"),
+            "provider ours: limits: theirs is not among its models",
+        ),
         (swap("= 900", "= 0"), "provider ours: limits.ours.tokens_per_minute: .*greater than 0"),
         (swap("{ requests_per_minute = 60 }", "{ }"), r"provider ours: limits.\*: needs requests_per_minute"),
         (swap('mode = "direct"', 'mode = "slow"'), "provider ours: mode: .*'direct'"),
@@ -228,7 +249,7 @@ def test_openais_models_have_limits_and_the_stand_ins_have_none() -> None:
         (swap("https://llm", "llm"), "provider ours: base_url: "),
         (swap('name = "ours"', 'name = "Our Own"'), "provider Our Own: name: "),
         (swap('mode = "direct"\n', ""), "provider ours: mode: Field required"),
-        (twice, "provider ours: is already in providers/mine.toml"),
+        (duplicated, "provider ours: is already in providers/mine.toml"),
         (
             lambda text: text.replace('["ours"]', '"*"').replace("{ ours = 2", "{ theirs = 2"),
             "providers/mine.toml: provider ours: theirs is not a model of the catalogue",
@@ -239,7 +260,7 @@ def test_openais_models_have_limits_and_the_stand_ins_have_none() -> None:
         ),
     ],
 )
-def test_a_broken_provider_is_named_with_its_file(tmp_path: Path, edit: Edit, message: str) -> None:
+def test_invalid_provider_is_named(tmp_path: Path, edit: Edit, message: str) -> None:
     with pytest.raises(CatalogueError, match=message):
         load(write(tmp_path, provider=edit(PROVIDER)))
 
@@ -248,47 +269,48 @@ def test_a_broken_provider_is_named_with_its_file(tmp_path: Path, edit: Edit, me
     ("edit", "message"),
     [
         (swap("tokens_per_minute = 1000\n", ""), "tiers.toml: tier only: a supported tier needs"),
-        (swap('name = "only"', 'name = "only"\nsupported = false'), "tier only: an unsupported tier has no limits"),
+        (
+            swap('name = "only"', 'name = "only"\nsupported = false'),
+            "tier only: an unsupported tier has no limits",
+        ),
         (swap("= 1000", "= 0"), "tier only: tokens_per_minute: .*greater than 0"),
-        (twice, "tier only: is already in tiers.toml"),
+        (duplicated, "tier only: is already in tiers.toml"),
     ],
 )
-def test_a_broken_rate_tier_is_named(tmp_path: Path, edit: Edit, message: str) -> None:
+def test_invalid_rate_tier_is_named(tmp_path: Path, edit: Edit, message: str) -> None:
     with pytest.raises(CatalogueError, match=message):
         load(write(tmp_path, tiers=edit(TIERS)))
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     (write(tmp_path) / "tiers.toml").unlink()
     with pytest.raises(CatalogueError, match=r"tiers\.toml: cannot be read"):
         load(tmp_path)
 
 
-def run_check(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     monkeypatch.setattr(sys, "argv", ["catalogue", *arguments])
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit) as exited:
         runpy.run_module("afterthought.catalogue", run_name="__main__")
-    return end.value.code
+    return exited.value.code
 
 
-def test_the_check_prints_what_is_in_the_catalogue(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_check(monkeypatch) == 0
+def test_command_prints_a_summary(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(monkeypatch) == 0
     assert "28 models" in capsys.readouterr().out
 
 
-def test_the_check_names_models_that_only_the_stand_in_serves(
+def test_command_names_stand_in_only_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path, provider=PROVIDER.replace('mode = "direct"', 'mode = "direct"\nstand_in = true'))
-    assert run_check(monkeypatch, str(tmp_path)) == 0
-    assert "no provider but the stand-in: ours" in capsys.readouterr().out
+    assert run_command(monkeypatch, str(tmp_path)) == 0
+    assert "only by the stand-in: ours" in capsys.readouterr().out
 
 
-def test_the_check_of_a_broken_catalogue_ends_1_and_names_the_row(
+def test_command_fails_for_invalid_catalogue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path, model=swap(', output = "0" }', " }")(MODEL))
-    assert run_check(monkeypatch, str(tmp_path)) == 1
+    assert run_command(monkeypatch, str(tmp_path)) == 1
     assert "model ours: price row 1 (standard from 2026-08-01): output: Field required" in capsys.readouterr().err

@@ -1,7 +1,7 @@
-"""Our prices against those of genai-prices: every row of theirs and ours, both ways.
+"""Compares every price row with genai-prices, in both directions.
 
-Where the two differ on purpose, DIFFERENCES says so by row and column, with the reason. A difference that is not
-declared fails, and so does a declaration that no longer holds.
+DIFFERENCES declares the intended differences by row and column, with the reason. An undeclared difference fails, and so
+does a declaration that is no longer true.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.pricing import ServiceTier, Usage, cost, price_id
 
 TODAY = date(2026, 11, 21)
@@ -40,20 +40,20 @@ CONTEXTS: dict[ServiceTier, dict[str, str]] = {
 
 Row = dict[str, Decimal | None]
 
-# The models with open weights have no price of a maker's.
+# ModelReader with open weights have no published price.
 PRICED = [
     model_id for model_id in default_catalogue().models if default_catalogue().providers["openai"].lists(model_id)
 ]
 
 BATCH_CACHED = (
-    "no cached rate is published for it in batch. They keep the standard tier's, we charge batch input: the dearer of "
-    "the two where they differ, so a hold stays a bound"
+    "no cached price is published for batch. genai-prices uses the standard tier's; we charge the batch input price, "
+    "which is the higher of the two"
 )
 DIFFERENCES: dict[tuple[str, str], tuple[str | None, str | None, str]] = {
     ("o3/standard/2025-04-16", "cached_input"): (
         "2.5",
         "0.5",
-        "cached input was a quarter of input before the price cut as after it; theirs is the price after the cut",
+        "cached input is a quarter of input before and after the price cut; theirs is the price after the cut",
     ),
     ("o1/batch/2026-10-14", "cached_input"): (None, "7.5", BATCH_CACHED),
     ("o3-mini/batch/2026-10-14", "cached_input"): (None, "0.55", BATCH_CACHED),
@@ -62,16 +62,16 @@ DIFFERENCES: dict[tuple[str, str], tuple[str | None, str | None, str]] = {
     ("gpt-4o/batch/2026-10-14", "cached_input"): (None, "1.25", BATCH_CACHED),
     ("gpt-4o-mini/batch/2026-10-14", "cached_input"): (None, "0.075", BATCH_CACHED),
 }
-LEFT_OUT: dict[tuple[str, ServiceTier], str] = {
-    ("gpt-5-nano", "priority"): "LiteLLM has an input price of $2.5 and no output price: it cannot be billed by",
+OMITTED_PRICES: dict[tuple[str, ServiceTier], str] = {
+    ("gpt-5-nano", "priority"): "LiteLLM has an input price of $2.5 and no output price, which is not usable",
 }
-TIERS_LEFT_OUT = {"fast": "another name for priority, at the same prices"}
+OMITTED_TIERS = {"fast": "an alias of priority, at the same prices"}
 
 
 def their_model(model_id: str) -> ModelInfo:
-    _, found = get_snapshot().find_provider_model(model_id, None, "openai", None)
-    assert found.id == model_id
-    return found
+    _, result = get_snapshot().find_provider_model(model_id, None, "openai", None)
+    assert result.id == model_id
+    return result
 
 
 def their_columns(prices: ModelPrice, above_input_tokens: int) -> Row:
@@ -86,7 +86,7 @@ def their_columns(prices: ModelPrice, above_input_tokens: int) -> Row:
 
 
 def their_rows(model: Model) -> Iterator[tuple[str, Row]]:
-    """Their rows by the id that ours would have. Where they know no first day, it is the day of our first row."""
+    """Their rows with the ids that ours have. A row without a first day starts with our first row."""
     info = their_model(model.id)
     conditional = info.prices if isinstance(info.prices, list) else [ConditionalPrice(prices=info.prices)]
     starts: list[tuple[ServiceTier, date]] = [("standard", _start(each.constraint, model)) for each in conditional]
@@ -115,11 +115,11 @@ def our_rows(model: Model) -> dict[str, Row]:
 
 
 @pytest.mark.parametrize("model_id", PRICED)
-def test_every_row_agrees_with_genai_prices_or_differs_by_declaration(model_id: str) -> None:
+def test_prices_agree_with_genai_prices(model_id: str) -> None:
     model = default_catalogue().models[model_id]
     ours, theirs = our_rows(model), dict(their_rows(model))
     assert ours.keys() == theirs.keys()
-    found = {
+    actual = {
         (row, column): (ours[row][column], theirs[row][column])
         for row in ours
         for column in COLUMNS
@@ -130,37 +130,37 @@ def test_every_row_agrees_with_genai_prices_or_differs_by_declaration(model_id: 
         for key, (our_value, their_value, _) in DIFFERENCES.items()
         if key[0] in ours
     }
-    assert found == declared
+    assert actual == declared
 
 
-def test_every_declared_difference_is_of_a_row_that_exists() -> None:
+def test_declared_differences_name_rows() -> None:
     rows = {row.id for model in default_catalogue().models.values() for row in model.prices}
     assert {row for row, _ in DIFFERENCES} <= rows
     assert all(reason for *_, reason in DIFFERENCES.values())
 
 
-def test_what_is_left_out_is_in_neither_catalogue() -> None:
-    for (model_id, tier), reason in LEFT_OUT.items():
+def test_omitted_prices_are_in_neither() -> None:
+    for (model_id, tier), reason in OMITTED_PRICES.items():
         model = default_catalogue().models[model_id]
         with pytest.raises(NoPrice):
             model.price(tier, 1, TODAY)
         assert not any(f"/{tier}/" in row for row, _ in their_rows(model)), reason
 
 
-def test_a_tier_left_out_has_the_prices_that_its_reason_claims() -> None:
+def test_omitted_tiers_cost_the_same() -> None:
     noon = datetime.combine(TODAY, time(12), tzinfo=UTC)
-    seen = set()
+    omitted = set()
     for model_id in PRICED:
         info = their_model(model_id)
         for variant in info.price_variants or []:
             tier = variant.when.get("service_tier") or variant.when["processing"]
             if variant.when not in CONTEXTS.values() and tier != "default":
-                seen.add(tier)
+                omitted.add(tier)
                 assert info.get_prices(noon, variant.when) == info.get_prices(noon, CONTEXTS["priority"])
-    assert seen == set(TIERS_LEFT_OUT)
+    assert omitted == set(OMITTED_TIERS)
 
 
-def test_a_batch_price_that_differs_is_never_below_theirs() -> None:
+def test_differing_batch_prices_are_not_lower() -> None:
     for row_id, column in DIFFERENCES:
         model = default_catalogue().models[row_id.split("/", maxsplit=1)[0]]
         row = next(row for row in model.prices if row.id == row_id)
@@ -178,11 +178,11 @@ def test_a_batch_price_that_differs_is_never_below_theirs() -> None:
     written=st.integers(0, 100_000),
     output=st.integers(0, 200_000),
 )
-def test_a_whole_answer_costs_what_genai_prices_reckons(
+def test_total_cost_agrees_with_genai_prices(
     model_id: str, tier: ServiceTier, plain: int, cached: int, written: int, output: int
 ) -> None:
     model = default_catalogue().models[model_id]
-    if tier not in model.tiers(TODAY):
+    if tier not in model.priced_tiers(TODAY):
         return
     usage = Usage(
         input_tokens=plain + cached + written,
@@ -195,7 +195,7 @@ def test_a_whole_answer_costs_what_genai_prices_reckons(
     if any(declared == row.id for declared, _ in DIFFERENCES):
         return
     with localcontext(prec=60):
-        reckoned = calc_price(
+        expected = calc_price(
             TheirUsage(
                 input_tokens=usage.input_tokens,
                 cache_read_tokens=cached,
@@ -207,4 +207,4 @@ def test_a_whole_answer_costs_what_genai_prices_reckons(
             genai_request_timestamp=datetime.combine(TODAY, time(12), tzinfo=UTC),
             price_context=CONTEXTS[tier],
         )
-    assert cost(usage, row).total_usd == reckoned.total_price
+    assert cost(usage, row).total_usd == expected.total_price

@@ -11,12 +11,12 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters.batch import RetryLater, messages_concurrently
-from afterthought.domain.errors import HungUp, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
+from afterthought.domain.errors import CallAbandoned, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
 from afterthought.domain.jobs.call import Call
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.step import Step
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from afterthought.services.run.await_call import CHECK_SECONDS, SPARE_SECONDS, DirectRunner, NoTimeLeft
 from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.examples import a_job
@@ -75,7 +75,7 @@ class Table:
 
 
 @dataclass
-class Models:
+class ModelReader:
     """Think for so many seconds and answer so. `thinking` counts those under way, `closed` those given up."""
 
     seconds: float = 60.0
@@ -105,7 +105,7 @@ class Bench:
     def __init__(self, number: int = 1, **job: Any) -> None:
         jobs = {each.id: each for each in (a_job(n, **job) for n in range(number))}
         self.ids = list(jobs)
-        self.steps, self.table, self.models = Steps(jobs), Table(dict(jobs)), Models()
+        self.steps, self.table, self.models = Steps(jobs), Table(dict(jobs)), ModelReader()
         self.seconds = 0.0
 
     def run(
@@ -199,7 +199,7 @@ def test_a_cancelled_job_lets_its_call_go_at_the_next_look(asked_at: float) -> N
 
     bench.run(also=cancel)
     came = bench.came()
-    assert isinstance(came, HungUp)
+    assert isinstance(came, CallAbandoned)
     assert "cancelled" in came.message
     assert bench.models.closed == 1
     assert asked_at <= bench.seconds <= asked_at + CHECK_SECONDS
@@ -211,7 +211,7 @@ def test_a_job_past_its_deadline_lets_its_call_go_at_once(deadline: float) -> No
     bench.models.seconds = 600
     bench.run()
     came = bench.came()
-    assert isinstance(came, HungUp)
+    assert isinstance(came, CallAbandoned)
     assert "deadline" in came.message
     assert bench.models.closed == 1
     assert bench.seconds == deadline

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterthought.catalogue import Catalogue, default_catalogue
-from afterthought.domain import body
-from afterthought.domain.bound import bound
 from afterthought.domain.jobs.attempt import AttemptReason, CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.pricing import Usage
-from afterthought.domain.request import CreateResponse
-from afterthought.services.admit import Admit, Admitted
+from afterthought.domain.request import body
+from afterthought.domain.request.max_cost import max_cost
+from afterthought.domain.request.request import CreateResponse
+from afterthought.services.intake.admit import AdmittedRequest, Admitter
 from afterthought.services.run.fallback import Fallback, Fallbacks
 
 NOW = datetime(2026, 12, 10, 12, tzinfo=UTC)
@@ -28,13 +28,13 @@ SOL = CATALOGUE.models["gpt-5.6-sol"]
 CENT_FRACTION = Decimal("0.000001")
 
 
-def admitted(**request: Any) -> Admitted:
+def admitted(**request: Any) -> AdmittedRequest:
     ours = {"model_policy": "successor", **request.pop("ours", {})}
-    admit = Admit(catalogue=CATALOGUE, providers=("openai",), allowed_origins=frozenset(), clock=lambda: NOW)
-    return admit(json.dumps({"model": "o3", "input": "Why?", **request, "afterthought": ours}).encode())
+    admitter = Admitter(catalogue=CATALOGUE, providers=("openai",), allowed_origins=frozenset(), clock=lambda: NOW)
+    return admitter.admit(json.dumps({"model": "o3", "input": "Why?", **request, "afterthought": ours}).encode())
 
 
-def called(request: Admitted, **changes: Any) -> Job:
+def called(request: AdmittedRequest, **changes: Any) -> Job:
     """A job whose first call is being made."""
     spec = JobSpec(
         id="resp_" + "0" * 48,
@@ -45,10 +45,10 @@ def called(request: Admitted, **changes: Any) -> Job:
         body_hash=body.body_hash(request.canonical),
         created_at=NOW,
         deadline_at=NOW + request.deadline,
-        max_cost_usd=request.ours.max_cost_usd,
-        model_policy="successor" if request.ours.model_policy == "successor" else None,
+        max_cost_usd=request.options.max_cost_usd,
+        model_policy="successor" if request.options.model_policy == "successor" else None,
     )
-    return call(Job.create(spec, request.plan).model_copy(update=changes))
+    return call(Job.create(spec, request.call_spec).model_copy(update=changes))
 
 
 def call(job: Job) -> Job:
@@ -75,18 +75,23 @@ def starve(job: Job, cost: str = "0.001", fallback: CallSpec | None = None) -> J
     )
 
 
-def stored(request: Admitted) -> dict[str, Any]:
+def stored(request: AdmittedRequest) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(request.canonical)
     return body
 
 
 def find(
-    ended: Job, request: Admitted, reason: AttemptReason, *, at: datetime = LATER, catalogue: Catalogue = CATALOGUE
+    ended: Job,
+    request: AdmittedRequest,
+    reason: AttemptReason,
+    *,
+    at: datetime = LATER,
+    catalogue: Catalogue = CATALOGUE,
 ) -> Fallback:
     return Fallbacks(catalogue, ("openai",), lambda: at).find(ended, stored(request), reason)
 
 
-def successor(job: Job, request: Admitted, **more: Any) -> CallSpec:
+def successor(job: Job, request: AdmittedRequest, **more: Any) -> CallSpec:
     (spec,) = find(refuse(job), request, "model_not_found", **more).calls
     return spec
 
@@ -110,8 +115,8 @@ def test_successor_has_its_own_price(reason: Any) -> None:
     assert (spec.model, spec.effort, spec.max_output_tokens, spec.reason) == ("gpt-5.6-sol", "medium", 1000, reason)
     same = CreateResponse.model_validate({**stored(request), "model": SOL.id})
     days = {"first": LATER.date(), "last": date(2026, 12, 11)}
-    assert spec.hold_usd == bound(same, SOL, "standard", **days).total_usd
-    assert spec.hold_usd > request.bound.total_usd
+    assert spec.hold_usd == max_cost(same, SOL, "standard", **days).total_usd
+    assert spec.hold_usd > request.max_cost.total_usd
 
 
 def test_refused_call_leaves_its_hold_to_the_successor() -> None:
@@ -181,12 +186,12 @@ def test_unreadable_request_is_not_called(reason: Any, request_: dict[str, Any] 
 def test_repeated_call_leaves_the_first_one_counted() -> None:
     low: dict[str, Any] = {"max_output_tokens": 1000, "reasoning": {"effort": "low"}}
     free = admitted(**low)
-    twice = admitted(**low, ours=cap_of(free.bound.total_usd * 2))
-    tight = admitted(**low, ours=cap_of(free.bound.total_usd * 2 - CENT_FRACTION))
+    twice = admitted(**low, ours=cap_of(free.max_cost.total_usd * 2))
+    tight = admitted(**low, ours=cap_of(free.max_cost.total_usd * 2 - CENT_FRACTION))
     for request, fits in ((free, True), (twice, True), (tight, False)):
         fallback = find(lose(called(request)), request, "outcome_unknown")
         assert fallback.calls == (
-            (CallSpec("o3", "low", 1000, free.bound.total_usd, "outcome_unknown"),) if fits else ()
+            (CallSpec("o3", "low", 1000, free.max_cost.total_usd, "outcome_unknown"),) if fits else ()
         )
         assert fits or "max_cost_usd" in fallback.why_none
 
@@ -205,7 +210,7 @@ def test_repeated_call_of_a_retired_model_is_its_successors() -> None:
     (spec,) = find(lose(called(request)), request, "outcome_unknown", at=TOMORROW).calls
     assert (spec.model, spec.reason) == ("gpt-5.6-sol", "model_retired")
     # The lost call counts as paid here too.
-    cap = request.bound.total_usd + spec.hold_usd - CENT_FRACTION
+    cap = request.max_cost.total_usd + spec.hold_usd - CENT_FRACTION
     for ours in (cap_of(cap), {"model_policy": "exact"}):
         refused = admitted(max_output_tokens=1000, ours=ours)
         assert find(lose(called(refused)), refused, "outcome_unknown", at=TOMORROW).calls == ()
@@ -214,7 +219,7 @@ def test_repeated_call_of_a_retired_model_is_its_successors() -> None:
 # ---- the answer starved ----------------------------------------------------------------------------------------------
 
 
-def larger_calls(request: Admitted, cost: str = "0.001") -> list[tuple[str | None, int | None]]:
+def larger_calls(request: AdmittedRequest, cost: str = "0.001") -> list[tuple[str | None, int | None]]:
     calls = find(starve(called(request), cost), request, "reasoning_starved").calls
     assert all((spec.model, spec.reason) == ("o3", "reasoning_starved") for spec in calls)
     return [(spec.effort, spec.max_output_tokens) for spec in calls]
@@ -237,7 +242,7 @@ def test_starved_answer_gets_more_room_or_less_effort(request_: dict[str, Any], 
 
 
 def test_larger_call_fits_the_cap() -> None:
-    small, large = (admitted(max_output_tokens=tokens).bound.total_usd for tokens in (1000, 4000))
+    small, large = (admitted(max_output_tokens=tokens).max_cost.total_usd for tokens in (1000, 4000))
     spent = Decimal("0.001")
     for left, calls in (
         (large, [("medium", 4000), ("low", 1000)]),
@@ -251,7 +256,7 @@ def test_larger_call_fits_the_cap() -> None:
 
 def test_estimated_answer_counts_at_its_hold() -> None:
     plain = admitted(max_output_tokens=1000)
-    request = admitted(max_output_tokens=1000, ours=cap_of(plain.bound.total_usd * 2 - CENT_FRACTION))
+    request = admitted(max_output_tokens=1000, ours=cap_of(plain.max_cost.total_usd * 2 - CENT_FRACTION))
     assert find(lose(called(request)), request, "reasoning_starved").calls == ()
 
 
@@ -274,7 +279,7 @@ def test_starved_successor_continues_as_the_successor() -> None:
 def test_no_fallback_exceeds_the_cap(tokens: int, effort: str, more: Decimal) -> None:
     """The job accepts every fallback, and would raise for one above its cap."""
     plain = admitted(max_output_tokens=tokens, reasoning={"effort": effort})
-    cap = plain.bound.total_usd + more
+    cap = plain.max_cost.total_usd + more
     request = admitted(max_output_tokens=tokens, reasoning={"effort": effort}, ours=cap_of(cap))
     job = called(request)
     ends: dict[AttemptReason, Any] = {"reasoning_starved": starve, "outcome_unknown": lose, "model_not_found": refuse}

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from afterthought.domain.errors import IllegalStep
+from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.jobs.attempt import AttemptReason, CallSpec
 from afterthought.domain.jobs.job import RECORD_RETENTION, Failure, Job
 from afterthought.domain.jobs.schedule import (
@@ -85,7 +85,7 @@ def test_state_allows_only_its_transitions(state: str, transition: str) -> None:
     if transition in allowed:
         assert TRANSITIONS[transition](job).version == job.version + 1
     else:
-        with pytest.raises(IllegalStep):
+        with pytest.raises(IllegalTransition):
             TRANSITIONS[transition](job)
 
 
@@ -265,7 +265,7 @@ def test_real_usage_replaces_only_the_estimate() -> None:
     assert (corrected.spent_usd, corrected.estimated) == (Decimal("0.1"), False)
     changed = {"attempts", "version"}
     assert corrected.model_dump(exclude=changed) == estimated.model_dump(exclude=changed)
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalTransition):
         corrected.correct_usage(1, cost_usd=HOLD, **usage)
 
 
@@ -281,7 +281,7 @@ def test_max_cost_limits_all_attempts_together() -> None:
     called = capped.start_call(token="t", provider="p", now=START)
     attempt = called.called_attempt.model_copy(update={"state": "settled", "cost_usd": HOLD})
     spent = called.model_copy(update={"attempts": (attempt,)})
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalTransition):
         spent.add_attempt(a_call(Decimal("0.500000000000000001")), now=LATER)
     again = spent.add_attempt(a_call(Decimal("0.5")), now=LATER)
     assert [each.number for each in again.attempts] == [1, 2]
@@ -290,12 +290,12 @@ def test_max_cost_limits_all_attempts_together() -> None:
 
 def test_second_hold_waits_for_the_first() -> None:
     for job in (PENDING, CALLING, RUNNING, settled(RUNNING)):
-        with pytest.raises(IllegalStep):
+        with pytest.raises(IllegalTransition):
             job.add_attempt(a_call(HOLD), now=LATER)
 
 
 def test_new_job_above_its_max_cost_is_illegal() -> None:
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalTransition):
         PENDING.model_copy(update={"attempts": (), "max_cost_usd": HOLD / 2}).add_attempt(a_call(HOLD), now=START)
 
 
@@ -343,7 +343,7 @@ def test_ended_job_is_never_given_up() -> None:
 
 
 def test_published_job_is_not_swept() -> None:
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalTransition):
         a_settled_job().model_copy(update={"overdue_at": None}).record_sweep(now=LATER)
 
 

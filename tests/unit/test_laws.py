@@ -139,7 +139,7 @@ def live_through(bad: Misfortune) -> World:
     for number in bad.cancels:
         world.line.meanwhile[number] = partial(cancel_all, world)
     if bad.room is not None:
-        most = world.admit(json.dumps(question(max_output_tokens=5_000)).encode()).bound.total_usd
+        most = world.admitter.admit(json.dumps(question(max_output_tokens=5_000)).encode()).max_cost.total_usd
         world.cap(day_usd=most * Decimal(bad.room))
     for wish in bad.wishes:
         # Then the caller saw an error, and the job may or may not be there.

@@ -1,14 +1,14 @@
-"""The caller gets the form that its Accept header asks for."""
+"""Content negotiation by the Accept header."""
 
 import pytest
 
-from afterthought.domain.media_type import preferred
+from afterthought.domain.wire.media_type import preferred_media_type
 
 JSON, CSV = "application/json", "text/csv"
 
 
 @pytest.mark.parametrize(
-    ("accept", "wanted"),
+    ("accept", "expected"),
     [
         (None, JSON),
         ("", JSON),
@@ -42,5 +42,5 @@ JSON, CSV = "application/json", "text/csv"
         (",,;;q=,/", JSON),
     ],
 )
-def test_the_form_that_is_wanted_most_is_given(accept: str | None, wanted: str) -> None:
-    assert preferred(accept, (JSON, CSV)) == wanted
+def test_preferred_media_type(accept: str | None, expected: str) -> None:
+    assert preferred_media_type(accept, (JSON, CSV)) == expected

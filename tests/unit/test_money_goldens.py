@@ -13,7 +13,7 @@ import pytest
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.errors import MoneyRefused, ProviderBusy
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.model import Model
+from afterthought.domain.models.model import Model
 from afterthought.domain.pricing import Price, Usage
 from afterthought.domain.rate_tier import RateTier
 from tests.simulator import money
@@ -106,7 +106,7 @@ def stands(world: World, period: str = "2026-11") -> tuple[Decimal | int, Decima
 
 def shown(world: World, job: Job) -> dict[str, Any]:
     """The cost as the caller sees it."""
-    return dict(world.read("acme", job.id)["afterthought"]["cost"])
+    return dict(world.reader.read("acme", job.id)["afterthought"]["cost"])
 
 
 def hold(world: World, **body: Any) -> Decimal:
@@ -141,7 +141,7 @@ def test_cached_tokens_are_cheaper_than_fresh_ones_and_written_ones_dearer(world
 def test_cached_tokens_are_billed_and_not_lost(world: World) -> None:
     job = ended(world, Usage(input_tokens=10_000, cached_input_tokens=10_000, output_tokens=0))
     assert job.spent_usd == Decimal("0.005")
-    usage = world.read("acme", job.id)["usage"]
+    usage = world.reader.read("acme", job.id)["usage"]
     assert usage is not None
     assert (usage["input_tokens"], usage["input_tokens_details"]["cached_tokens"]) == (10_000, 10_000)
     (rows,) = money.of_books(world.books).usage.values()

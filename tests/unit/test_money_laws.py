@@ -29,8 +29,8 @@ from hypothesis.stateful import (
 from afterthought.domain import books
 from afterthought.domain.budget import Caps
 from afterthought.domain.errors import IdempotencyConflict, MoneyRefused, QueueUnavailable, TablesBusy
-from afterthought.domain.identity import keyed_job_id
 from afterthought.domain.jobs.job import Job
+from afterthought.domain.tenants.identity import idempotent_job_id
 from tests.simulator import money
 from tests.simulator.books import SimulatedBooks
 from tests.simulator.laws import broken
@@ -131,7 +131,7 @@ class Spending(RuleBasedStateMachine):
         body = question(output, tags, None if own_cap is None else hold + own_cap)
         before = money.of_books(self.world.books)
         today, certain = self.world.clock().date(), self._is_certain()
-        known = key is not None and keyed_job_id(tenant, key) in self.world.jobs.items
+        known = key is not None and idempotent_job_id(tenant, key) in self.world.jobs.items
         told = self._try(tenant, body, key)
         if not certain or self.world.clock().date() != today:
             return
@@ -290,7 +290,7 @@ class Spending(RuleBasedStateMachine):
         self.world.accounts.by_name[tenant] = self.world.accounts.by_name[tenant].model_copy(update=caps)
 
     def _hold(self, output: int | None) -> Decimal:
-        return self.world.admit(encoded(question(output))).bound.total_usd
+        return self.world.admitter.admit(encoded(question(output))).max_cost.total_usd
 
     def _used(self, tenant: str, period: str) -> Fraction:
         return money.of_books(self.world.books).budgets.get((tenant, period), money.Budget()).used

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from afterthought.domain.errors import IllegalStep
+from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.next_step import (
     FetchUsage,
@@ -88,7 +88,7 @@ def test_waiting_is_given_up(job: Job, now: Any, outcome: type) -> None:
 
 
 def test_queued_job_without_attempt_is_illegal() -> None:
-    with pytest.raises(IllegalStep):
+    with pytest.raises(IllegalTransition):
         next_step(changed(PENDING, attempts=()), "background", START)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.errors import GenerationGone, HungUp, OutcomeUnknown, ProviderBusy, ProviderRefused
+from afterthought.domain.errors import CallAbandoned, GenerationGone, OutcomeUnknown, ProviderBusy, ProviderRefused
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.call import JOB, TOKEN
 from afterthought.domain.jobs.generation import Generation
@@ -72,7 +72,7 @@ STILL_RUNNING = generation("in_progress", usage=None)
         (ProviderBusy("busy", code="slow_down", retry_after_seconds=7), Busy("slow_down", 7)),
         (ProviderRefused("no", code="invalid_prompt"), Refused("invalid_prompt", "no")),
         (ProviderRefused("no"), Refused("server_error", "no")),
-        (HungUp("cancelled"), Unwanted()),
+        (CallAbandoned("cancelled"), Unwanted()),
         (OutcomeUnknown("504", code="deadline_exceeded"), Unknown("504")),
     ],
 )

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pace import Charge, PaceLimits, Pacing, Room, Taken, head_place, line_place
-from afterthought.domain.provider import Provider
 from afterthought.services.pace import Pace
 from tests.simulator.clock import START, Clock
 from tests.simulator.line import Fault, Line, TransportFailed

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pace import PaceLimits
-from afterthought.domain.provider import Provider
 from afterthought.services.pace import Pace
 from tests.simulator.clock import START, Clock
 from tests.simulator.line import Line

@@ -1,4 +1,4 @@
-"""The form of each part of a request, and what becomes of it on its way to the model."""
+"""Validation of each part of a request, and its canonical form."""
 
 import json
 from decimal import Decimal
@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from afterthought.domain import body
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.request import CreateResponse
-from afterthought.domain.terms import TAG_FORM, Afterthought
+from afterthought.domain.request import body
+from afterthought.domain.request.options import TAG_FORMAT, AfterthoughtOptions
+from afterthought.domain.request.request import CreateResponse
 
 
-def read(item: Any) -> dict[str, Any]:
-    """The item as it is sent on."""
-    request = body.read(json.dumps({"model": "o3", "input": [item]}).encode())
-    kept: dict[str, Any] = json.loads(body.canonical(request))["input"][0]
-    return kept
+def parse_item(item: Any) -> dict[str, Any]:
+    """The item in canonical form."""
+    request = body.parse(json.dumps({"model": "o3", "input": [item]}).encode())
+    canonical: dict[str, Any] = json.loads(body.canonical(request))["input"][0]
+    return canonical
 
 
 @pytest.mark.parametrize(
@@ -40,12 +40,12 @@ def read(item: Any) -> dict[str, Any]:
     ],
     ids=lambda item: item["type"],
 )  # fmt: skip
-def test_an_item_is_sent_on_as_it_came(item: dict[str, Any]) -> None:
-    assert read(item) == item
+def test_item_is_kept(item: dict[str, Any]) -> None:
+    assert parse_item(item) == item
 
 
-def test_a_message_may_leave_its_type_out() -> None:
-    assert read({"role": "user", "content": "x"}) == {"type": "message", "role": "user", "content": "x"}
+def test_message_type_is_optional() -> None:
+    assert parse_item({"role": "user", "content": "x"}) == {"type": "message", "role": "user", "content": "x"}
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_a_message_may_leave_its_type_out() -> None:
     ],
     ids=lambda item: item["type"],
 )
-def test_an_id_at_the_provider_is_taken_and_not_sent_on(item: dict[str, Any]) -> None:
-    """All tenants share one account there: an id could be another tenant's."""
-    kept = read(item)
-    assert "id" not in kept
-    assert "status" not in kept
+def test_provider_id_is_dropped(item: dict[str, Any]) -> None:
+    """All tenants share one account at the provider: an id could belong to another tenant."""
+    canonical = parse_item(item)
+    assert "id" not in canonical
+    assert "status" not in canonical
 
 
 @pytest.mark.parametrize(
@@ -87,33 +87,33 @@ def test_an_id_at_the_provider_is_taken_and_not_sent_on(item: dict[str, Any]) ->
     ],
     ids=lambda value: json.dumps(value)[:50] if isinstance(value, dict) else "",
 )  # fmt: skip
-def test_what_is_wrong_with_an_item_is_named_by_its_path(item: dict[str, Any], param: str) -> None:
+def test_invalid_item_is_named_by_path(item: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        read(item)
+        parse_item(item)
     assert caught.value.param == param
 
 
-def test_the_item_that_is_wrong_is_named_among_many() -> None:
-    items: list[Any] = [{"role": "user", "content": "x"}] * 5 + [{"role": "nobody", "content": "x"}]
+def test_invalid_item_is_named_among_many() -> None:
+    items: list[Any] = [{"role": "user", "content": "x"}] * 5 + [{"role": "unknown", "content": "x"}]
     with pytest.raises(InvalidRequest) as caught:
-        body.read(json.dumps({"model": "o3", "input": items}).encode())
+        body.parse(json.dumps({"model": "o3", "input": items}).encode())
     assert caught.value.param == "input[5].role"
 
 
-def ours(**given: Any) -> Afterthought:
-    read_of = body.read(json.dumps({"model": "o3", "input": "x", "afterthought": given}).encode()).afterthought
-    assert read_of is not None
-    return read_of
+def parse_options(**options: Any) -> AfterthoughtOptions:
+    result = body.parse(json.dumps({"model": "o3", "input": "x", "afterthought": options}).encode()).afterthought
+    assert result is not None
+    return result
 
 
-def refusal_of_ours(**given: Any) -> InvalidRequest:
+def refusal(**options: Any) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        ours(**given)
+        parse_options(**options)
     return caught.value
 
 
 @pytest.mark.parametrize(
-    ("given", "canonical"),
+    ("value", "canonical"),
     [
         ("0.25", "0.25"),
         ("0.50", "0.5"),
@@ -126,52 +126,54 @@ def refusal_of_ours(**given: Any) -> InvalidRequest:
         ("100", "100"),
     ],
 )
-def test_a_cap_is_exact_dollars_and_has_one_form(given: str | int, canonical: str) -> None:
-    capped = ours(max_cost_usd=given)
-    assert capped.max_cost_usd == Decimal(canonical)
-    assert capped.model_dump(mode="json")["max_cost_usd"] == canonical
+def test_cap_has_one_exact_form(value: str | int, canonical: str) -> None:
+    options = parse_options(max_cost_usd=value)
+    assert options.max_cost_usd == Decimal(canonical)
+    assert options.model_dump(mode="json")["max_cost_usd"] == canonical
 
 
-@pytest.mark.parametrize("given", [0.25, 1.0, 1e3, True, False, ["1"], {"usd": "1"}])
-def test_a_cap_in_another_form_is_refused_with_the_form_that_is_taken(given: object) -> None:
-    refused = refusal_of_ours(max_cost_usd=given)
+@pytest.mark.parametrize("value", [0.25, 1.0, 1e3, True, False, ["1"], {"usd": "1"}])
+def test_cap_of_wrong_type_is_refused(value: object) -> None:
+    refused = refusal(max_cost_usd=value)
     assert (refused.param, refused.code) == ("afterthought.max_cost_usd", "invalid_type")
     assert 'a string such as "0.25", or a whole number' in refused.message
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     [
         *(0, -1, 10**9, 10**400, "0", "0.000", "-1", "+1", "", " 1", "1\n", "1 000", "1,5", "$1", ".5", "1.", "1e3"),
         *("1_0", "NaN", "Infinity", "1" * 10, "0." + "1" * 13, "\u0661", "1" * 5000),
     ],
 )
-def test_a_cap_that_is_no_amount_above_nothing_is_refused_with_what_is_allowed(given: str | int) -> None:
-    refused = refusal_of_ours(max_cost_usd=given)
+def test_invalid_cap_is_refused(value: str | int) -> None:
+    refused = refusal(max_cost_usd=value)
     assert (refused.param, refused.code) == ("afterthought.max_cost_usd", "invalid_value")
-    assert 'dollars above 0, such as "0.25": at most 9 digits before the point and 12 after it' in refused.message
+    assert (
+        'dollars above 0, such as "0.25": at most 9 digits before the decimal point and 12 after it' in refused.message
+    )
 
 
-@pytest.mark.parametrize("given", [1, 0, "true", "", [], {}])
-def test_a_dry_run_is_asked_for_by_a_boolean_alone(given: object) -> None:
-    assert refusal_of_ours(dry_run=given).param == "afterthought.dry_run"
+@pytest.mark.parametrize("value", [1, 0, "true", "", [], {}])
+def test_dry_run_must_be_boolean(value: object) -> None:
+    assert refusal(dry_run=value).param == "afterthought.dry_run"
 
 
 @pytest.mark.parametrize("seconds", [60, 61, 86_400])
-def test_a_deadline_is_a_minute_to_a_day(seconds: int) -> None:
-    assert ours(deadline_seconds=seconds).deadline_seconds == seconds
+def test_deadline_is_a_minute_to_a_day(seconds: int) -> None:
+    assert parse_options(deadline_seconds=seconds).deadline_seconds == seconds
 
 
-@pytest.mark.parametrize("given", [0, -60, 59, 86_401, 10**30])
-def test_a_deadline_out_of_range_is_refused_with_the_range(given: int) -> None:
-    refused = refusal_of_ours(deadline_seconds=given)
+@pytest.mark.parametrize("value", [0, -60, 59, 86_401, 10**30])
+def test_deadline_out_of_range_is_refused(value: int) -> None:
+    refused = refusal(deadline_seconds=value)
     assert (refused.param, refused.code) == ("afterthought.deadline_seconds", "invalid_value")
     assert "must be 60 to 86400 seconds, a whole number" in refused.message
 
 
-@pytest.mark.parametrize("given", ["60", 60.0, 60.5, True, [60], {}])
-def test_a_deadline_that_is_no_whole_number_is_refused(given: object) -> None:
-    refused = refusal_of_ours(deadline_seconds=given)
+@pytest.mark.parametrize("value", ["60", 60.0, 60.5, True, [60], {}])
+def test_fractional_deadline_is_refused(value: object) -> None:
+    refused = refusal(deadline_seconds=value)
     assert (refused.param, refused.code) == ("afterthought.deadline_seconds", "invalid_type")
     assert "integer" in refused.message
 
@@ -184,61 +186,61 @@ CHOICES = {
 
 
 @pytest.mark.parametrize("field", CHOICES)
-def test_a_choice_is_one_of_its_values_and_a_wrong_one_is_told_them(field: str) -> None:
+def test_policies_allow_listed_values_only(field: str) -> None:
     for value in CHOICES[field]:
-        assert getattr(ours(**{field: value}), field) == value
+        assert getattr(parse_options(**{field: value}), field) == value
     for wrong in ("Retry", "", "none", True, 1, ["retry"], {"retry": True}):
-        refused = refusal_of_ours(**{field: wrong})
+        refused = refusal(**{field: wrong})
         assert refused.param == f"afterthought.{field}"
         assert all(value in refused.message for value in CHOICES[field])
 
 
-def test_what_becomes_of_a_job_is_stored_with_its_request() -> None:
-    asked = {"deadline_seconds": 600, "model_policy": "successor", "on_starved": "retry", "on_unknown": "retry"}
-    request = body.read(json.dumps({"model": "o3", "input": "x", "afterthought": asked}).encode())
-    kept = json.loads(body.canonical(request))
-    assert kept["afterthought"] == asked
-    assert CreateResponse.model_validate(kept) == request
+def test_policies_are_canonical() -> None:
+    options = {"deadline_seconds": 600, "model_policy": "successor", "on_starved": "retry", "on_unknown": "retry"}
+    request = body.parse(json.dumps({"model": "o3", "input": "x", "afterthought": options}).encode())
+    canonical = json.loads(body.canonical(request))
+    assert canonical["afterthought"] == options
+    assert CreateResponse.model_validate(canonical) == request
 
 
-def test_what_is_not_asked_for_is_not_there() -> None:
-    absent = Afterthought()
+def test_options_default_to_none() -> None:
+    absent = AfterthoughtOptions()
     assert (absent.max_cost_usd, absent.tags, bool(absent.dry_run)) == (None, None, False)
     assert (absent.deadline_seconds, absent.model_policy, absent.on_unknown, absent.on_starved) == (None,) * 4
-    assert ours(**dict.fromkeys(Afterthought.model_fields)) == absent
-    assert ours(dry_run=True).dry_run is True
+    assert parse_options(**dict.fromkeys(AfterthoughtOptions.model_fields)) == absent
+    assert parse_options(dry_run=True).dry_run is True
 
 
-def test_tags_are_taken_at_their_most_and_kept_in_order() -> None:
+def test_tags_are_sorted() -> None:
     longest = "z" * 64
-    assert ours(tags=[longest, "a:b/c.d-e_f", "B", "0", "a"]).tags == ["0", "B", "a", "a:b/c.d-e_f", longest]
+    assert parse_options(tags=[longest, "a:b/c.d-e_f", "B", "0", "a"]).tags == ["0", "B", "a", "a:b/c.d-e_f", longest]
 
 
 @pytest.mark.parametrize(
-    ("tags", "param", "told"),
+    ("tags", "param", "message"),
     [
-        ([str(number) for number in range(6)], "tags", "at most 5 are allowed, 6 were given"),
-        (["b", "a", "b"], "tags", "'b' is there twice"),
-        (["a", "-b"], "tags[1]", TAG_FORM),
-        (["a,b"], "tags[0]", TAG_FORM),
-        (["a#b"], "tags[0]", TAG_FORM),
-        (["a\n"], "tags[0]", TAG_FORM),
-        (["\u00e9"], "tags[0]", TAG_FORM),
-        ([""], "tags[0]", TAG_FORM),
-        (["a" * 65], "tags[0]", TAG_FORM),
+        ([str(number) for number in range(6)], "tags", "at most 5 are allowed, not 6"),
+        (["b", "a", "b"], "tags", "must not contain 'b' twice"),
+        (["a", "-b"], "tags[1]", TAG_FORMAT),
+        (["a,b"], "tags[0]", TAG_FORMAT),
+        (["a#b"], "tags[0]", TAG_FORMAT),
+        (["a\n"], "tags[0]", TAG_FORMAT),
+        (["\u00e9"], "tags[0]", TAG_FORMAT),
+        ([""], "tags[0]", TAG_FORMAT),
+        (["a" * 65], "tags[0]", TAG_FORMAT),
         ([1], "tags[0]", "string"),
         ("a", "tags", "list"),
         ({"a": "b"}, "tags", "list"),
     ],
 )
-def test_a_tag_that_is_wrong_is_named_with_what_is_allowed(tags: object, param: str, told: str) -> None:
-    refused = refusal_of_ours(tags=tags)
+def test_invalid_tags_are_refused(tags: object, param: str, message: str) -> None:
+    refused = refusal(tags=tags)
     assert refused.param == f"afterthought.{param}"
-    assert told in refused.message
+    assert message in refused.message
 
 
 @pytest.mark.parametrize("field", sorted(CreateResponse.model_fields))
-def test_nothing_but_model_and_input_is_required_and_null_is_absent(field: str) -> None:
+def test_only_model_and_input_are_required(field: str) -> None:
     if field in ("model", "input"):
         with pytest.raises(ValidationError):
             CreateResponse.model_validate({"model": "o3", "input": "x", field: None})
@@ -247,12 +249,12 @@ def test_nothing_but_model_and_input_is_required_and_null_is_absent(field: str) 
     assert CreateResponse.model_validate({"model": "o3", "input": "x", field: None}) == absent
 
 
-def test_a_request_cannot_be_changed_once_it_was_checked() -> None:
+def test_request_is_immutable() -> None:
     request = CreateResponse.model_validate({"model": "o3", "input": "x"})
     with pytest.raises(ValidationError):
         setattr(request, "model", "o1-pro")  # noqa: B010  the type checker refuses it too
 
 
-def test_sixteen_pairs_of_metadata_are_taken_at_their_longest() -> None:
+def test_metadata_limits() -> None:
     pairs = {f"{number:02}" + "k" * 62: "v" * 512 for number in range(16)}
     assert CreateResponse.model_validate({"model": "o3", "input": "x", "metadata": pairs}).metadata == pairs

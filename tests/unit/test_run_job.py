@@ -183,7 +183,7 @@ def test_every_end_of_a_generation_is_an_end_of_the_job(
 
 def test_another_generations_answer_is_neither_shown_nor_booked(world: World) -> None:
     job = after_thinking(world, "foreign")
-    assert world.read("acme", job.id)["output"] == []
+    assert world.reader.read("acme", job.id)["output"] == []
     assert job.attempt is not None
     assert job.attempt.usage is None
     assert (job.attempt.estimated, job.attempt.cost_usd) == (True, job.attempt.hold_usd)

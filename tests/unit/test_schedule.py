@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterthought.domain.jobs import schedule
-from afterthought.domain.model import Effort
+from afterthought.domain.models.model import Effort
 from tests.simulator import stack
 from tests.simulator.queues import MOST_DELAY_SECONDS
 

@@ -1,4 +1,4 @@
-"""What a submission may cost and how often it may come: refused before it is stored, held when it is accepted."""
+"""Cost caps, budgets and rate limits at submission."""
 
 import json
 from contextlib import suppress
@@ -20,166 +20,164 @@ def world() -> World:
     return World()
 
 
-def ask(**ours: Any) -> dict[str, Any]:
-    return {**question(webhook=False, max_output_tokens=1000), "afterthought": ours}
+def request(**options: Any) -> dict[str, Any]:
+    return {**question(webhook=False, max_output_tokens=1000), "afterthought": options}
 
 
-def encoded(body: dict[str, Any]) -> bytes:
+def encode(body: dict[str, Any]) -> bytes:
     return json.dumps(body).encode()
 
 
-def bound(world: World) -> Decimal:
-    return world.admit(encoded(ask())).bound.total_usd
+def maximum(world: World) -> Decimal:
+    return world.admitter.admit(encode(request())).max_cost.total_usd
 
 
-def limit(world: World, **changes: Any) -> None:
+def change_tenant(world: World, **changes: Any) -> None:
     world.accounts.by_name["acme"] = world.accounts.by_name["acme"].model_copy(update=changes)
 
 
-def called(world: World) -> list[str]:
+def calls(world: World) -> list[str]:
     return [call.name for call in world.line.calls]
 
 
-def plan(world: World, body: dict[str, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = world.dry_run("acme", world.admit(encoded(body)))["afterthought"]
-    return answer
+def dry_run(world: World, body: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = world.dry_runner.run("acme", world.admitter.admit(encode(body)))["afterthought"]
+    return result
 
 
-def test_an_accepted_job_holds_its_bound(world: World) -> None:
-    job = world.submit(ask()).job
-    assert job.held_usd == bound(world)
-    assert world.books.stands("acme", world.clock().date().replace(day=1)).total.held_usd == bound(world)
+def test_job_holds_its_maximum_cost(world: World) -> None:
+    job = world.submit(request()).job
+    assert job.held_usd == maximum(world)
+    assert world.books.stands("acme", world.clock().date().replace(day=1)).total.held_usd == maximum(world)
 
 
-def test_a_job_that_fits_its_own_cap_exactly_is_taken_and_one_above_it_is_not(world: World) -> None:
-    cap = bound(world)
-    assert world.submit(ask(max_cost_usd=f"{cap:f}")).job.max_cost_usd == cap
+def test_cap_equal_to_the_maximum_is_accepted(world: World) -> None:
+    cap = maximum(world)
+    assert world.submit(request(max_cost_usd=f"{cap:f}")).job.max_cost_usd == cap
     with pytest.raises(MoneyRefused) as refused:
-        world.submit(ask(max_cost_usd=f"{cap - Decimal('0.000000000001'):f}"))
+        world.submit(request(max_cost_usd=f"{cap - Decimal('0.000000000001'):f}"))
     assert (refused.value.code, refused.value.param) == ("max_cost_exceeded", "afterthought.max_cost_usd")
 
 
-def test_the_cap_that_a_refusal_names_fits_and_one_token_more_does_not(world: World) -> None:
-    tight = {"max_cost_usd": "0.005"}
+def test_named_max_output_tokens_fit(world: World) -> None:
+    options = {"max_cost_usd": "0.005"}
     with pytest.raises(MoneyRefused) as refused:
-        world.submit(ask(**tight))
+        world.submit(request(**options))
     assert refused.value.detail is not None
     fitting = refused.value.detail["max_output_tokens"]
-    world.submit({**ask(**tight), "max_output_tokens": fitting})
+    world.submit({**request(**options), "max_output_tokens": fitting})
     with pytest.raises(MoneyRefused):
-        world.submit({**ask(**tight), "max_output_tokens": fitting + 1})
+        world.submit({**request(**options), "max_output_tokens": fitting + 1})
 
 
-def test_a_cap_that_the_input_alone_exceeds_says_so(world: World) -> None:
-    with pytest.raises(MoneyRefused, match="with the least output there is") as refused:
-        world.submit(ask(max_cost_usd="0.0001"))
+def test_input_above_the_cap_is_explained(world: World) -> None:
+    with pytest.raises(MoneyRefused, match="even the minimum of 16 output tokens") as refused:
+        world.submit(request(max_cost_usd="0.0001"))
     assert refused.value.detail is not None
     assert refused.value.detail["max_output_tokens"] is None
 
 
-def test_a_full_budget_refuses_before_anything_is_stored(world: World) -> None:
-    limit(world, month_cap_usd=bound(world))
-    world.submit(ask())
+def test_full_budget_refuses_before_storing(world: World) -> None:
+    change_tenant(world, month_cap_usd=maximum(world))
+    world.submit(request())
     world.line.calls.clear()
     with pytest.raises(MoneyRefused) as refused:
-        world.submit(ask())
-    assert called(world) == ["accounts.tenant", "rates.take", "books.month"]
+        world.submit(request())
+    assert calls(world) == ["accounts.tenant", "rates.take", "books.month"]
     assert refused.value.detail is not None
     assert refused.value.detail["budgets"][0]["left_usd"] == "0"
 
 
-def test_a_budgets_refusal_names_the_output_that_would_still_fit(world: World) -> None:
-    limit(world, day_cap_usd=Decimal("0.005"))
+def test_budget_refusal_names_fitting_output(world: World) -> None:
+    change_tenant(world, day_cap_usd=Decimal("0.005"))
     with pytest.raises(MoneyRefused) as refused:
-        world.submit(ask())
+        world.submit(request())
     assert refused.value.detail is not None
-    world.submit({**ask(), "max_output_tokens": refused.value.detail["max_output_tokens"]})
+    world.submit({**request(), "max_output_tokens": refused.value.detail["max_output_tokens"]})
 
 
-def test_of_two_that_both_saw_the_last_of_a_budget_one_is_refused(world: World) -> None:
-    """The other takes it between the look and the transaction: the transaction is what decides."""
-    limit(world, month_cap_usd=bound(world))
-    world.line.meanwhile[4] = partial(world.submit, ask())
+def test_race_for_the_last_budget_has_one_winner(world: World) -> None:
+    """The other request takes the budget between the check and the transaction, which decides."""
+    change_tenant(world, month_cap_usd=maximum(world))
+    world.line.meanwhile[4] = partial(world.submit, request())
     with pytest.raises(MoneyRefused):
-        world.submit(ask())
-    assert called(world)[4] == "jobs.create"
+        world.submit(request())
+    assert calls(world)[4] == "jobs.create"
     assert len(world.jobs.items) == len(world.job_messages.messages) == 1
 
 
-def test_a_repeat_is_answered_though_nothing_is_left(world: World) -> None:
-    limit(world, month_cap_usd=bound(world), requests_per_minute=1)
-    first = world.submit(ask(), key="k")
-    again = world.submit(ask(), key="k")
+def test_repeat_needs_no_budget(world: World) -> None:
+    change_tenant(world, month_cap_usd=maximum(world), requests_per_minute=1)
+    first = world.submit(request(), key="k")
+    again = world.submit(request(), key="k")
     assert (again.repeated, again.job.id, again.rate) == (True, first.job.id, None)
 
 
 @pytest.mark.parametrize("place", range(6))
 @pytest.mark.parametrize("used_up", ["month_cap_usd", "requests_per_minute"])
-def test_a_request_sent_twice_at_once_is_never_refused_for_what_it_took_itself(
-    world: World, place: int, used_up: str
-) -> None:
-    limit(world, **{used_up: bound(world) if used_up == "month_cap_usd" else 1})
+def test_concurrent_repeat_is_not_refused_for_its_twin(world: World, place: int, used_up: str) -> None:
+    change_tenant(world, **{used_up: maximum(world) if used_up == "month_cap_usd" else 1})
 
     def twin() -> None:
-        # Where this one has taken the minute's place and made no job yet, the other must wait: a 429 is tried again.
+        # If the first request has taken the rate limit but not yet created its job, the twin gets a 429 and retries.
         with suppress(RateLimited):
-            world.submit(ask(), key="k")
+            world.submit(request(), key="k")
 
     world.line.meanwhile[place] = twin
-    again = world.submit(ask(), key="k")
+    again = world.submit(request(), key="k")
     assert len(world.jobs.items) == 1
     assert again.job.id in world.jobs.items
 
 
-def test_no_budget_is_looked_at_where_there_is_none(world: World) -> None:
-    world.submit(ask())
-    assert "books.month" not in called(world)
+def test_no_budget_is_read_without_caps(world: World) -> None:
+    world.submit(request())
+    assert "books.month" not in calls(world)
 
 
-def test_requests_above_the_limit_are_refused_until_the_next_minute(world: World) -> None:
-    limit(world, requests_per_minute=2)
-    states = [world.submit(ask()).rate for _ in range(2)]
+def test_rate_limit_resets_each_minute(world: World) -> None:
+    change_tenant(world, requests_per_minute=2)
+    states = [world.submit(request()).rate for _ in range(2)]
     assert [state.headers()["x-ratelimit-remaining-requests"] for state in states if state] == ["1", "0"]
     with pytest.raises(RateLimited) as refused:
-        world.submit(ask())
+        world.submit(request())
     assert (refused.value.status, refused.value.kind, refused.value.retryable) == (429, "requests", True)
     wait = int(refused.value.headers["Retry-After"])
     world.clock.pass_by(wait)
-    world.submit(ask())
+    world.submit(request())
 
 
-def test_a_refused_request_leaves_no_job_and_no_content(world: World) -> None:
-    limit(world, requests_per_minute=1)
-    world.submit(ask())
+def test_rate_limited_request_leaves_nothing(world: World) -> None:
+    change_tenant(world, requests_per_minute=1)
+    world.submit(request())
     before = dict(world.contents.items)
     with pytest.raises(RateLimited):
-        world.submit(ask())
+        world.submit(request())
     assert world.contents.items == before
     assert len(world.jobs.items) == 1
 
 
-def test_a_request_larger_than_a_minute_is_no_429(world: World) -> None:
-    limit(world, tokens_per_minute=500)
+def test_request_larger_than_a_minute_is_a_400(world: World) -> None:
+    change_tenant(world, tokens_per_minute=500)
     with pytest.raises(InvalidRequest) as refused:
-        world.submit(ask())
+        world.submit(request())
     assert refused.value.code == "request_too_large_for_tier"
     assert world.rates.peek("acme", "o3", at=world.clock()) == Window()
 
 
-def test_a_tier_that_admits_nothing_is_a_403(world: World) -> None:
-    limit(world, tier="free")
+def test_unsupported_tier_is_a_403(world: World) -> None:
+    change_tenant(world, tier="free")
     with pytest.raises(TierRefused):
-        world.submit(ask())
+        world.submit(request())
 
 
-def test_a_tenant_that_is_no_more_is_a_401(world: World) -> None:
+def test_deleted_tenant_is_a_401(world: World) -> None:
     del world.accounts.by_name["acme"]
     with pytest.raises(Unauthenticated):
-        world.submit(ask())
+        world.submit(request())
 
 
-def test_what_was_really_used_takes_the_estimates_place_while_the_minute_lasts(world: World) -> None:
-    job = world.submit(ask()).job
+def test_usage_replaces_the_estimate_in_its_minute(world: World) -> None:
+    job = world.submit(request()).job
     start = world.clock()
     assert world.rates.peek("acme", "o3", at=start).tokens == job.rate_tokens
     world.run_until(lambda: world.job(job.id).terminal, timedelta(minutes=1))
@@ -189,30 +187,30 @@ def test_what_was_really_used_takes_the_estimates_place_while_the_minute_lasts(w
     assert world.rates.peek("acme", "o3", at=start).tokens == usage.total_tokens != job.rate_tokens
 
 
-def test_a_dry_run_tells_the_bound_and_touches_nothing(world: World) -> None:
-    told = plan(world, ask(dry_run=True))
-    assert Decimal(told["bound"]["total_usd"]) == bound(world)
-    assert told["bound"]["price_id"] == "o3/standard/2025-06-10"
-    assert told["bound"]["price_date"] == "2025-06-10"
-    assert told["would_refuse"] == []
-    assert set(called(world)) == {"accounts.tenant", "books.month", "rates.peek"}
+def test_dry_run_changes_nothing(world: World) -> None:
+    result = dry_run(world, request(dry_run=True))
+    assert Decimal(result["bound"]["total_usd"]) == maximum(world)
+    assert result["bound"]["price_id"] == "o3/standard/2025-06-10"
+    assert result["bound"]["price_date"] == "2025-06-10"
+    assert result["would_refuse"] == []
+    assert set(calls(world)) == {"accounts.tenant", "books.month", "rates.peek"}
     assert (world.jobs.items, world.contents.items, world.job_messages.messages) == ({}, {}, [])
     assert world.books.stands("acme", world.clock().date().replace(day=1)) == MonthBook()
 
 
-def test_a_dry_run_tells_every_refusal_that_the_request_would_meet(world: World) -> None:
-    limit(world, month_cap_usd=Decimal("0.001"), requests_per_minute=1)
+def test_dry_run_lists_every_refusal(world: World) -> None:
+    change_tenant(world, month_cap_usd=Decimal("0.001"), requests_per_minute=1)
     world.rates.take("acme", "o3", at=world.clock(), tokens=1, limits=(1, 10**9))  # type: ignore[arg-type]
-    told = plan(world, ask(dry_run=True, max_cost_usd="0.0005"))
-    assert [(each["status"], each["code"]) for each in told["would_refuse"]] == [
+    result = dry_run(world, request(dry_run=True, max_cost_usd="0.0005"))
+    assert [(each["status"], each["code"]) for each in result["would_refuse"]] == [
         (402, "max_cost_exceeded"),
         (429, "rate_limit_exceeded"),
         (402, "budget_exceeded"),
     ]
 
 
-def test_a_dry_run_of_a_tier_that_admits_nothing_says_so(world: World) -> None:
-    limit(world, tier="free")
-    told = plan(world, ask(dry_run=True))
-    assert [each["code"] for each in told["would_refuse"]] == ["tier_not_supported"]
-    assert told["rate_limits"] is None
+def test_dry_run_of_unsupported_tier(world: World) -> None:
+    change_tenant(world, tier="free")
+    result = dry_run(world, request(dry_run=True))
+    assert [each["code"] for each in result["would_refuse"]] == ["tier_not_supported"]
+    assert result["rate_limits"] is None

@@ -1,4 +1,4 @@
-"""Taking a request in: what is answered stands in the table, and a repeat is the same job."""
+"""Submission: an accepted job is stored, and a repeat returns the same job."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ def world() -> World:
     return World()
 
 
-def test_an_accepted_job_stands_in_the_table_with_its_request_and_its_message(world: World) -> None:
+def test_accepted_job_is_stored_and_queued(world: World) -> None:
     job = world.submit().job
     assert world.job(job.id) == job
     assert job.overdue_at is not None
@@ -34,17 +34,17 @@ def test_an_accepted_job_stands_in_the_table_with_its_request_and_its_message(wo
     ]
 
 
-def test_the_answer_is_a_response_that_is_queued(world: World) -> None:
-    answer = world.read.submitted(world.submit())
+def test_answer_is_a_queued_response(world: World) -> None:
+    answer = world.reader.show_submission(world.submit())
     parsed = Response.model_validate(answer, strict=True)
     assert (parsed.status, parsed.background, parsed.output) == ("queued", True, [])
 
 
-def test_the_effort_that_the_model_would_choose_is_written_down(world: World) -> None:
+def test_default_effort_is_stored(world: World) -> None:
     assert world.submit({"model": "o3", "input": "x"}).job.effort == "medium"
 
 
-def test_a_message_belongs_to_the_tenants_group(world: World) -> None:
+def test_message_group_is_the_tenant(world: World) -> None:
     world.submit(tenant="globex")
     assert [message.group for message in world.job_messages.messages] == ["globex"]
 
@@ -61,41 +61,41 @@ def test_a_message_belongs_to_the_tenants_group(world: World) -> None:
         {"model": "o3", "input": "x", "afterthought": {"webhook_url": "https://169.254.169.254/"}},
     ],
 )
-def test_what_is_refused_leaves_nothing_behind(world: World, body: dict[str, Any]) -> None:
+def test_refused_request_leaves_nothing(world: World, body: dict[str, Any]) -> None:
     with pytest.raises(RequestRefused):
         world.submit(body)
     assert world.line.calls == []
 
 
 @pytest.mark.parametrize("key", ["é", "", "x" * 256])
-def test_a_key_out_of_form_leaves_nothing_behind(world: World, key: str) -> None:
+def test_malformed_key_leaves_nothing(world: World, key: str) -> None:
     with pytest.raises(InvalidRequest):
         world.submit(key=key)
     assert world.line.calls == []
 
 
-def test_without_a_key_two_equal_requests_are_two_jobs(world: World) -> None:
+def test_requests_without_key_are_separate_jobs(world: World) -> None:
     assert world.submit().job.id != world.submit().job.id
 
 
-def test_the_same_key_and_body_are_one_job_as_it_stands_by_now(world: World) -> None:
+def test_repeat_shows_the_current_job(world: World) -> None:
     first = world.submit(key="k")
     world.run()
     again = world.submit(key="k")
     assert again.repeated
     assert again.job == world.job(first.job.id)
-    assert world.read.submitted(again)["status"] == "completed"
+    assert world.reader.show_submission(again)["status"] == "completed"
     assert len(world.provider.runs) == 1
 
 
-def test_a_repeat_in_another_order_and_spacing_is_the_same_body(world: World) -> None:
-    first = world.submit_service("acme", world.admit(b'{"model":"o3","input":"x"}'), "k")
-    again = world.submit_service("acme", world.admit(b' {"input": "x",  "model": "o3", "user": null}'), "k")
+def test_repeat_ignores_order_and_spacing(world: World) -> None:
+    first = world.intake.submit("acme", world.admitter.admit(b'{"model":"o3","input":"x"}'), "k")
+    again = world.intake.submit("acme", world.admitter.admit(b' {"input": "x",  "model": "o3", "user": null}'), "k")
     assert again.repeated
     assert again.job == first.job
 
 
-def test_the_same_key_with_another_body_is_a_conflict_and_changes_nothing(world: World) -> None:
+def test_key_with_another_body_is_a_conflict(world: World) -> None:
     job = world.submit(key="k").job
     with pytest.raises(IdempotencyConflict):
         world.submit(question("high"), key="k")
@@ -103,24 +103,24 @@ def test_the_same_key_with_another_body_is_a_conflict_and_changes_nothing(world:
     assert len(world.job_messages.messages) == 1
 
 
-def test_the_same_key_of_two_tenants_is_two_jobs(world: World) -> None:
+def test_keys_are_separate_by_tenant(world: World) -> None:
     assert world.submit(key="k").job.id != world.submit(key="k", tenant="globex").job.id
 
 
 @pytest.mark.parametrize("place", range(6))
-def test_two_requests_with_one_key_at_once_are_one_job(world: World, place: int) -> None:
-    """The other runs whole before each of the first one's calls: the look, the tenant, the rate, the content, the job,
-    the message."""
+def test_concurrent_repeats_are_one_job(world: World, place: int) -> None:
+    """The other request runs completely before one of the calls of this one: read job, read tenant, take rate, put
+    content, create job, send message."""
     others: list[str] = []
     world.line.meanwhile[place] = lambda: others.append(world.submit(key="k").job.id)
-    mine = world.submit(key="k").job.id
-    assert others == [mine]
+    job_id = world.submit(key="k").job.id
+    assert others == [job_id]
     assert len(world.jobs.items) == 1
     world.run()
     assert len(world.provider.runs) == 1
 
 
-def test_two_bodies_with_one_key_at_once_are_one_job_and_one_conflict(world: World) -> None:
+def test_concurrent_bodies_conflict(world: World) -> None:
     world.line.meanwhile[4] = partial(world.submit, question("high"), key="k")
     with pytest.raises(IdempotencyConflict):
         world.submit(question("low"), key="k")
@@ -130,7 +130,7 @@ def test_two_bodies_with_one_key_at_once_are_one_job_and_one_conflict(world: Wor
     assert world.job(job.id).status == "completed"
 
 
-def test_a_repeat_after_a_lost_answer_finds_the_job() -> None:
+def test_repeat_after_lost_answer_finds_the_job() -> None:
     world = World(faults={4: Fault.FAILS_AFTER})
     with pytest.raises(TransportFailed):
         world.submit(key="k")
@@ -138,7 +138,7 @@ def test_a_repeat_after_a_lost_answer_finds_the_job() -> None:
     assert len(world.jobs.items) == 1
 
 
-def test_a_queue_that_is_down_refuses_nobody() -> None:
+def test_request_is_accepted_without_queue() -> None:
     world = World(faults={4: Fault.FAILS_BEFORE})
     submitted = world.submit()
     assert not submitted.enqueued
@@ -146,55 +146,55 @@ def test_a_queue_that_is_down_refuses_nobody() -> None:
     assert world.job(submitted.job.id).status == "completed"
 
 
-def test_a_model_that_its_provider_has_retired_is_refused_with_its_successor(world: World) -> None:
-    real = replace(world.admit, providers=("openai",))
+def test_retired_model_is_refused_with_successor(world: World) -> None:
+    admitter = replace(world.admitter, providers=("openai",))
     world.clock.move_to(datetime(2026, 11, 10, tzinfo=UTC))
     with pytest.raises(InvalidRequest, match=r"retired.*successor is o3") as refused:
-        real(b'{"model": "o1-preview", "input": "x"}')
+        admitter.admit(b'{"model": "o1-preview", "input": "x"}')
     assert refused.value.param == "model"
 
 
-def test_a_job_shows_to_its_own_tenant_alone(world: World) -> None:
+def test_job_is_visible_to_its_tenant_only(world: World) -> None:
     job_id = world.submit().job.id
-    assert world.read("acme", job_id)["id"] == job_id
-    with pytest.raises(NotFound) as anothers:
-        world.read("globex", job_id)
+    assert world.reader.read("acme", job_id)["id"] == job_id
+    with pytest.raises(NotFound) as foreign:
+        world.reader.read("globex", job_id)
     world.jobs.delete(job_id)
     with pytest.raises(NotFound) as unknown:
-        world.read("globex", job_id)
-    assert anothers.value.message == unknown.value.message
+        world.reader.read("globex", job_id)
+    assert foreign.value.message == unknown.value.message
 
 
-def test_a_finished_job_reads_with_its_answer_tokens_and_cost(world: World) -> None:
-    job_id = world.submit(question(metadata={"mine": "yes"})).job.id
+def test_completed_job_has_answer_usage_and_cost(world: World) -> None:
+    job_id = world.submit(question(metadata={"key": "value"})).job.id
     world.run()
-    answer = world.read("acme", job_id)
+    answer = world.reader.read("acme", job_id)
     parsed = Response.model_validate(answer, strict=True)
     (run,) = world.provider.runs.values()
     assert parsed.output_text == f"The answer to {run.token}"
-    assert parsed.metadata == {"mine": "yes"}
+    assert parsed.metadata == {"key": "value"}
     assert parsed.usage is not None
     assert parsed.usage.total_tokens == parsed.usage.input_tokens + parsed.usage.output_tokens
-    entry = world.job(job_id).attempt
-    assert entry is not None
-    assert answer["afterthought"]["cost"]["total_usd"] == f"{entry.cost_usd:f}".rstrip("0")
+    attempt = world.job(job_id).attempt
+    assert attempt is not None
+    assert answer["afterthought"]["cost"]["total_usd"] == f"{attempt.cost_usd:f}".rstrip("0")
 
 
-def test_a_job_outlives_its_content(world: World) -> None:
+def test_job_is_readable_after_content_expired(world: World) -> None:
     job_id = world.submit().job.id
     world.run()
     world.contents.items.clear()
-    answer = world.read("acme", job_id)
+    answer = world.reader.read("acme", job_id)
     assert (answer["status"], answer["output"]) == ("completed", [])
     Response.model_validate(answer, strict=True)
 
 
-def test_the_parts_of_a_cost_outlive_the_answer_and_add_up(world: World) -> None:
+def test_cost_parts_are_readable_after_content_expired(world: World) -> None:
     job_id = world.submit().job.id
     world.run()
-    before = world.read("acme", job_id)["afterthought"]["cost"]
+    before = world.reader.read("acme", job_id)["afterthought"]["cost"]
     world.contents.items.clear()
-    after = world.read("acme", job_id)["afterthought"]["cost"]
+    after = world.reader.read("acme", job_id)["afterthought"]["cost"]
     assert after == before
     parts = ("input_usd", "cached_input_usd", "cache_write_usd", "output_usd", "tools_usd")
     assert sum(Decimal(str(value)) for name, value in after.items() if name in parts) == Decimal(

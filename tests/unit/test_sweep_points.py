@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from afterthought.services.submit import Submitted
+from afterthought.services.intake.submit import Submission
 from tests.simulator.faults import Fault, named, way_of
 from tests.simulator.world import World
 from tests.sweep.journeys import JOURNEYS, Journey
@@ -60,7 +60,7 @@ def test_the_journeys_make_every_call_for_which_a_fault_is_documented() -> None:
 class Chatty(World):
     """Its api makes a call that nobody has heard of."""
 
-    def submit(self, *arguments: Any, **named: Any) -> Submitted:
+    def submit(self, *arguments: Any, **named: Any) -> Submission:
         self.line.call("something.new", lambda: None)
         return super().submit(*arguments, **named)
 

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from afterthought.domain.errors import Unauthenticated
-from afterthought.domain.identity import key_hash
 from afterthought.domain.tenant import Tenant
-from afterthought.services.authenticate import Authenticate
+from afterthought.domain.tenants.identity import hash_api_key
+from afterthought.services.intake.authenticate import Authenticator
 from afterthought.services.tenants import Credentials, TenantProblem, Tenants
 from tests.simulator.world import World
 
@@ -25,7 +25,7 @@ class Office:
 
     def who(self, api_key: str | None) -> str | None:
         try:
-            return Authenticate(self.world.accounts)(f"Bearer {api_key}")
+            return Authenticator(self.world.accounts).authenticate(f"Bearer {api_key}")
         except Unauthenticated:
             return None
 
@@ -62,7 +62,7 @@ def test_neither_key_nor_secret_is_kept_as_it_is(office: Office) -> None:
     assert made.webhook_secret is not None
     assert made.api_key not in kept
     assert made.webhook_secret not in kept
-    assert key_hash(made.api_key) in kept
+    assert hash_api_key(made.api_key) in kept
 
 
 def test_a_fixed_key_and_secret_are_taken_as_given(office: Office) -> None:

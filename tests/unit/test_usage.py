@@ -20,7 +20,7 @@ from afterthought.domain.books import UsageKey, movement
 from afterthought.domain.budget import Caps
 from afterthought.domain.errors import InvalidRequest, Unauthenticated
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.terms import TagName
+from afterthought.domain.request.options import TagName
 from afterthought.domain.usage import (
     GROUPS,
     MEASURES,

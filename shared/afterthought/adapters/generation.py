@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from afterthought.domain.errors import OutcomeUnknown
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Status
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pricing import Usage
-from afterthought.domain.provider import Provider
 from afterthought.domain.redaction import redact
 
 MAX_CODE_CHARACTERS = 64
@@ -73,7 +73,7 @@ def read(content: bytes, provider: Provider, secrets: Iterable[str] = ()) -> Gen
         response_id=wire.id,
         status=wire.status,
         metadata=wire.metadata or {},
-        model=None if wire.model is None else provider.means(wire.model),
+        model=None if wire.model is None else provider.model_named(wire.model),
         service_tier=wire.service_tier,
         usage=_usage(wire.usage),
         output=wire.output or (),

@@ -8,7 +8,7 @@ from afterthought.adapters.job_table import JobTable, state_item
 from afterthought.adapters.transactions import ConditionsLost, Transactions
 from afterthought.domain.books import movement
 from afterthought.domain.budget import NO_CAPS, Caps, OverBudget
-from afterthought.domain.errors import JobChanged, JobExists
+from afterthought.domain.errors import JobExists, VersionConflict
 from afterthought.domain.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class LedgerTable(JobTable):
                 self._transactions.put(put)
         except ConditionsLost as lost:
             if _STATE_WRITE in lost.items:
-                raise JobChanged(after.id) from lost
+                raise VersionConflict(after.id) from lost
             raise _over_budget(lost, after) from lost
 
 

@@ -23,7 +23,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 from afterthought.adapters import generation
 from afterthought.adapters.provider_secrets import Connection, ProviderSecrets
 from afterthought.domain.errors import (
-    NO_MONEY_CODES,
+    OUT_OF_FUNDS_CODES,
     GenerationGone,
     OutcomeUnknown,
     ProviderBusy,
@@ -33,7 +33,7 @@ from afterthought.domain.errors import (
 from afterthought.domain.jobs.call import CACHE_SALT
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import TERMINAL
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 
 if TYPE_CHECKING:
     import ssl
@@ -169,7 +169,7 @@ def _ssl_context() -> "ssl.SSLContext":
 def _provider_request(provider: Provider, connection: Connection, request: Mapping[str, Any]) -> dict[str, Any]:
     """The request with the provider's own name of the model, and with a cache salt if the provider supports one."""
     body = {name: value for name, value in request.items() if name != CACHE_SALT}
-    body["model"] = provider.calls(str(request["model"]))
+    body["model"] = provider.name_of(str(request["model"]))
     if not provider.cache_salt or CACHE_SALT not in request:
         return body
     # An HMAC, so that a tenant's name alone does not reveal its salt. The SDK has no parameter for the salt.
@@ -213,7 +213,7 @@ def _provider_error(error: openai.APIError, connection: Connection) -> ProviderE
         return OutcomeUnknown("The provider was called but did not respond.", code="no_answer")
     status, code = error.status_code, _code(error)
     retry_after = _retry_after(error.response.headers)
-    if code in NO_MONEY_CODES:
+    if code in OUT_OF_FUNDS_CODES:
         wait = max(retry_after or 0.0, _NO_MONEY_WAIT_SECONDS)
         return ProviderBusy("The provider account has no money left.", code=code, retry_after_seconds=wait)
     if status in (429, 503):

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afterthought.domain.errors import QueueUnavailable
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.provider import Mode
+from afterthought.domain.models.provider import Mode
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -1,6 +1,6 @@
-"""The models, providers and rate tiers that the service knows: data in TOML, read and checked once a process.
+"""The models, providers and rate tiers, read from TOML files and checked once a process.
 
-`python -m afterthought.catalogue` checks it. The format, and how to add a model of your own, is in README.md beside.
+`python -m afterthought.catalogue` checks the files. README.md describes the format and how to add your own models.
 """
 
 from afterthought.catalogue.catalogue import Catalogue, CatalogueError

@@ -1,6 +1,6 @@
-"""`python -m afterthought.catalogue [DIRECTORY]` checks the catalogue and says what is in it.
+"""`python -m afterthought.catalogue [DIRECTORY]` checks the catalogue and prints a summary.
 
-Ends 1 if it is broken, naming the file and the row.
+Exits with 1 if the catalogue is invalid, and names the file and the row.
 """
 
 import sys
@@ -17,16 +17,15 @@ def summary(catalogue: Catalogue) -> str:
     for provider in catalogue.providers.values():
         listed = [model_id for model_id in catalogue.models if provider.lists(model_id)]
         stand_in = ", a stand-in" if provider.stand_in else ""
-        lines.append(
-            f"  {provider.name} ({provider.mode}{stand_in}): {len(listed)} models, {len(provider.shutdown)} with an end"
-        )
+        shutdowns = len(provider.shutdown)
+        lines.append(f"  {provider.name} ({provider.mode}{stand_in}): {len(listed)} models, {shutdowns} with an end")
     orphans = [
         model_id
         for model_id in catalogue.models
         if not any(provider.lists(model_id) for provider in catalogue.providers.values() if not provider.stand_in)
     ]
     if orphans:
-        lines.append(f"  served by no provider but the stand-in: {', '.join(orphans)}")
+        lines.append(f"  served only by the stand-in: {', '.join(orphans)}")
     return "\n".join(lines)
 
 

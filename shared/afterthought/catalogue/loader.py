@@ -1,18 +1,18 @@
-"""Reads the catalogue's TOML files and refuses what is broken, naming the file and the row."""
+"""Loads the catalogue from TOML files. An error names the file and the row."""
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from afterthought.catalogue.catalogue import Catalogue, CatalogueError
-from afterthought.domain.model import Model
+from afterthought.domain.models.model import Model
+from afterthought.domain.models.provider import EVERY_MODEL, Provider
 from afterthought.domain.pricing import Price, price_id
-from afterthought.domain.provider import EVERY_MODEL, Provider
 from afterthought.domain.rate_tier import RateTier
 
 DEFAULT_DIRECTORY = Path(__file__).parent
@@ -23,19 +23,19 @@ Entry = TypeVar("Entry", bound=BaseModel)
 
 @cache
 def default_catalogue() -> Catalogue:
-    """The catalogue that comes with the package, read once a process. Raises CatalogueError."""
+    """The catalogue of this package, loaded once a process. Raises CatalogueError."""
     return load()
 
 
 def load(directory: Path | None = None) -> Catalogue:
-    """Reads `models/*.toml`, `providers/*.toml` and `tiers.toml` of a directory (default: the package's own).
+    """Loads `models/*.toml`, `providers/*.toml` and `tiers.toml` from a directory, by default this package's own.
 
-    Raises CatalogueError for the first broken row, or where two rows contradict each other.
+    Raises CatalogueError for the first invalid row and for rows that contradict each other.
     """
     root = DEFAULT_DIRECTORY if directory is None else directory
     models = _read(root, sorted((root / "models").glob("*.toml")), "model", "id", _model)
-    providers = _read(root, sorted((root / "providers").glob("*.toml")), "provider", "name", _provider)
-    tiers = _read(root, [root / "tiers.toml"], "tier", "name", _tier)
+    providers = _read(root, sorted((root / "providers").glob("*.toml")), "provider", "name", partial(_build, Provider))
+    tiers = _read(root, [root / "tiers.toml"], "tier", "name", partial(_build, RateTier))
     _check_names(models)
     _check_successors(models)
     _check_providers(providers, models)
@@ -46,7 +46,7 @@ def load(directory: Path | None = None) -> Catalogue:
     )
 
 
-# An entry with the place it was read from ("models/openai-gpt-5.toml: model gpt-5"), for messages.
+# Each entry with its place ("models/openai-gpt-5.toml: model gpt-5") for error messages.
 _Placed = Mapping[str, tuple[str, Entry]]
 
 
@@ -65,7 +65,7 @@ def _read(
                 raise CatalogueError(f"{place}: is already in {entries[name][0]}")
             entries[name] = (place, build(place, row))
     if not entries:
-        raise CatalogueError(f"{root}: no {kind} in it")
+        raise CatalogueError(f"{root}: contains no {kind}")
     return entries
 
 
@@ -76,7 +76,7 @@ def _rows(where: str, file: Path, kind: str) -> Iterator[dict[str, Any]]:
         raise CatalogueError(f"{where}: cannot be read: {error}") from error
     unknown = sorted(set(document) - {kind})
     if unknown:
-        raise CatalogueError(f"{where}: has {', '.join(unknown)}; only [[{kind}]] belongs there")
+        raise CatalogueError(f"{where}: has {', '.join(unknown)}; only [[{kind}]] is allowed")
     rows = document.get(kind, [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise CatalogueError(f"{where}: {kind} must be a list of tables, each under [[{kind}]]")
@@ -90,48 +90,40 @@ def _model(place: str, row: dict[str, Any]) -> Model:
     fields = {**row, "prices": [_price(place, row["id"], number, price) for number, price in enumerate(prices, 1)]}
     if "created" in fields:
         fields["created"] = _unix_seconds(place, fields["created"])
-    return _build(place, Model, fields)
+    return _build(Model, place, fields)
 
 
 def _price(place: str, model_id: str, number: int, row: object) -> Price:
     if not isinstance(row, dict):
-        raise CatalogueError(f"{place}: price row {number}: must be a table in braces")
+        raise CatalogueError(f"{place}: price row {number}: must be an inline table")
     start, tier = row.get("from"), row.get("tier")
     place = f"{place}: price row {number} ({tier} from {start})"
-    # A datetime is a date to isinstance, and would end up with a time in the row's id.
+    # isinstance accepts a datetime as a date; the row's id would then contain a time.
     if not isinstance(start, date) or isinstance(start, datetime):
         raise CatalogueError(f"{place}: from must be a date such as 2026-07-30, without quotes")
     for column in _PRICE_COLUMNS:
         if column in row and not isinstance(row[column], str):
-            raise CatalogueError(f'{place}: {column} must be a string such as "0.25": a float cannot hold a price')
+            raise CatalogueError(f'{place}: {column} must be a string such as "0.25": a float is not exact')
     above = row.get("above_input_tokens", 0)
     if not isinstance(above, int) or isinstance(above, bool):
         raise CatalogueError(f"{place}: above_input_tokens must be a whole number")
     fields = {**row, "model": model_id, "effective_from": start, "id": f"{model_id}/{tier}"}
     del fields["from"]
-    price = _build(place, Price, fields)
+    price = _build(Price, place, fields)
     return price.model_copy(update={"id": price_id(model_id, price.tier, start, above)})
 
 
-def _provider(place: str, row: dict[str, Any]) -> Provider:
-    return _build(place, Provider, row)
-
-
-def _tier(place: str, row: dict[str, Any]) -> RateTier:
-    return _build(place, RateTier, row)
-
-
-def _build(place: str, kind: type[Entry], fields: dict[str, Any]) -> Entry:
+def _build(kind: type[Entry], place: str, fields: dict[str, Any]) -> Entry:
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        raise CatalogueError(f"{place}: {'; '.join(_complaints(error))}") from error
+        raise CatalogueError(f"{place}: {'; '.join(_messages(error))}") from error
 
 
-def _complaints(error: ValidationError) -> Iterator[str]:
-    for complaint in error.errors(include_url=False):
-        field = ".".join(str(part) for part in complaint["loc"])
-        message = complaint["msg"].removeprefix("Value error, ")
+def _messages(error: ValidationError) -> Iterator[str]:
+    for detail in error.errors(include_url=False):
+        field = ".".join(str(part) for part in detail["loc"])
+        message = detail["msg"].removeprefix("Value error, ")
         yield f"{field}: {message}" if field else message
 
 
@@ -152,26 +144,26 @@ def _check_names(models: _Placed[Model]) -> None:
 
 def _check_successors(models: _Placed[Model]) -> None:
     for place, model in models.values():
-        line = [model.id]
+        chain = [model.id]
         successor = model.successor
         while successor is not None:
             if successor not in models:
                 raise CatalogueError(f"{place}: successor {successor} is not a model of the catalogue")
-            if successor in line:
-                raise CatalogueError(f"{place}: its line of successors comes back to {successor}")
-            line.append(successor)
+            if successor in chain:
+                raise CatalogueError(f"{place}: its successors form a cycle at {successor}")
+            chain.append(successor)
             successor = models[successor][1].successor
 
 
 def _check_providers(providers: _Placed[Provider], models: _Placed[Model]) -> None:
     for place, provider in providers.values():
-        named = [
+        model_ids = [
             *provider.shutdown,
             *provider.modes,
             *provider.names,
             *(model_id for model_id in provider.limits if model_id != EVERY_MODEL),
             *(provider.models if provider.models != "*" else ()),
         ]
-        for model_id in named:
+        for model_id in model_ids:
             if model_id not in models:
                 raise CatalogueError(f"{place}: {model_id} is not a model of the catalogue")

@@ -1,21 +1,25 @@
-"""The one tree of errors. Each class answers two questions: what does the caller see, and can trying again help."""
+"""All errors of the service."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class AfterthoughtError(Exception):
-    """The root: nothing raises it as it is."""
+    """The base class; never raised itself."""
 
 
 class RequestRefused(AfterthoughtError):
-    """A request that gets a 4xx (or a 503): there is no job, nothing is held, queued or paid. (Where several requests
-    raced for the last of a budget, the losers' content is stored, belongs to nothing and expires.)
+    """A request that is answered with a 4xx or a 503. No job exists, and nothing is held, queued or paid.
 
-    `status` is the HTTP status; `kind` the wire's `error.type`; `code` the wire's `error.code`; `param` names the field
-    at fault as a path (`input[0].content[1].type`); `retryable` says whether the same request may succeed later, and
-    becomes the `x-should-retry` header that OpenAI's SDKs obey. `headers` are more of the answer's headers, `detail`
-    the refusal's figures (JSON), shown as `error.afterthought`.
+    (A request that loses a race for the last of a budget may leave its stored content behind; that expires.)
+
+    - `status`: the HTTP status
+    - `kind`, `code`, `param`: `error.type`, `error.code` and `error.param` of the response; `param` is the path of the
+      field (`input[0].content[1].type`)
+    - `retryable`: whether the same request may succeed later; sent as the header `x-should-retry`, which OpenAI's SDKs
+      obey
+    - `headers`: further response headers
+    - `detail`: figures (JSON) shown as `error.afterthought`
     """
 
     status = 400
@@ -41,24 +45,24 @@ class RequestRefused(AfterthoughtError):
             self.code = code
 
     def wire(self) -> dict[str, Any]:
-        """The wire's error object."""
+        """The error object of the response."""
         error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
         return error if self.detail is None else {**error, "afterthought": dict(self.detail)}
 
 
 class InvalidRequest(RequestRefused):
-    """400: a field is wrong; the message says what is allowed."""
+    """400: a field is invalid. The message says what is allowed."""
 
 
 class Unauthenticated(RequestRefused):
-    """401: no key, or a key that is unknown or revoked."""
+    """401: the API key is missing, unknown or revoked."""
 
     status = 401
     code = "invalid_api_key"
 
 
 class MoneyRefused(RequestRefused):
-    """402: the job could cost more than its own cap or its tenant's budget allows."""
+    """402: the job may cost more than its own limit or its tenant's budget allows."""
 
     status = 402
     kind = "insufficient_quota"
@@ -66,14 +70,14 @@ class MoneyRefused(RequestRefused):
 
 
 class TierRefused(RequestRefused):
-    """403: the tenant's rate tier admits no request at all."""
+    """403: the tenant's rate tier allows no requests."""
 
     status = 403
     code = "tier_not_supported"
 
 
 class NotFound(RequestRefused):
-    """404: there is no such thing, or it is another tenant's: the two must not differ."""
+    """404: the object does not exist or belongs to another tenant. Both cases look the same."""
 
     status = 404
     code = "not_found"
@@ -87,14 +91,14 @@ class IdempotencyConflict(RequestRefused):
 
 
 class BodyTooLarge(RequestRefused):
-    """413: the body is over the limit."""
+    """413: the body is larger than the limit."""
 
     status = 413
     code = "body_too_large"
 
 
 class RateLimited(RequestRefused):
-    """429: the tenant's requests or tokens of this minute are used up. `kind` says which, as OpenAI's does."""
+    """429: the tenant's requests or tokens of this minute are used up. `kind` says which of them, as at OpenAI."""
 
     status = 429
     code = "rate_limit_exceeded"
@@ -106,8 +110,7 @@ class RateLimited(RequestRefused):
 
 
 class TablesBusy(RequestRefused):
-    """503: too many transactions wanted the same items at once, and none of many tries went through. Nothing of
-    them was written; later will help."""
+    """503: every try of a transaction met a conflict on the same items. Nothing was written; a retry may succeed."""
 
     status = 503
     kind = "server_error"
@@ -116,26 +119,26 @@ class TablesBusy(RequestRefused):
 
 
 class QueueUnavailable(AfterthoughtError):
-    """The queue did not take the message. What is due anyway is found by the sweeper."""
+    """The queue did not accept the message. The sweeper finds the job when it is overdue."""
 
 
-class JobChanged(AfterthoughtError):
-    """Somebody else wrote the job first (its version moved). Their step stands; ours is dropped."""
+class VersionConflict(AfterthoughtError):
+    """The job was changed since it was read: its version differs. The change was not written."""
 
 
 class JobExists(AfterthoughtError):
-    """The job's id is taken already: a repeat of the same Idempotency-Key, or of the same write."""
+    """A job with this id exists: the request or the write is a repeat."""
 
 
-class IllegalStep(AfterthoughtError):
-    """A step that the job's state does not allow: a defect in the caller."""
+class IllegalTransition(AfterthoughtError):
+    """The job's state does not allow this change: a defect in the caller."""
 
 
 class ProviderError(AfterthoughtError):
-    """What can go wrong between us and a model provider.
+    """A call of a model provider failed.
 
-    `code` is the provider's `error.code` where it gave one. `message` is safe to show to the job's owner: it never
-    holds a credential.
+    `code` is the provider's `error.code`, if there was one. `message` contains no credentials and may be shown to the
+    job's owner.
     """
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
@@ -144,12 +147,12 @@ class ProviderError(AfterthoughtError):
         self.code = code
 
 
-NO_MONEY_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-"""With which a provider says that its customer, which is us, has no money left there."""
+OUT_OF_FUNDS_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+"""Error codes of a provider whose account (ours) has no money left."""
 
 
 class ProviderBusy(ProviderError):
-    """Refused for now, and certainly not run: rate limit, overload, or not reached at all. Later may help."""
+    """The call certainly did not run, and may succeed later: rate limit, overload or no connection."""
 
     def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(message, code=code)
@@ -157,23 +160,23 @@ class ProviderBusy(ProviderError):
 
 
 class ProviderRefused(ProviderError):
-    """Refused for good, and certainly not run: the same request can never succeed."""
+    """The call certainly did not run, and the same request can never succeed."""
 
 
 class OutcomeUnknown(ProviderError):
-    """The request may have reached the provider and no usable answer came: it must not be blindly repeated."""
+    """The call may have run, and there is no usable answer. It must not be repeated blindly."""
 
 
-class HungUp(OutcomeUnknown):
-    """We gave an awaited call up: nobody wants its answer any more. It may have run."""
+class CallAbandoned(OutcomeUnknown):
+    """A direct call was closed because its answer is no longer needed. It may have run."""
 
 
 class GenerationGone(ProviderError):
-    """The provider no longer knows a response id that it gave us."""
+    """The provider does not know a response id that it returned earlier."""
 
 
 class DeliveryFailed(AfterthoughtError):
-    """A webhook was not accepted: not reached, not 2xx, or an address that must not be called. Later may help."""
+    """A webhook was not accepted: no connection, no 2xx, or a forbidden address. A retry may succeed."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

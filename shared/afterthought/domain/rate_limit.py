@@ -9,9 +9,9 @@ from datetime import datetime
 from math import ceil
 from typing import NamedTuple
 
-from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.errors import InvalidRequest, RateLimited, TierRefused
 from afterthought.domain.rate_tier import RateTier
+from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.tenant import Tenant
 
 WINDOW_SECONDS = 60

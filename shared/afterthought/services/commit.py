@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from afterthought.domain.budget import NO_CAPS, Caps
-from afterthought.domain.errors import IllegalStep, JobChanged
+from afterthought.domain.errors import IllegalTransition, VersionConflict
 from afterthought.domain.jobs.job import Job
 from afterthought.services.ports import Ledger
 
@@ -54,22 +54,22 @@ def commit(
     answer was lost: tokens are random, so no other writer's version can equal ours. Otherwise `change` is applied to
     the stored version where `rebase` allows it.
 
-    Raises JobChanged when another writer's version stands, OverBudget and TablesBusy as `Ledger.save` does, and
-    IllegalStep when `change` does not fit the version that was passed in.
+    Raises VersionConflict when another writer's version stands, OverBudget and TablesBusy as `Ledger.save` does, and
+    IllegalTransition when `change` does not fit the version that was passed in.
     """
     current = job
     for _ in range(MAX_TRIES):
         try:
             after = change(current)
-        except IllegalStep as illegal:
+        except IllegalTransition as illegal:
             if current is job:
                 raise
-            raise JobChanged(job.id) from illegal
+            raise VersionConflict(job.id) from illegal
         if after is None:
             return Committed(current, current)
         try:
             jobs.save(current, after, caps)
-        except JobChanged:
+        except VersionConflict:
             stored = jobs.get(job.id)
             if stored == after:
                 return Committed(current, after)
@@ -78,4 +78,4 @@ def commit(
             current = stored
         else:
             return Committed(current, after)
-    raise JobChanged(job.id)
+    raise VersionConflict(job.id)

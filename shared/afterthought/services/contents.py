@@ -1,4 +1,4 @@
-"""The two contents of a job, by name: its request and the answers of its attempts."""
+"""Reads and writes the contents of a job: its request and the answers of its attempts."""
 
 import json
 from typing import Any
@@ -14,9 +14,9 @@ def put_request(contents: Contents, job: Job, canonical: bytes) -> None:
 
 
 def get_request(contents: Contents, job: Job) -> dict[str, Any] | None:
-    """The request in canonical form; None once it has expired."""
-    held = contents.get(job.id, f"INPUT#{job.body_hash}")
-    return None if held is None else json.loads(held)
+    """The request in canonical form, or None if it has expired."""
+    content = contents.get(job.id, f"INPUT#{job.body_hash}")
+    return None if content is None else json.loads(content)
 
 
 def put_answer(contents: Contents, job: Job, number: int, answer: Answer) -> None:
@@ -26,9 +26,9 @@ def put_answer(contents: Contents, job: Job, number: int, answer: Answer) -> Non
 
 
 def get_answer(contents: Contents, job: Job) -> Answer | None:
-    """The answer of the attempt that settled the job; None while there is none, and once it has expired."""
+    """The answer of the last attempt if it is settled; None if there is none or it has expired."""
     attempt = job.attempt
     if attempt is None or attempt.state != "settled":
         return None
-    held = contents.get(job.id, f"OUTPUT#{attempt.number}")
-    return None if held is None else Answer.model_validate_json(held)
+    content = contents.get(job.id, f"OUTPUT#{attempt.number}")
+    return None if content is None else Answer.model_validate_json(content)

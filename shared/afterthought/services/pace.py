@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Protocol
 
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.pace import Charge, Pacing, Room, Taken, TenantLine, head_place, line_place
-from afterthought.domain.provider import Provider
 
 _LINE_KEPT = timedelta(days=2)
 _FORGETS_EVERY = timedelta(minutes=1)

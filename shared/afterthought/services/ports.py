@@ -11,7 +11,7 @@ from afterthought.domain.books import Counts, UsageKey
 from afterthought.domain.budget import NO_CAPS, Caps, MonthBook
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.tenant import Tenant
 from afterthought.domain.webhooks.event import CompletionEvent
 
@@ -36,7 +36,7 @@ class Ledger(Jobs, Protocol):
         would be passed, TablesBusy when too many wanted the same books."""
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
-        """Writes the job over the version before it and moves the books, or neither. Raises JobChanged when that
+        """Writes the job over the version before it and moves the books, or neither. Raises VersionConflict when that
         version is not what stands, OverBudget when the movement would pass a cap, TablesBusy as `create` does."""
 
 

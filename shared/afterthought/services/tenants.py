@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import AfterthoughtError
-from afterthought.domain.identity import TENANT_NAME, key_hash
 from afterthought.domain.rate_tier import RateTier
 from afterthought.domain.tenant import FIRST_TIER, ApiKey, Tenant
+from afterthought.domain.tenants.identity import TENANT_NAME, hash_api_key
 from afterthought.domain.webhooks.signature import new_secret
 from afterthought.services.ports import Cipher
 
@@ -138,7 +138,9 @@ class Tenants:
     def _new_key(self, name: str, fixed: str | None) -> str:
         api_key = fixed or f"at_{self.random_bytes(24).hex()}"
         self.records.put_key(
-            ApiKey(key_hash=key_hash(api_key), tenant=name, hint=api_key[:_HINT_CHARACTERS], created_at=self.clock())
+            ApiKey(
+                key_hash=hash_api_key(api_key), tenant=name, hint=api_key[:_HINT_CHARACTERS], created_at=self.clock()
+            )
         )
         return api_key
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from afterthought.domain import budget
 from afterthought.domain.usage import Summary, query_of, summed
-from afterthought.services.authenticate import tenant_named
+from afterthought.services.intake.authenticate import load_tenant
 from afterthought.services.ports import Accounts, Books
 
 
@@ -23,7 +23,7 @@ class ReadUsage:
         """The answer on the wire: the usage of the days that are asked for, and the budgets of now."""
         summary = self._summary(tenant_name, parameters)
         today = self.clock().date()
-        caps = budget.caps_of(tenant_named(self.accounts, tenant_name))
+        caps = budget.caps_of(load_tenant(self.accounts, tenant_name))
         book = self.books.month(tenant_name, today.replace(day=1))
         return {**summary.wire(), "budgets": [each.wire() for each in budget.budgets(book, caps, today)]}
 

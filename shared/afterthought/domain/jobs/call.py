@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from afterthought.domain.admission import changed
-from afterthought.domain.body import canonical
 from afterthought.domain.jobs.attempt import Attempt
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.provider import Provider
-from afterthought.domain.request import CreateResponse
+from afterthought.domain.models.provider import Provider
+from afterthought.domain.request.admission import override
+from afterthought.domain.request.body import canonical
+from afterthought.domain.request.request import CreateResponse
 
 JOB, ATTEMPT, TOKEN = "afterthought_job", "afterthought_attempt", "afterthought_token"
 """Keys of the metadata that we send. They identify the job in the provider's responses and events."""
@@ -51,7 +51,7 @@ def call_request(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changed_request(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
     """The request of an attempt that calls something else than was requested."""
-    fallback = changed(
+    fallback = override(
         CreateResponse.model_validate(request),
         model=job.called_model,
         effort=job.called_effort,

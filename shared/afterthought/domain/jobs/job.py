@@ -1,8 +1,8 @@
 """A job and its transitions.
 
-A transition is a pure function: it returns the next version, or raises IllegalStep. `next_step_at` is when the next
-step should happen; `overdue_at` is when the sweeper looks whether it did. A job has an `overdue_at` from its creation
-until its end is published, so no accepted job can be lost.
+A transition is a pure function: it returns the next version, or raises IllegalTransition. `next_step_at` is when the
+next step should happen; `overdue_at` is when the sweeper checks whether it did. A job has an `overdue_at` from its
+creation until its end is published, so no accepted job can be lost.
 """
 
 from datetime import datetime, timedelta
@@ -11,12 +11,12 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from afterthought.domain.errors import IllegalStep
+from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.jobs import schedule
 from afterthought.domain.jobs.attempt import Attempt, AttemptState, CallSpec
 from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.models.provider import Mode
 from afterthought.domain.pricing import Usage, exact_sum
-from afterthought.domain.provider import Mode
 
 Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "incomplete", "cancelled"})
@@ -58,7 +58,7 @@ class Job(JobSpec):
 
     @classmethod
     def create(cls, spec: JobSpec, call: CallSpec) -> Self:
-        """A new job with its first hold. Raises IllegalStep as `add_attempt` does."""
+        """A new job with its first hold. Raises IllegalTransition as `add_attempt` does."""
         now = spec.created_at
         state = {"status": "queued", "next_step_at": now, "overdue_at": now + schedule.FIRST_MARGIN, "version": 0}
         return cls.model_validate(dict(spec) | state).add_attempt(call, now=now)
@@ -81,7 +81,7 @@ class Job(JobSpec):
 
     @property
     def called_attempt(self) -> Attempt:
-        """The open attempt whose call was made. Raises IllegalStep when there is none."""
+        """The open attempt whose call was made. Raises IllegalTransition when there is none."""
         return self._attempt_in("calling", "running", "outcome_unknown")
 
     @property
@@ -133,10 +133,10 @@ class Job(JobSpec):
     # ---- transitions of an open attempt --------------------------------------------------------------------------
 
     def add_attempt(self, call: CallSpec, *, now: datetime) -> Self:
-        """A further attempt with its hold. Raises IllegalStep while an attempt is open, or when the hold exceeds
+        """A further attempt with its hold. Raises IllegalTransition while an attempt is open, or when the hold exceeds
         `max_cost_usd`; callers check that first."""
         if self.terminal or self.open_attempt is not None:
-            raise IllegalStep(f"{self.id}: no attempt can be added while {self.status} with an open attempt")
+            raise IllegalTransition(f"{self.id}: no attempt can be added while {self.status} with an open attempt")
         return self._continue(self.attempts, call, now)
 
     def start_call(self, *, token: str, provider: str, now: datetime, lease: timedelta = schedule.CALL_LEASE) -> Self:
@@ -240,7 +240,7 @@ class Job(JobSpec):
         """The real usage of an estimated attempt replaces the estimate. Nothing else changes."""
         attempt = self.attempts[number - 1]
         if not attempt.estimated:
-            raise IllegalStep(f"{self.id}: the cost of attempt {number} is not an estimate")
+            raise IllegalTransition(f"{self.id}: the cost of attempt {number} is not an estimate")
         changes: dict[str, Any] = {"response_id": response_id, "served_model": served_model, "usage": usage}
         changes |= {"price_id": price_id, "cost_usd": cost_usd}
         attempts = (*self.attempts[: number - 1], attempt.model_copy(update=changes), *self.attempts[number:])
@@ -250,7 +250,7 @@ class Job(JobSpec):
         """The sweeper found the job overdue. A job ends here after too many sweeps without a step, unless it only
         waits to be called, and long after a deadline that no worker enforced."""
         if self.overdue_at is None:
-            raise IllegalStep(f"{self.id}: the job is not overdue")
+            raise IllegalTransition(f"{self.id}: the job is not overdue")
         if self.terminal:
             return self._swept_again(now)
         if now < self.next_step_at:
@@ -275,7 +275,7 @@ class Job(JobSpec):
     def _attempt_in(self, *states: AttemptState) -> Attempt:
         attempt = self.open_attempt
         if self.terminal or attempt is None or attempt.state not in states:
-            raise IllegalStep(f"{self.id}: no attempt is {' or '.join(states)}")
+            raise IllegalTransition(f"{self.id}: no attempt is {' or '.join(states)}")
         return attempt
 
     def _with(self, *states: AttemptState, **changes: Any) -> tuple[Attempt, ...]:
@@ -294,7 +294,7 @@ class Job(JobSpec):
     def _continue(self, attempts: tuple[Attempt, ...], call: CallSpec, now: datetime) -> Self:
         committed = exact_sum(*(each.held_usd for each in attempts), *(each.spent_usd for each in attempts))
         if self.max_cost_usd is not None and exact_sum(committed, call.hold_usd) > self.max_cost_usd:
-            raise IllegalStep(f"{self.id}: {committed} and {call.hold_usd} are above {self.max_cost_usd}")
+            raise IllegalTransition(f"{self.id}: {committed} and {call.hold_usd} are above {self.max_cost_usd}")
         # A call as requested is described by the job itself.
         described = {"hold_usd": call.hold_usd} if call.reason is None else call._asdict()
         attempt = Attempt(number=len(attempts) + 1, state="pending", held_at=now, **described)
@@ -321,7 +321,7 @@ class Job(JobSpec):
 
     def _step(self, next_step_at: datetime, **changes: Any) -> Self:
         if self.terminal:
-            raise IllegalStep(f"{self.id}: the job is already {self.status}")
+            raise IllegalTransition(f"{self.id}: the job is already {self.status}")
         overdue_at = schedule.overdue_at(next_step_at, self.overdue_at)
         return self._changed(**{"next_step_at": next_step_at, "overdue_at": overdue_at, "sweeps": 0, **changes})
 

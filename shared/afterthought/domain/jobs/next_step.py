@@ -3,12 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from afterthought.domain.errors import IllegalStep
+from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.jobs import schedule
 from afterthought.domain.jobs.attempt import Attempt
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.outcome import Failed, Outcome, Unknown, Unresolved
-from afterthought.domain.provider import Mode
+from afterthought.domain.models.provider import Mode
 
 _EARLY = timedelta(seconds=1)
 """A message with a delay in whole seconds may arrive a little before the time that it was sent for."""
@@ -66,7 +66,7 @@ def next_step(job: Job, mode: Mode, now: datetime) -> NextStep:
         return Ignore("not_due")
     attempt = job.open_attempt
     if attempt is None:
-        raise IllegalStep(f"{job.id}: it is {job.status} without an open attempt")
+        raise IllegalTransition(f"{job.id}: it is {job.status} without an open attempt")
     match attempt.state:
         case "pending":
             return _start(job, mode, now)

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from afterthought.domain.errors import (
-    NO_MONEY_CODES,
+    OUT_OF_FUNDS_CODES,
+    CallAbandoned,
     GenerationGone,
-    HungUp,
     ProviderBusy,
     ProviderError,
     ProviderRefused,
@@ -22,10 +22,10 @@ from afterthought.domain.jobs.call import belongs
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Failure, Job
 from afterthought.domain.jobs.settlement import settle
-from afterthought.domain.model import Model
+from afterthought.domain.models.model import Model
 
 MODEL_NOT_FOUND = "model_not_found"
-_BUSY_CODES = NO_MONEY_CODES | {"rate_limit_exceeded"}
+_BUSY_CODES = OUT_OF_FUNDS_CODES | {"rate_limit_exceeded"}
 
 _GRACE = timedelta(minutes=10)
 """A run that ends near the deadline may already be paid: failed polls must not discard its answer at once."""
@@ -120,7 +120,7 @@ def outcome_of_call(job: Job, result: Generation | ProviderError, now: datetime)
             return Busy(result.code, result.retry_after_seconds)
         case ProviderRefused():
             return Refused(result.code or "server_error", result.message)
-        case HungUp():
+        case CallAbandoned():
             return Unwanted()
         case _:
             return Unknown(result.message)

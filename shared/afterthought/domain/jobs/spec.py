@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from afterthought.domain.provider import Mode
+from afterthought.domain.models.provider import Mode
 
 
 class JobSpec(BaseModel):

@@ -12,8 +12,8 @@ from typing_extensions import TypedDict
 
 from afterthought.domain.jobs.attempt import AttemptReason
 from afterthought.domain.jobs.job import Status
+from afterthought.domain.models.provider import Mode
 from afterthought.domain.pricing import ServiceTier
-from afterthought.domain.provider import Mode
 
 Dollars = Annotated[str, WithJsonSchema({"type": "string", "format": "decimal"})]
 Day = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
@@ -252,7 +252,7 @@ class Budget(TypedDict):
     """When the next period begins."""
 
 
-class Bound(TypedDict):
+class MaxCost(TypedDict):
     """The maximum cost of one call, in exact dollars. It is an upper bound, usually several times the real cost. A job
     that may repeat a call (`on_unknown`, `on_starved`) has a bound for each call; `max_cost_usd` limits their sum."""
 
@@ -317,7 +317,7 @@ class Plan(TypedDict):
 class DryRunResult(TypedDict):
     dry_run: Literal[True]
     plan: Plan
-    bound: Bound
+    bound: MaxCost
     max_cost_usd: Dollars | None
     """As in the request."""
     budgets: list[Budget]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from afterthought.domain.errors import JobChanged, TablesBusy
-from afterthought.domain.identity import known_form, no_such_response
+from afterthought.domain.errors import TablesBusy, VersionConflict
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import LATE_USAGE_SECONDS
+from afterthought.domain.tenants.identity import response_not_found, valid_job_id
 from afterthought.services.commit import always, commit
 from afterthought.services.ports import JobQueue, Ledger
 from afterthought.services.run.wake import send_wakeup
@@ -30,12 +30,12 @@ class Canceller:
     def cancel(self, tenant: str, job_id: str) -> Cancellation:
         """The job after the cancel; one that has ended stays as it is. Raises NotFound, the same for an unknown job and
         for another tenant's, and TablesBusy when the job changes too fast."""
-        job = self.jobs.get(known_form(job_id))
+        job = self.jobs.get(valid_job_id(job_id))
         if job is None or job.tenant != tenant:
-            raise no_such_response(job_id)
+            raise response_not_found(job_id)
         try:
             before, after = commit(self.jobs, job, self._change, rebase=always)
-        except JobChanged:
+        except VersionConflict:
             raise TablesBusy("The job is changing at this moment. Try again.", headers={"retry-after": "1"}) from None
         return Cancellation(after, enqueued=after is before or self._wake(after))
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from afterthought.domain.errors import AfterthoughtError, HungUp, ProviderError
+from afterthought.domain.errors import AfterthoughtError, CallAbandoned, ProviderError
 from afterthought.domain.jobs.call import Call
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.step import Step
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from afterthought.services.ports import Jobs
 
 CHECK_SECONDS = 20.0
@@ -86,15 +86,15 @@ class DirectRunner:
             unwanted.cancel()
             await asyncio.wait({answer, unwanted})
 
-    async def _until_unwanted(self, job: Job) -> HungUp:
+    async def _until_unwanted(self, job: Job) -> CallAbandoned:
         """Returns when the owner has cancelled the job or its deadline has passed."""
         while True:
             left = (job.deadline_at - self.clock()).total_seconds()
             if left <= 0:
-                return HungUp("The deadline passed during the call.")
+                return CallAbandoned("The deadline passed during the call.")
             await asyncio.sleep(min(CHECK_SECONDS, left))
             if await self._cancel_requested(job):
-                return HungUp("The job was cancelled during the call.")
+                return CallAbandoned("The job was cancelled during the call.")
 
     async def _cancel_requested(self, job: Job) -> bool:
         try:

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain import admission
-from afterthought.domain.bound import bound
-from afterthought.domain.effort import next_lower
 from afterthought.domain.errors import InvalidRequest
 from afterthought.domain.jobs.attempt import AttemptReason, CallSpec
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.model import Model, NoPrice
+from afterthought.domain.models.effort import next_lower_effort
+from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, exact_sum, format_usd
-from afterthought.domain.request import CreateResponse
+from afterthought.domain.request import admission
+from afterthought.domain.request.max_cost import max_cost
+from afterthought.domain.request.request import CreateResponse
 
 _CAP_FACTOR = 4
 """What the output cap of a starved answer is multiplied by. A smaller factor would often starve, and be paid, again."""
@@ -83,7 +83,7 @@ class Fallbacks:
         changes: list[dict[str, Any]] = []
         if cap is not None and cap < model.max_output_tokens:
             changes.append({"max_output_tokens": min(cap * _CAP_FACTOR, model.max_output_tokens)})
-        if (lower := next_lower(effort, model.efforts)) is not None:
+        if (lower := next_lower_effort(effort, model.efforts)) is not None:
             changes.append({"effort": lower})
         calls = [_as_called(job, original, **change) for change in changes]
         return Fallback(
@@ -94,7 +94,7 @@ class Fallbacks:
         first = self.clock().date()
         last = max(first, job.deadline_at.date())
         try:
-            hold_usd = bound(call, model, TIERS_BY_WIRE_NAME[job.service_tier], first=first, last=last).total_usd
+            hold_usd = max_cost(call, model, TIERS_BY_WIRE_NAME[job.service_tier], first=first, last=last).total_usd
         except NoPrice:
             return Fallback(why_none=f"{model.id} has no price in the service tier '{job.service_tier}' any more.")
         if job.max_cost_usd is not None and exact_sum(job.spent_usd, hold_usd) > job.max_cost_usd:
@@ -102,11 +102,11 @@ class Fallbacks:
                 why_none=f"A call of {model.id} can cost up to ${format_usd(hold_usd)}; the job's max_cost_usd is "
                 f"${format_usd(job.max_cost_usd)}, of which ${format_usd(job.spent_usd)} is used up."
             )
-        effort = admission.effort(call, model)
+        effort = admission.effective_effort(call, model)
         return Fallback((CallSpec(call.model, effort, call.max_output_tokens, hold_usd, reason),))
 
 
 def _as_called(job: Job, original: CreateResponse, **changes: Any) -> CreateResponse:
     """The request as the newest attempt called it."""
     called = {"effort": job.called_effort, "max_output_tokens": job.called_output_tokens, **changes}
-    return admission.changed(original, model=job.called_model, **called)
+    return admission.override(original, model=job.called_model, **called)

@@ -10,11 +10,11 @@ from typing import Literal
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain.errors import GenerationGone, NotFound
-from afterthought.domain.identity import known_form
 from afterthought.domain.jobs.attempt import Attempt
 from afterthought.domain.jobs.call import ATTEMPT, JOB, belongs
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.step import Step
+from afterthought.domain.tenants.identity import valid_job_id
 from afterthought.services.ports import Generations, Jobs
 from afterthought.services.run.run_job import JobRunner
 
@@ -55,7 +55,7 @@ class ProviderEventHandler:
 
     def _job(self, metadata: Mapping[str, str]) -> Job | None:
         try:
-            return self.jobs.get(known_form(metadata.get(JOB, "")))
+            return self.jobs.get(valid_job_id(metadata.get(JOB, "")))
         except NotFound:
             return None
 

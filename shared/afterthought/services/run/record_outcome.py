@@ -6,7 +6,7 @@ from datetime import datetime
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain.budget import NO_CAPS, Caps, OverBudget, caps_of
-from afterthought.domain.errors import NO_MONEY_CODES, TablesBusy
+from afterthought.domain.errors import OUT_OF_FUNDS_CODES, TablesBusy
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.outcome import (
@@ -20,7 +20,7 @@ from afterthought.domain.jobs.outcome import (
     apply,
     fallback_reason,
 )
-from afterthought.domain.provider import Provider
+from afterthought.domain.models.provider import Provider
 from afterthought.domain.response import Answer
 from afterthought.services.breaker import Breaker
 from afterthought.services.commit import Committed, commit, never, same_call
@@ -45,7 +45,7 @@ class OutcomeRecorder:
     on_provider_paused: Callable[[str, str], None]
 
     def record(self, job: Job, provider: Provider | None, outcome: Outcome) -> Committed:
-        """Raises JobChanged when another process recorded the call first."""
+        """Raises VersionConflict when another process recorded the call first."""
         policy = self._policy(job, provider, outcome)
         if isinstance(outcome, Ended):
             put_answer(self.contents, job, job.called_attempt.number, Answer(output=outcome.generation.output))
@@ -61,7 +61,7 @@ class OutcomeRecorder:
 
     def _policy(self, job: Job, provider: Provider | None, outcome: Outcome) -> Policy:
         retry_at = None
-        if provider is not None and isinstance(outcome, Busy) and outcome.code in NO_MONEY_CODES:
+        if provider is not None and isinstance(outcome, Busy) and outcome.code in OUT_OF_FUNDS_CODES:
             retry_at = self.circuit_breaker.pause(provider.name, outcome.code)
             self.on_provider_paused(provider.name, outcome.code)
         return Policy(

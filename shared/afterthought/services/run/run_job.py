@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain.errors import JobChanged, ProviderError
+from afterthought.domain.errors import ProviderError, VersionConflict
 from afterthought.domain.jobs.attempt import Attempt
 from afterthought.domain.jobs.call import Call, call_request
 from afterthought.domain.jobs.generation import Generation
@@ -35,7 +35,7 @@ from afterthought.domain.jobs.outcome import (
 )
 from afterthought.domain.jobs.schedule import CALL_LEASE, DIRECT_CALL_LEASE
 from afterthought.domain.jobs.step import Step
-from afterthought.domain.provider import Mode, Provider
+from afterthought.domain.models.provider import Mode, Provider
 from afterthought.services.breaker import Breaker
 from afterthought.services.commit import Committed, commit, same_call
 from afterthought.services.contents import get_request
@@ -84,7 +84,7 @@ class JobRunner:
             return Step("ignored")
         try:
             return self._take(job)
-        except JobChanged:
+        except VersionConflict:
             return Step("conflict", before=job)
 
     def record_result(self, call: Call, result: Generation | ProviderError) -> Step:
@@ -93,17 +93,17 @@ class JobRunner:
             self.circuit_breaker.heal(call.provider.name)
         try:
             return self._record(call.job, call.provider, outcome_of_call(call.job, result, self.clock()))
-        except JobChanged:
+        except VersionConflict:
             return Step("conflict", before=call.job)
 
     def handle_event(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
-        """Records what the provider returned after its event. Raises JobChanged when the job changes too fast: the
+        """Records what the provider returned after its event. Raises VersionConflict when the job changes too fast: the
         event must then be handled again, since no other message may bring its content."""
         if attempt.open:
             provider = self.catalogue.providers[attempt.provider or ""]
             try:
                 return self._record(job, provider, outcome_of_event(job, attempt, generation, self.clock()))
-            except JobChanged:
+            except VersionConflict:
                 current = self.jobs.get(job.id)
                 if current is None:
                     return Step("ignored", before=job)

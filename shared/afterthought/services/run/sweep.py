@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from afterthought.domain.errors import JobChanged
+from afterthought.domain.errors import VersionConflict
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import LATE_USAGE_SECONDS
 from afterthought.services.commit import commit
@@ -51,7 +51,7 @@ class Sweeper:
         try:
             # `overdue_at` moves first: a job that cannot be helped now must not keep the sweeper from the others.
             after = commit(self.jobs, job, lambda current: current.record_sweep(now=now)).after
-        except JobChanged:
+        except VersionConflict:
             return
         if job.terminal:
             self.notifier.publish(job_id)

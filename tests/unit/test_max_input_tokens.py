@@ -1,4 +1,4 @@
-"""The bound of a prompt's tokens is one: a real tokenizer never counts more, whatever is asked and in whatever form."""
+"""A real tokenizer never counts more tokens than the computed maximum, in any rendering of the prompt."""
 
 import json
 from collections.abc import Callable
@@ -13,26 +13,26 @@ from hypothesis import strategies as st
 from rs_bpe import openai
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import body, rendering
-from afterthought.domain.bound import input_tokens_at_most
+from afterthought.domain.request import body, rendering
+from afterthought.domain.request.max_cost import max_input_tokens
 from tests.simulator import prompts
 
 O200K, CL100K = openai.o200k_base(), openai.cl100k_base()
-BOUNDLESS = default_catalogue().models["gpt-5.5"].model_copy(update={"context_window_input": 10**12})
+UNLIMITED_MODEL = default_catalogue().models["gpt-5.5"].model_copy(update={"context_window_input": 10**12})
 FORMS = pytest.mark.parametrize("form", prompts.FORMS)
 
 
-# Requests and schemas are large, and a busy machine draws ten of them in more than hypothesis' one second.
-DRAWN_SLOWLY = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# On a busy machine, generating large requests takes longer than hypothesis allows by default.
+SLOW_STRATEGY = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def count(text: str) -> int:
-    """Of the vocabulary of all models in the catalogue, or of an older one, whichever has more."""
+    """The tokens by the vocabulary of the catalogue's models or by an older one, whichever has more."""
     return max(int(O200K.count(text)), int(CL100K.count(text)))
 
 
 def tokens(request: dict[str, Any], form: prompts.Form) -> int:
-    """Of the whole prompt. A text between two markers is tokenized on its own, as they keep it apart."""
+    """The tokens of the whole prompt. The text between two markers is tokenized separately."""
     total, text = 0, ""
     for piece in prompts.prompt(request, form):
         if piece is None:
@@ -42,8 +42,8 @@ def tokens(request: dict[str, Any], form: prompts.Form) -> int:
     return total + count(text)
 
 
-def at_most(request: dict[str, Any]) -> int:
-    return input_tokens_at_most(body.read(json.dumps({"model": "any", **request}).encode()), BOUNDLESS)
+def maximum(request: dict[str, Any]) -> int:
+    return max_input_tokens(body.parse(json.dumps({"model": "any", **request}).encode()), UNLIMITED_MODEL)
 
 
 HARD_TEXTS = [
@@ -99,11 +99,11 @@ def _types(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     several = st.lists(inner, min_size=1, max_size=3)
     properties = st.dictionaries(texts, inner, max_size=4)
     return st.one_of(
-        st.builds(lambda held, each: {"type": "array", "items": each, **held}, described, inner),
-        st.builds(lambda held, each: {"oneOf": each, **held}, described, several),
-        st.builds(lambda held, each: {"anyOf": each, **held}, described, several),
+        st.builds(lambda base, each: {"type": "array", "items": each, **base}, described, inner),
+        st.builds(lambda base, each: {"oneOf": each, **base}, described, several),
+        st.builds(lambda base, each: {"anyOf": each, **base}, described, several),
         st.builds(
-            lambda held, each: {"type": "object", "properties": each, "required": list(each)[:2], **held},
+            lambda base, each: {"type": "object", "properties": each, "required": list(each)[:2], **base},
             described,
             properties,
         ),
@@ -112,10 +112,10 @@ def _types(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 leaves = st.one_of(
     st.builds(
-        lambda held, kind: {**held, "type": kind}, described, st.sampled_from(["string", "number", "null", [], ""])
+        lambda base, kind: {**base, "type": kind}, described, st.sampled_from(["string", "number", "null", [], ""])
     ),
     st.builds(
-        lambda held, values: {**held, "type": "string", "enum": values}, described, st.lists(scalars, max_size=6)
+        lambda base, values: {**base, "type": "string", "enum": values}, described, st.lists(scalars, max_size=6)
     ),
     st.builds(lambda name: {"$ref": f"#/$defs/{name}"}, st.sampled_from("ab")),
     json_values,
@@ -186,39 +186,39 @@ requests = st.fixed_dictionaries(
 )
 
 
-def test_the_tokenizer_is_the_one_that_it_says() -> None:
+def test_tokenizers_are_the_expected_ones() -> None:
     assert O200K.encode("tiktoken is great!") == [83, 8251, 2488, 382, 2212, 0]
     assert CL100K.encode("tiktoken is great!") == [83, 1609, 5963, 374, 2294, 0]
 
 
-@settings(DRAWN_SLOWLY)
+@settings(SLOW_STRATEGY)
 @given(request=requests)
-def test_no_request_has_more_tokens_than_its_bound(request: dict[str, Any]) -> None:
-    bound = at_most(request)
+def test_request_stays_within_maximum(request: dict[str, Any]) -> None:
+    limit = maximum(request)
     for form in prompts.FORMS:
-        assert tokens(request, form) <= bound, form
+        assert tokens(request, form) <= limit, form
 
 
-@settings(DRAWN_SLOWLY)
+@settings(SLOW_STRATEGY)
 @given(schema=roots)
-def test_no_schema_has_more_tokens_than_its_bound_with_its_references_or_without(schema: dict[str, Any]) -> None:
-    """Ten of the same, so that what is too much for one is not hidden by what else is counted."""
+def test_schema_stays_within_maximum(schema: dict[str, Any]) -> None:
+    """With and without references. Ten copies, so that other margins do not hide an excess."""
     ten = {"type": "object", "properties": {f"p{number}": schema["properties"]["r"] for number in range(10)}}
     whole = {**ten, "$defs": schema["$defs"]}
-    bound = rendering.structure_at_most(whole, 10**12)
+    limit = rendering.max_json_bytes(whole, 10**12)
     for form in prompts.FORMS:
-        assert count(prompts.schema(whole, form)) <= bound, form
-        assert count(prompts.schema(prompts.inlined(whole, whole), form)) <= bound, form
+        assert count(prompts.schema(whole, form)) <= limit, form
+        assert count(prompts.schema(prompts.inlined(whole, whole), form)) <= limit, form
 
 
 @settings(max_examples=200, deadline=None)
 @given(text=texts)
-def test_no_text_has_more_tokens_than_its_bound_in_any_form(text: str) -> None:
-    assert count(text) <= len(text.encode()) <= rendering.quoted_at_most(text)
-    assert count(json.dumps(text)) <= rendering.quoted_at_most(text)
+def test_text_stays_within_maximum(text: str) -> None:
+    assert count(text) <= len(text.encode()) <= rendering.max_quoted_bytes(text)
+    assert count(json.dumps(text)) <= rendering.max_quoted_bytes(text)
     commented = "".join(f"    // {line}\n" for line in text.split("\n"))
     for form in (json.dumps(json.dumps(text)), json.dumps(text + text), commented, commented + json.dumps(text)[1:-1]):
-        assert count(form) <= rendering.rewritten_at_most(text) + len("    // \n")
+        assert count(form) <= rendering.max_rewritten_bytes(text) + len("    // \n")
 
 
 @settings(max_examples=100, deadline=None)
@@ -226,16 +226,16 @@ def test_no_text_has_more_tokens_than_its_bound_in_any_form(text: str) -> None:
 @example(value=[1e15] * 50)
 @example(value=[1e300, -5e-324, 123456789.0] * 20)
 @example(value=[[]] * 50)
-def test_no_arguments_have_more_tokens_than_their_bound_once_they_are_written_anew(value: Any) -> None:
-    for written in (json.dumps(value), json.dumps(value, ensure_ascii=False, separators=(",", ":"))):
-        bound = rendering.arguments_at_most(written, 10**12)
-        for anew in (value, _without_exponents(value)):
-            for form in (json.dumps(anew), json.dumps(anew, indent=4), json.dumps(json.dumps(anew))):
-                assert count(form) <= bound
+def test_arguments_stay_within_maximum(value: Any) -> None:
+    for arguments in (json.dumps(value), json.dumps(value, ensure_ascii=False, separators=(",", ":"))):
+        limit = rendering.max_arguments_bytes(arguments, 10**12)
+        for parsed in (value, _without_exponents(value)):
+            for form in (json.dumps(parsed), json.dumps(parsed, indent=4), json.dumps(json.dumps(parsed))):
+                assert count(form) <= limit
 
 
 def _without_exponents(value: Any) -> Any:
-    """Numbers as JavaScript would write some of them: all digits, no exponent."""
+    """Large numbers as JavaScript may write them: all digits, no exponent."""
     if isinstance(value, list):
         return [_without_exponents(inner) for inner in value]
     if isinstance(value, dict):
@@ -244,10 +244,10 @@ def _without_exponents(value: Any) -> Any:
 
 
 def _nested(levels: int, wrap: Callable[[Any], Any]) -> Any:
-    held: Any = {"type": "string"}
+    schema: Any = {"type": "string"}
     for _ in range(levels):
-        held = wrap(held)
-    return held
+        schema = wrap(schema)
+    return schema
 
 
 MANY = 400
@@ -260,7 +260,7 @@ HARD_SCHEMAS: dict[str, Any] = {
     "empty descriptions": {"type": "object", "properties": {f"p{n}": {"type": "string", "title": "", "description": ""}
                                                             for n in range(MANY)}},
     "empty properties": {"type": "object", "properties": {chr(97 + n % 26) * (n // 26 + 1): {} for n in range(60)}},
-    "lines of nothing, twice": _nested(5, lambda inner: {"type": "object", "description": "\n" * MANY,
+    "empty lines, twice": _nested(5, lambda inner: {"type": "object", "description": "\n" * MANY,
                                                          "properties": {"a": inner}}),
     "a token a byte, twice": {"type": "object", "properties": {"a": {"type": "object", "description": "1 2 " * MANY}}},
     "deep objects": _nested(18, lambda inner: {"type": "object", "description": "", "properties": {"a": inner}}),
@@ -278,47 +278,46 @@ HARD_SCHEMAS: dict[str, Any] = {
 
 @FORMS
 @pytest.mark.parametrize("kind", HARD_SCHEMAS)
-def test_the_schemas_that_take_the_most_tokens_stay_within_their_bound(kind: str, form: prompts.Form) -> None:
+def test_hard_schema_stays_within_maximum(kind: str, form: prompts.Form) -> None:
     schema = HARD_SCHEMAS[kind]
-    bound = rendering.structure_at_most(schema, 10**12)
-    true = count(prompts.schema(schema, form))
-    assert true <= bound
+    limit = rendering.max_json_bytes(schema, 10**12)
+    assert count(prompts.schema(schema, form)) <= limit
 
 
-def test_a_definition_counts_wherever_it_is_referred_to() -> None:
+def test_definition_counts_at_each_reference() -> None:
     long = {"type": "string", "description": "1 2 " * MANY}
     referring = {"$defs": {"a": {"items": {"$ref": "#/$defs/b"}}, "b": long}, "anyOf": [{"$ref": "#/$defs/a"}] * 40}
-    bound = rendering.structure_at_most(referring, 10**12)
-    assert 40 * count(long["description"]) < count(json.dumps(prompts.inlined(referring, referring))) <= bound
+    limit = rendering.max_json_bytes(referring, 10**12)
+    assert 40 * count(long["description"]) < count(json.dumps(prompts.inlined(referring, referring))) <= limit
 
 
 @pytest.mark.parametrize("reference", ["#/$defs/a~1b", "#/%24defs/a~1b", "#/anyOf/1"])
-def test_a_reference_is_followed_as_json_pointers_are(reference: str) -> None:
+def test_references_are_json_pointers(reference: str) -> None:
     target = {"description": "x" * 5000}
     schema = {"$defs": {"a/b": target}, "anyOf": [{"$ref": reference}, target]}
-    plain = rendering.structure_at_most({**schema, "anyOf": [{"$ref": "#/nowhere"}, target]}, 10**12)
-    assert rendering.structure_at_most(schema, 10**12) > plain + 5000
+    plain = rendering.max_json_bytes({**schema, "anyOf": [{"$ref": "#/nowhere"}, target]}, 10**12)
+    assert rendering.max_json_bytes(schema, 10**12) > plain + 5000
 
 
 @pytest.mark.parametrize(
     "reference", ["", "#/", "#/anyOf/9", "#/anyOf/x", "#/anyOf/" + "9" * 5000, "other.json#/a", "#/a/b"]
 )
-def test_a_reference_that_leads_nowhere_is_text(reference: str) -> None:
-    assert 0 < rendering.structure_at_most({"a": 1, "anyOf": [{"$ref": reference}]}, 10**12) < 12_000
+def test_dangling_reference_is_text(reference: str) -> None:
+    assert 0 < rendering.max_json_bytes({"a": 1, "anyOf": [{"$ref": reference}]}, 10**12) < 12_000
 
 
-def test_what_refers_to_itself_ends_and_what_multiplies_itself_is_the_whole_window() -> None:
+def test_recursive_and_exponential_references_end() -> None:
     tree = {"$ref": "#/$defs/n", "$defs": {"n": {"properties": {"kids": {"items": {"$ref": "#/$defs/n"}}}}}}
-    assert rendering.structure_at_most(tree, 100_000) < 1_000
-    assert rendering.structure_at_most({"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}}, 100_000) < 1_000
+    assert rendering.max_json_bytes(tree, 100_000) < 1_000
+    assert rendering.max_json_bytes({"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}}, 100_000) < 1_000
     twice = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
-    assert rendering.structure_at_most({"$ref": "#/$defs/d0", "$defs": twice}, 100_000) == 100_000
+    assert rendering.max_json_bytes({"$ref": "#/$defs/d0", "$defs": twice}, 100_000) == 100_000
     chain = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(9_000)}
-    assert rendering.structure_at_most({"$ref": "#/$defs/d0", "$defs": chain}, 10**12) == 10**12
+    assert rendering.max_json_bytes({"$ref": "#/$defs/d0", "$defs": chain}, 10**12) == 10**12
 
 
-def test_a_usual_request_is_not_bounded_absurdly_far_above_its_tokens() -> None:
-    """A bound of the whole window would be one too, and would refuse work that a budget bears."""
+def test_maximum_of_a_typical_request_is_useful() -> None:
+    """A maximum far above the real tokens would refuse jobs that fit the budget."""
     parameters = {
         "type": "object",
         "properties": {
@@ -336,4 +335,4 @@ def test_a_usual_request_is_not_bounded_absurdly_far_above_its_tokens() -> None:
             for n in range(10)
         ],
     }
-    assert at_most(request) < 12 * tokens(request, "typescript")
+    assert maximum(request) < 12 * tokens(request, "typescript")

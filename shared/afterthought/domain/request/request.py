@@ -1,7 +1,7 @@
-"""The request of `POST /v1/responses`: which parameters there are and what form they have.
+"""The models of the body of `POST /v1/responses`.
 
-The names and forms are those of OpenAI's Responses API (https://platform.openai.com/docs/api-reference/responses/create).
-What is not listed is refused by name. Whether a model can serve the request is another question: see `admission`.
+Names and types follow OpenAI's Responses API (https://platform.openai.com/docs/api-reference/responses/create). Any
+other parameter is refused by name. `admission` checks whether a model supports the request.
 """
 
 from typing import Annotated, Any, Literal
@@ -10,8 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fail
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from afterthought.domain.model import Effort
-from afterthought.domain.terms import Afterthought
+from afterthought.domain.models.model import Effort
+from afterthought.domain.request.options import AfterthoughtOptions
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_-]+$")]
 CallId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -20,17 +20,17 @@ MAX_METADATA_PAIRS = 16
 MAX_TOOLS = 128
 
 
-class _Part(BaseModel):
+class _RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class InputText(_Part):
+class InputText(_RequestModel):
     type: Literal["input_text"]
     text: str
 
 
-class OutputText(_Part):
-    """A former answer, handed back as history."""
+class OutputText(_RequestModel):
+    """Text of an earlier answer."""
 
     type: Literal["output_text"]
     text: str
@@ -38,13 +38,13 @@ class OutputText(_Part):
     logprobs: list[Any] | None = None
 
 
-class Refusal(_Part):
+class Refusal(_RequestModel):
     type: Literal["refusal"]
     refusal: str
 
 
-class InputImage(_Part):
-    """An image by URL or as a data URL. A `file_id` names an object at the provider and is refused."""
+class InputImage(_RequestModel):
+    """An image as an `https://` or `data:` URL. A `file_id` is refused."""
 
     type: Literal["input_image"]
     image_url: Annotated[str, StringConstraints(min_length=1)]
@@ -52,8 +52,8 @@ class InputImage(_Part):
     detail: Literal["low", "high", "auto", "original"] = "auto"
 
 
-class InputFile(_Part):
-    """A file by URL or as base64 in `file_data`. A `file_id` names an object at the provider and is refused."""
+class InputFile(_RequestModel):
+    """A file as a URL or as base64 in `file_data`. A `file_id` is refused."""
 
     type: Literal["input_file"]
     filename: str | None = None
@@ -67,24 +67,23 @@ class InputFile(_Part):
 ContentPart = Annotated[InputText | OutputText | Refusal | InputImage | InputFile, Field(discriminator="type")]
 
 
-def _form(value: Any) -> str | None:
+def _json_kind(value: Any) -> str | None:
     if isinstance(value, str):
         return "<string>"
     return "<array>" if isinstance(value, list) else None
 
 
-# A union told apart by what is there gives one error, of the branch that was meant, instead of one for each branch.
-_BY_FORM = Discriminator(
-    _form, custom_error_type="form", custom_error_message="must be a string or an array", custom_error_context={}
+# A discriminated union reports one error, of the branch that applies, instead of one for each branch.
+_BY_JSON_KIND = Discriminator(
+    _json_kind, custom_error_type="form", custom_error_message="must be a string or an array", custom_error_context={}
 )
-# Fail-fast lists stop at the first bad item: a million bad items cost one error, not a million.
+# A fail-fast list stops at its first invalid item, so that a million invalid items cost one error.
 ContentParts = TypeAliasType("ContentParts", Annotated[list[ContentPart], FailFast()])
-Parts = Annotated[Annotated[str, Tag("<string>")] | Annotated[ContentParts, Tag("<array>")], _BY_FORM]
+Parts = Annotated[Annotated[str, Tag("<string>")] | Annotated[ContentParts, Tag("<array>")], _BY_JSON_KIND]
 
 
-class Message(_Part):
-    """A turn of the conversation. The `id` and `status` of a former answer are taken and left out of the call: an id
-    names an object at the provider."""
+class Message(_RequestModel):
+    """A message of the conversation. `id` and `status` of an earlier answer are accepted and not sent to the model."""
 
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
@@ -94,7 +93,7 @@ class Message(_Part):
     status: Literal["in_progress", "completed", "incomplete"] | None = Field(default=None, exclude=True)
 
 
-class FunctionCall(_Part):
+class FunctionCall(_RequestModel):
     type: Literal["function_call"]
     call_id: CallId
     name: Name
@@ -103,7 +102,7 @@ class FunctionCall(_Part):
     status: Literal["in_progress", "completed", "incomplete"] | None = Field(default=None, exclude=True)
 
 
-class FunctionCallOutput(_Part):
+class FunctionCallOutput(_RequestModel):
     type: Literal["function_call_output"]
     call_id: CallId
     output: Parts
@@ -111,7 +110,7 @@ class FunctionCallOutput(_Part):
     status: Literal["in_progress", "completed", "incomplete"] | None = Field(default=None, exclude=True)
 
 
-class CustomToolCall(_Part):
+class CustomToolCall(_RequestModel):
     type: Literal["custom_tool_call"]
     call_id: CallId
     name: Name
@@ -119,14 +118,14 @@ class CustomToolCall(_Part):
     id: str | None = Field(default=None, exclude=True)
 
 
-class CustomToolCallOutput(_Part):
+class CustomToolCallOutput(_RequestModel):
     type: Literal["custom_tool_call_output"]
     call_id: CallId
     output: Parts
     id: str | None = Field(default=None, exclude=True)
 
 
-class Summary(_Part):
+class Summary(_RequestModel):
     type: Literal["summary_text"]
     text: str
 
@@ -134,8 +133,8 @@ class Summary(_Part):
 Summaries = TypeAliasType("Summaries", Annotated[list[Summary], FailFast()])
 
 
-class Reasoning(_Part):
-    """Former reasoning, handed back. Only its encrypted form: an id alone would name an object at the provider."""
+class Reasoning(_RequestModel):
+    """Reasoning of an earlier answer, in encrypted form. An id alone is refused."""
 
     type: Literal["reasoning"]
     encrypted_content: Annotated[str, StringConstraints(min_length=1)]
@@ -156,9 +155,9 @@ ITEM_TYPES = (
 
 def _item_type(value: Any) -> str | None:
     if isinstance(value, dict):
-        kind = value.get("type", "message" if "role" in value else None)
-        if kind in ITEM_TYPES:
-            return f"<{kind}>"
+        item_type = value.get("type", "message" if "role" in value else None)
+        if item_type in ITEM_TYPES:
+            return f"<{item_type}>"
     return None
 
 
@@ -177,11 +176,11 @@ Item = Annotated[
     ),
 ]
 Items = TypeAliasType("Items", Annotated[list[Item], FailFast(), Field(min_length=1)])
-Question = TypeAliasType("Question", Annotated[str, StringConstraints(min_length=1)])
-Input = Annotated[Annotated[Question, Tag("<string>")] | Annotated[Items, Tag("<array>")], _BY_FORM]
+InputString = TypeAliasType("InputString", Annotated[str, StringConstraints(min_length=1)])
+Input = Annotated[Annotated[InputString, Tag("<string>")] | Annotated[Items, Tag("<array>")], _BY_JSON_KIND]
 
 
-class FunctionTool(_Part):
+class FunctionTool(_RequestModel):
     type: Literal["function"]
     name: Name
     parameters: Schema | None = None
@@ -189,7 +188,7 @@ class FunctionTool(_Part):
     description: str | None = None
 
 
-class CustomTool(_Part):
+class CustomTool(_RequestModel):
     type: Literal["custom"]
     name: Name
     description: str | None = None
@@ -201,22 +200,22 @@ Tool = Annotated[FunctionTool | CustomTool, Field(discriminator="type")]
 Tools = TypeAliasType("Tools", Annotated[list[Tool], FailFast(), Field(max_length=MAX_TOOLS)])
 
 
-class NamedTool(_Part):
-    """Which of the request's tools the model must call."""
+class NamedTool(_RequestModel):
+    """The tool of the request that the model must call."""
 
     type: Literal["function", "custom"]
     name: Name
 
 
-class TextFormat(_Part):
+class TextFormat(_RequestModel):
     type: Literal["text"]
 
 
-class JsonObject(_Part):
+class JsonObject(_RequestModel):
     type: Literal["json_object"]
 
 
-class JsonSchema(_Part):
+class JsonSchema(_RequestModel):
     type: Literal["json_schema"]
     name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")]
     schema_: Schema = Field(alias="schema")
@@ -224,22 +223,21 @@ class JsonSchema(_Part):
     strict: bool | None = None
 
 
-class Text(_Part):
+class Text(_RequestModel):
     format: Annotated[TextFormat | JsonObject | JsonSchema, Field(discriminator="type")] | None = None
     """Default: `text`."""
     verbosity: Literal["low", "medium", "high"] | None = None
     """How long the answer is."""
 
 
-class ReasoningOptions(_Part):
+class ReasoningOptions(_RequestModel):
     effort: Effort | None = None
     """One of the model's efforts, see `GET /v1/models`. Default: the model's own default. Some models take none."""
     summary: Literal["auto", "concise", "detailed"] | None = None
     """Adds a summary of the reasoning to the output, if the model provides one."""
 
 
-Extra = Literal["reasoning.encrypted_content"]
-Include = TypeAliasType("Include", Annotated[list[Extra], FailFast()])
+Include = TypeAliasType("Include", Annotated[list[Literal["reasoning.encrypted_content"]], FailFast()])
 Metadata = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=64)],
@@ -251,12 +249,12 @@ Metadata = Annotated[
 
 def _boolean(value: Any) -> Any:
     if value is not None and not isinstance(value, bool):
-        # To a Literal 1 is True.
+        # pydantic accepts 1 as Literal[True].
         raise PydanticCustomError("literal_error", "must be a boolean")
     return value
 
 
-class CreateResponse(_Part):
+class CreateResponse(_RequestModel):
     """The supported parameters of OpenAI's Responses API. Any other parameter is refused by name, in particular those
     that name an object at the provider (`previous_response_id`, `conversation`, `prompt`, any `file_id`), because all
     tenants share one provider account, and `top_logprobs`. Null is the same as absent."""
@@ -310,16 +308,16 @@ class CreateResponse(_Part):
     """Responses are always stored."""
     stream: Annotated[Literal[False] | None, BeforeValidator(_boolean)] = None
     """Streaming is not offered."""
-    afterthought: Afterthought | None = None
-    """The parameters added by Afterthought."""
+    afterthought: AfterthoughtOptions | None = None
+    """The parameters added by AfterthoughtOptions."""
 
 
-_AT_THE_PROVIDER = "it names an object at the model provider. Send {} instead."
-REFUSED_FOR_NOW = {
-    "previous_response_id": _AT_THE_PROVIDER.format("the former turns in input"),
-    "conversation": _AT_THE_PROVIDER.format("the former turns in input"),
-    "prompt": _AT_THE_PROVIDER.format("the prompt's text in instructions and input"),
-    "top_logprobs": "a long answer with log probabilities is larger than a function may give back.",
+_PROVIDER_OBJECT = "it names an object at the model provider. Send {} instead."
+UNSUPPORTED_PARAMETERS = {
+    "previous_response_id": _PROVIDER_OBJECT.format("the earlier messages in input"),
+    "conversation": _PROVIDER_OBJECT.format("the earlier messages in input"),
+    "prompt": _PROVIDER_OBJECT.format("the text of the prompt in instructions and input"),
+    "top_logprobs": "a long answer with log probabilities would exceed the maximum size of a response.",
 }
-"""Parameters with the reason why they are not taken. All tenants share one provider account, so nothing that names an
-object there is taken until it can be mapped to something that this tenant owns."""
+"""Known parameters that are refused, with the reason. All tenants share one account at the provider, so a request must
+not name an object there."""

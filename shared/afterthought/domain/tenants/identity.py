@@ -1,4 +1,4 @@
-"""Ids and keys: who calls, and which job is meant."""
+"""API keys and job ids."""
 
 import hashlib
 import re
@@ -10,12 +10,12 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 TENANT_NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 
-def key_hash(api_key: str) -> str:
-    """What is stored of an API key. A plain hash is enough: the keys are random, not chosen by people."""
+def hash_api_key(api_key: str) -> str:
+    """The stored form of an API key. An unsalted hash is enough because the keys are random."""
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 
-def bearer(authorization: str | None) -> str:
+def bearer_key(authorization: str | None) -> str:
     """The key of an `Authorization: Bearer …` header (RFC 6750, section 2.1). Raises Unauthenticated."""
     scheme, _, key = (authorization or "").partition(" ")
     key = key.strip()
@@ -24,8 +24,8 @@ def bearer(authorization: str | None) -> str:
     return key
 
 
-def keyed_job_id(tenant: str, idempotency_key: str) -> str:
-    """The id of the one job that a tenant can make with this key. Raises InvalidRequest for a key out of form."""
+def idempotent_job_id(tenant: str, idempotency_key: str) -> str:
+    """The id of the only job that a tenant can create with this key. Raises InvalidRequest for a malformed key."""
     if not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters.", param="Idempotency-Key")
     digest = hashlib.sha256(f"{tenant}\0{idempotency_key}".encode()).hexdigest()
@@ -37,13 +37,13 @@ def random_job_id(random_bytes: bytes) -> str:
     return f"resp_{random_bytes.hex()}"
 
 
-def known_form(job_id: str) -> str:
-    """The id if it has the form of one of ours. Raises NotFound, so that no odd string ever reaches a table."""
+def valid_job_id(job_id: str) -> str:
+    """Returns the id if it is well-formed. Raises NotFound otherwise, so that no other string reaches a table."""
     if not _JOB_ID.fullmatch(job_id):
-        raise no_such_response(job_id)
+        raise response_not_found(job_id)
     return job_id
 
 
-def no_such_response(job_id: str) -> NotFound:
-    """The one 404 for what does not exist and for what is another tenant's."""
+def response_not_found(job_id: str) -> NotFound:
+    """The same 404 for a response that does not exist and for one of another tenant."""
     return NotFound(f"Response with id '{job_id[:80]}' not found.", param="response_id")

@@ -1,4 +1,4 @@
-"""The terms on which a job is taken: what stands under `afterthought` in a request, in the one form that each has."""
+"""The options of a request under `afterthought`. Equal options have one canonical form."""
 
 import re
 from decimal import Decimal
@@ -22,22 +22,24 @@ from afterthought.domain.pricing import format_usd
 
 MAX_TAGS = 5
 MIN_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS = 60, 86_400
-"""The longest is also what a job has when nobody says: a day."""
+"""The maximum is also the default: one day."""
 _DOLLARS = "[0-9]{1,9}([.][0-9]{1,12})?"
 
 
 def _dollars(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        # A JSON number with a point is a float by now: 0.1 would no longer be 0.1.
+        # A JSON number with a decimal point has been parsed as a float and is no longer exact.
         raise PydanticCustomError(
-            "dollars_type", 'must be a string such as "0.25", or a whole number: other numbers are not exact in JSON'
+            "dollars_type",
+            'must be a string such as "0.25", or a whole number: a JSON number with a decimal point is not exact',
         )
-    written = format_usd(value) if isinstance(value, Decimal) else str(value)
-    if not re.fullmatch(_DOLLARS, written) or not Decimal(written):
+    text = format_usd(value) if isinstance(value, Decimal) else str(value)
+    if not re.fullmatch(_DOLLARS, text) or not Decimal(text):
         raise PydanticCustomError(
-            "dollars", 'must be dollars above 0, such as "0.25": at most 9 digits before the point and 12 after it'
+            "dollars",
+            'must be dollars above 0, such as "0.25": at most 9 digits before the decimal point and 12 after it',
         )
-    return Decimal(written)
+    return Decimal(text)
 
 
 Dollars = Annotated[
@@ -56,20 +58,20 @@ Dollars = Annotated[
 
 
 def _tags(tags: list[str]) -> list[str]:
-    """In order, so that the order in which they were given makes no other request."""
+    """Sorts the tags: their order does not make a different request."""
     if len(set(tags)) != len(tags):
-        twice = next(tag for tag in tags if tags.count(tag) > 1)
-        raise PydanticCustomError("tags", "must differ from each other; '{twice}' is there twice", {"twice": twice})
+        duplicate = next(tag for tag in tags if tags.count(tag) > 1)
+        raise PydanticCustomError("tags", "must not contain '{tag}' twice", {"tag": duplicate})
     return sorted(tags)
 
 
 _TAG = "[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}"
-TAG_FORM = "1 to 64 characters of A-Z, a-z, 0-9 and _ . : / -, the first a letter or a digit"
+TAG_FORMAT = "1 to 64 characters of A-Z, a-z, 0-9 and _ . : / -, the first a letter or a digit"
 
 
 def _tag(tag: str) -> str:
     if not re.fullmatch(_TAG, tag):
-        raise PydanticCustomError("tag", f"must be {TAG_FORM}")
+        raise PydanticCustomError("tag", f"must be {TAG_FORMAT}")
     return tag
 
 
@@ -102,8 +104,8 @@ DeadlineSeconds = Annotated[
 ]
 
 
-class Afterthought(BaseModel):
-    """The parameters added by Afterthought."""
+class AfterthoughtOptions(BaseModel):
+    """The parameters added by AfterthoughtOptions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

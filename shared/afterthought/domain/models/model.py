@@ -1,4 +1,4 @@
-"""A model as the catalogue knows it: what it takes, what it can, what it costs."""
+"""A model of the catalogue: its limits, its features and its prices."""
 
 from datetime import date
 from typing import Annotated, Literal, Self
@@ -13,11 +13,11 @@ InputModality = Literal["text", "image", "file"]
 
 
 class NoPrice(AfterthoughtError, LookupError):
-    """The model has no price row for this tier on this day, so a call could neither be held for nor billed."""
+    """The model has no price row for this tier on this day, so a call can be neither held nor billed."""
 
     def __init__(self, model: str, tier: str, on: date, tiers: tuple[ServiceTier, ...]) -> None:
-        known = ", ".join(tiers) or "none"
-        super().__init__(f"{model} has no {tier} price on {on.isoformat()}; tiers with a price on that day: {known}")
+        priced = ", ".join(tiers) or "none"
+        super().__init__(f"{model} has no {tier} price on {on.isoformat()}; tiers with a price on that day: {priced}")
         self.model = model
         self.tier = tier
         self.on = on
@@ -27,12 +27,12 @@ class NoPrice(AfterthoughtError, LookupError):
 class Model(BaseModel):
     """One model of the catalogue.
 
-    `context_window_input`, `max_output_tokens` and `typical_output_tokens` are in tokens; the last is an assumption of
-    ours, for rate limits alone. `efforts` is empty for a model that takes no reasoning effort at all, which is another
-    thing than taking the effort `none`. `successor` is the id its maker recommends once it is gone; whether it is gone
-    belongs to a provider. `created` is in seconds since 1970, UTC.
+    `context_window_input`, `max_output_tokens` and `typical_output_tokens` are in tokens. `typical_output_tokens` is an
+    assumption and is used only for rate limits. `efforts` is empty if the model takes no reasoning effort, which is
+    different from taking the effort `none`. `successor` is the model that its maker recommends after it is retired;
+    when it is retired depends on the provider. `created` is in Unix seconds.
 
-    Raises ValueError (pydantic's ValidationError) when its parts contradict each other.
+    Raises ValueError (pydantic's ValidationError) if fields contradict each other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,29 +54,29 @@ class Model(BaseModel):
     successor: str | None = None
 
     @model_validator(mode="after")
-    def _efforts_agree(self) -> Self:
+    def _check_features(self) -> Self:
         if len(set(self.efforts)) != len(self.efforts):
             raise ValueError("efforts: one is listed twice")
         if self.efforts and not self.reasoning:
-            raise ValueError("efforts: a model that does not reason takes none, leave the list empty")
+            raise ValueError("efforts: must be empty for a model without reasoning")
         if self.default_effort is not None and self.default_effort not in self.efforts:
             raise ValueError(f"default_effort: {self.default_effort} is not among its efforts")
         if self.parallel_tool_calls and not self.tools:
-            raise ValueError("parallel_tool_calls: the model takes no tools")
+            raise ValueError("parallel_tool_calls: the model has no tools")
         return self
 
     @model_validator(mode="after")
-    def _typical_output_is_possible(self) -> Self:
+    def _check_typical_output(self) -> Self:
         if self.typical_output_tokens > self.max_output_tokens:
             raise ValueError(f"typical_output_tokens: more than max_output_tokens, {self.max_output_tokens}")
         return self
 
     @model_validator(mode="after")
-    def _prices_agree(self) -> Self:
+    def _check_prices(self) -> Self:
         rows: dict[tuple[ServiceTier, date], set[int]] = {}
         for price in self.prices:
             if price.model != self.id:
-                raise ValueError(f"price row {price.id}: is of another model")
+                raise ValueError(f"price row {price.id}: belongs to another model")
             thresholds = rows.setdefault((price.tier, price.effective_from), set())
             if price.above_input_tokens in thresholds:
                 raise ValueError(f"price row {price.id}: overlaps another row of the same tier, date and input length")
@@ -89,21 +89,18 @@ class Model(BaseModel):
         return self
 
     def price(self, tier: ServiceTier, input_tokens: int, on: date) -> Price:
-        """The row in force on that day for a request of that many input tokens.
-
-        Raises NoPrice when the tier has none, or none yet.
-        """
-        rows = self.rows(tier, on)
+        """The price row that applies on a day to a request with `input_tokens`. Raises NoPrice if there is none."""
+        rows = self.price_rows(tier, on)
         if not rows:
-            raise NoPrice(self.id, tier, on, self.tiers(on))
-        # The threshold belongs to the cheaper row: "above 272k" begins at 272,001.
-        fitting = (row for row in rows if row.above_input_tokens == 0 or input_tokens > row.above_input_tokens)
-        return max(fitting, key=lambda row: row.above_input_tokens)
+            raise NoPrice(self.id, tier, on, self.priced_tiers(on))
+        # The threshold itself belongs to the cheaper row: "above 272k" starts at 272,001.
+        matching = (row for row in rows if row.above_input_tokens == 0 or input_tokens > row.above_input_tokens)
+        return max(matching, key=lambda row: row.above_input_tokens)
 
-    def rows(self, tier: ServiceTier, on: date) -> tuple[Price, ...]:
-        """The rows of a tier in force on that day, by rising input length; empty when there are none.
+    def price_rows(self, tier: ServiceTier, on: date) -> tuple[Price, ...]:
+        """The price rows of a tier that apply on a day, by ascending input length; empty if there are none.
 
-        A newer date replaces all older rows of the tier, the long-context row included.
+        A newer date replaces all older rows of the tier, including the long-context row.
         """
         started = [price for price in self.prices if price.tier == tier and price.effective_from <= on]
         latest = max((price.effective_from for price in started), default=None)
@@ -114,6 +111,6 @@ class Model(BaseModel):
             )
         )
 
-    def tiers(self, on: date) -> tuple[ServiceTier, ...]:
-        """The service tiers that have a price on that day, in the order of the catalogue."""
+    def priced_tiers(self, on: date) -> tuple[ServiceTier, ...]:
+        """The service tiers that have a price on a day, in catalogue order."""
         return tuple(dict.fromkeys(price.tier for price in self.prices if price.effective_from <= on))

@@ -1,6 +1,6 @@
-"""From the bytes of a request to a checked `CreateResponse`, or to one error that names the field.
+"""Parses the body of a request into a `CreateResponse`, or raises one error that names the field.
 
-Every step's time is proportional to the body's size, whatever the body holds.
+The time of each step is proportional to the size of the body.
 """
 
 import hashlib
@@ -11,69 +11,62 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from afterthought.domain.errors import BodyTooLarge, InvalidRequest
-from afterthought.domain.request import ITEM_TYPES, REFUSED_FOR_NOW, TOOL_TYPES, CreateResponse
+from afterthought.domain.request.request import ITEM_TYPES, TOOL_TYPES, UNSUPPORTED_PARAMETERS, CreateResponse
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_MEMBERS = 10_000
-"""Of one object. Each unknown member of an object is an error of its own to pydantic, and a body could hold a million:
-gigabytes of errors, of which one is shown. (In lists it stops at the first.)"""
-_SHOWN = 80
+"""Of one object. pydantic creates an error for each unknown member, so a large object could take gigabytes of memory.
+(Lists stop at their first error.)"""
+_MAX_QUOTED_CHARACTERS = 80
 
 
-def read(body: bytes) -> CreateResponse:
-    """The request in `body`. Raises BodyTooLarge or InvalidRequest."""
+def parse(body: bytes) -> CreateResponse:
+    """Raises BodyTooLarge or InvalidRequest."""
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge(f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are allowed.")
-    data = _parse(body)
-    _walk(data)
-    for name, reason in REFUSED_FOR_NOW.items():
+    data = _load_json(body)
+    _check_values(data)
+    for name, reason in UNSUPPORTED_PARAMETERS.items():
         if data.get(name) is not None:
-            raise InvalidRequest(
-                f"{name} is not supported: {reason}",
-                param=name,
-                code="unsupported_parameter",
-            )
+            raise InvalidRequest(f"{name} is not supported: {reason}", param=name, code="unsupported_parameter")
         data.pop(name, None)
     try:
-        request = CreateResponse.model_validate(data)
+        return CreateResponse.model_validate(data)
     except ValidationError as error:
-        raise _explain(error) from None
-    return request
+        raise _invalid_request(error) from None
 
 
 def canonical(request: CreateResponse) -> bytes:
-    """The request in one form, whatever the order of its parameters and its white space: what is hashed and stored.
+    """The form of a request that is hashed and stored. It does not depend on white space or the order of parameters.
 
-    Inside a schema the caller's order stays, since models answer in it: a schema that asks for the steps before the
-    result is another request than one that asks for them after.
+    The order inside a JSON schema is kept, because models answer in that order: it is part of the request.
     """
     data = request.model_dump(mode="json", by_alias=True, exclude_none=True)
     if "metadata" in data:
         data["metadata"] = dict(sorted(data["metadata"].items()))
-    ours = {name: held for name, held in data.pop("afterthought", {}).items() if held != []}
-    if ours:
-        data["afterthought"] = ours
+    options = {name: value for name, value in data.pop("afterthought", {}).items() if value != []}
+    if options:
+        data["afterthought"] = options
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def body_hash(canonical_body: bytes) -> str:
-    """SHA-256 in hex: it tells a repeat of an Idempotency-Key from a conflict."""
+    """SHA-256 in hex. Requests with the same Idempotency-Key must have the same hash."""
     return hashlib.sha256(canonical_body).hexdigest()
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _load_json(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"The body is not UTF-8 (byte {error.start}).", code="invalid_json") from None
     try:
-        data = json.loads(text, parse_constant=_no_constant)
+        data = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        # JSONDecodeError's `msg` tells what and where without a piece of the body; a number of thousands of digits
-        # raises a bare ValueError.
+        # JSONDecodeError.msg contains no part of the body. A number with thousands of digits raises a bare ValueError.
         where = f": {error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise InvalidRequest(f"The body is not valid JSON{where}.", code="invalid_json") from None
     if not isinstance(data, dict):
@@ -81,18 +74,22 @@ def _parse(body: bytes) -> dict[str, Any]:
     return data
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
 def _too_deep() -> InvalidRequest:
-    return InvalidRequest(f"The body is nested too deep; at most {MAX_DEPTH} levels are allowed.", code="invalid_json")
+    return InvalidRequest(
+        f"The body is nested too deeply; at most {MAX_DEPTH} levels are allowed.", code="invalid_json"
+    )
 
 
-def _walk(data: dict[str, Any]) -> None:
-    """What no later step could carry: too deep, a NUL, half a surrogate pair, a number that is no number. With a stack
-    of its own, so that depth costs no recursion; and before anything else, so that no message can hold any of it."""
-    # A path is clipped at each step: a long key above a long list would otherwise be copied for every item of it.
+def _check_values(data: dict[str, Any]) -> None:
+    """Refuses what later steps cannot process: deep nesting, NUL, unpaired surrogates, infinite numbers.
+
+    Uses a stack instead of recursion. Runs first, so that no later error message can contain such text.
+    """
+    # Paths are clipped at each step: otherwise a long key above a long list is copied for each item.
     stack: list[tuple[Any, str, int]] = [(data, "", 0)]
     while stack:
         value, path, depth = stack.pop()
@@ -118,21 +115,22 @@ def _walk(data: dict[str, Any]) -> None:
 def _check_text(text: str, path: str) -> None:
     where = path or "The body"
     if "\0" in text:
-        raise InvalidRequest(f"{where} holds a NUL character, which is not allowed.", param=path or None)
+        raise InvalidRequest(f"{where} contains a NUL character, which is not allowed.", param=path or None)
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
             raise InvalidRequest(
-                f"{where} holds half a surrogate pair, which is not a character.", param=path or None
+                f"{where} contains an unpaired surrogate, which is not allowed.", param=path or None
             ) from None
 
 
-def _explain(error: ValidationError) -> InvalidRequest:
+def _invalid_request(error: ValidationError) -> InvalidRequest:
+    """The first validation error in words."""
     first = error.errors(include_url=False)[0]
-    loc, kind, given = first["loc"], first["type"], first["input"]
+    loc, kind, value = first["loc"], first["type"], first["input"]
     param = _path(loc)
-    if kind in ("missing", "extra_forbidden") and isinstance(given, dict) and "file_id" in given:
+    if kind in ("missing", "extra_forbidden") and isinstance(value, dict) and "file_id" in value:
         param = f"{_path(loc[:-1])}.file_id"
     if param.endswith(".file_id"):
         return InvalidRequest(
@@ -150,42 +148,42 @@ def _explain(error: ValidationError) -> InvalidRequest:
         case "item_type":
             allowed = ", ".join(ITEM_TYPES)
             return InvalidRequest(
-                f"'{param}' is {_named(given)}; supported item types: {allowed}.", param=param, code="invalid_value"
+                f"'{param}' is {_describe(value)}; supported item types: {allowed}.", param=param, code="invalid_value"
             )
         case "union_tag_invalid" | "union_tag_not_found":
             allowed = ", ".join(TOOL_TYPES) if loc[0] == "tools" else first.get("ctx", {}).get("expected_tags", "")
-            listed = f"; supported types: {allowed}" if allowed else ""
-            return InvalidRequest(f"'{param}' is {_named(given)}{listed}.", param=param, code="invalid_value")
+            supported = f"; supported types: {allowed}" if allowed else ""
+            return InvalidRequest(f"'{param}' is {_describe(value)}{supported}.", param=param, code="invalid_value")
         case "literal_error" if param in _FIXED:
-            value, reason = _FIXED[param]
+            fixed, reason = _FIXED[param]
             return InvalidRequest(
-                f"'{param}' must be {value} or absent: {reason}.", param=param, code="unsupported_value"
+                f"'{param}' must be {fixed} or absent: {reason}.", param=param, code="unsupported_value"
             )
     if param.partition(".")[0] == "tool_choice":
         return InvalidRequest(
             'tool_choice must be "none", "auto", "required" or {"type": "function" or "custom", "name": …}.',
             param="tool_choice",
         )
-    message = _size(kind, first.get("ctx", {})) or first["msg"][:1].lower() + first["msg"][1:]
+    message = _size_message(kind, first.get("ctx", {})) or first["msg"][:1].lower() + first["msg"][1:]
     code = "invalid_type" if kind.endswith("_type") or kind == "form" else "invalid_value"
     return InvalidRequest(f"Invalid '{param}': {message}.", param=param, code=code)
 
 
 _FIXED = {
-    "store": ("true", "a response that runs in the background is kept until it is fetched"),
+    "store": ("true", "every response is stored"),
     "stream": ("false", "every response runs in the background"),
 }
 
 
-def _size(kind: str, context: dict[str, Any]) -> str | None:
-    """What a list or an object of the wrong size should be told: pydantic speaks of Python's types."""
+def _size_message(kind: str, context: dict[str, Any]) -> str | None:
+    """The message for a list or object of the wrong size: pydantic's own names Python types."""
     if kind == "too_long":
-        return f"at most {context['max_length']} are allowed, {context['actual_length']} were given"
+        return f"at most {context['max_length']} are allowed, not {context['actual_length']}"
     return f"at least {context['min_length']} is needed" if kind == "too_short" else None
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    """The field's path as the caller wrote it: the names that only our unions have are left out."""
+    """The path of a field in the caller's body, without the names of union branches."""
     path = ""
     for index, part in enumerate(loc):
         if isinstance(part, int):
@@ -197,7 +195,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
     return _clip(path)
 
 
-# Pydantic puts the name of a union's branch into the path, just below an index or the field that holds the union.
+# pydantic adds the name of the union branch to the path, after the index or the field that has the union type.
 _UNION_NAMES = frozenset(
     {
         "input_text",
@@ -215,12 +213,12 @@ _UNION_NAMES = frozenset(
 )
 
 
-def _named(given: Any) -> str:
-    if not isinstance(given, dict):
+def _describe(value: Any) -> str:
+    if not isinstance(value, dict):
         return "not an object"
-    kind = given.get("type")
+    kind = value.get("type")
     return f"of type '{_clip(kind)}'" if isinstance(kind, str) else "an object without a type"
 
 
 def _clip(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return text if len(text) <= _MAX_QUOTED_CHARACTERS else text[:_MAX_QUOTED_CHARACTERS] + "…"

@@ -1,4 +1,4 @@
-"""The catalogue on the wire: OpenAI's Model object, with what it costs and takes under `afterthought`."""
+"""The models as OpenAI's Model objects, with prices and limits under `afterthought`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,39 +6,38 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain import lifecycle
 from afterthought.domain.errors import NotFound
-from afterthought.domain.model import Model
+from afterthought.domain.models.model import Model
 from afterthought.domain.pricing import Price, format_usd
+from afterthought.domain.wire.deprecation import deprecation_headers
 
 if TYPE_CHECKING:
     from afterthought.domain.wire import schemas
 
 
 @dataclass(frozen=True)
-class Models:
+class ModelReader:
     catalogue: Catalogue
     providers: tuple[str, ...]
     clock: Callable[[], datetime]
 
     def list(self) -> "schemas.ModelList":
-        """Every model that an enabled provider serves or has served; a retired one says so, and names its successor."""
-        known = (model for model in self.catalogue.models.values() if self._offered(model))
-        return {"object": "list", "data": [self._render(model) for model in known]}
+        """All models that an enabled provider serves or has retired. A retired one is marked as such."""
+        offered = (model for model in self.catalogue.models.values() if self._offered(model))
+        return {"object": "list", "data": [self._render(model) for model in offered]}
 
     def get(self, name: str) -> "schemas.Model":
-        """One model, by its id or a snapshot's. Raises NotFound."""
+        """One model, by its id or a snapshot id. Raises NotFound."""
         model = self.catalogue.find(name)
         if model is None or not self._offered(model):
             raise NotFound(f"The model '{name[:80]}' does not exist.", param="model", code="model_not_found")
         return self._render(model)
 
-    def lifecycle_headers(self, name: str) -> dict[str, str]:
-        """What is said beside the answers of a job that calls this model, when its end at all providers is near or
-        past."""
+    def deprecation_headers(self, name: str) -> dict[str, str]:
+        """The headers for responses of this model if its shutdown at all enabled providers is near or past."""
         today = self.clock().date()
         successor = self.catalogue.live_successor_of(name, self.providers, today)
-        return lifecycle.headers(
+        return deprecation_headers(
             self.catalogue.shutdown_date(name, self.providers),
             today=today,
             successor=None if successor is None else successor.id,
@@ -51,13 +50,13 @@ class Models:
     def _render(self, model: Model) -> "schemas.Model":
         today = self.clock().date()
         provider = self.catalogue.provider_for(model.id, self.providers, today)
-        end = self.catalogue.shutdown_date(model.id, self.providers)
+        shutdown = self.catalogue.shutdown_date(model.id, self.providers)
         return {
             "id": model.id,
             "object": "model",
             "created": model.created or 0,
             "owned_by": provider.name if provider else self.providers[0],
-            "shutdown_date": None if end is None else end.isoformat(),
+            "shutdown_date": None if shutdown is None else shutdown.isoformat(),
             "afterthought": {
                 "provider": provider.name if provider else None,
                 "stand_in": provider is not None and provider.stand_in,
@@ -75,7 +74,7 @@ class Models:
                 "parallel_tool_calls": model.parallel_tool_calls,
                 "structured_outputs": model.structured_outputs,
                 "usd_per_million_tokens": [
-                    _price(row) for tier in model.tiers(today) for row in model.rows(tier, today)
+                    _price(row) for tier in model.priced_tiers(today) for row in model.price_rows(tier, today)
                 ],
             },
         }

@@ -1,14 +1,14 @@
-"""Whether a model can serve a request: what is certainly refused by the provider is refused here, before it costs."""
+"""Checks whether a model supports a request. What the provider would certainly refuse is refused here first."""
 
 import re
 from collections.abc import Iterator
 from datetime import date
 
-from afterthought.domain.effort import in_place_of
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.model import Effort, Model
+from afterthought.domain.models.effort import successor_effort
+from afterthought.domain.models.model import Effort, Model
 from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, WIRE_NAMES
-from afterthought.domain.request import (
+from afterthought.domain.request.request import (
     CreateResponse,
     CustomToolCallOutput,
     FunctionCallOutput,
@@ -22,20 +22,20 @@ from afterthought.domain.request import (
 )
 
 MIN_OUTPUT_TOKENS = 16
-"""The provider's own minimum for `max_output_tokens`."""
+"""The provider's minimum for `max_output_tokens`."""
 
-# Tokenizers of the o200k kind never join two words, and never more than three digits, in one token. So a letter after
-# white space begins a token and three digits need one: what these count, the tokens cannot be fewer than.
+# The o200k tokenizers never put two words or more than three digits into one token. So each letter after white space
+# starts a token, and each three digits need one.
 _CERTAIN_TOKENS = re.compile(r"(?<=[ \t\n\r])[A-Za-z]|[0-9]{1,3}", re.ASCII)
 
 
-def fewest_tokens(text: str) -> int:
-    """A number of tokens that `text` certainly has: a lower bound, often far below the truth."""
+def min_tokens(text: str) -> int:
+    """A lower bound of the tokens of a text, often far below the real number."""
     return sum(1 for _ in _CERTAIN_TOKENS.finditer(text))
 
 
 def check(request: CreateResponse, model: Model, *, on: date) -> None:
-    """Raises InvalidRequest when the model cannot serve the request. `on` is the day whose prices hold."""
+    """Raises InvalidRequest if the model does not support the request. `on` is the day whose prices apply."""
     _check_effort(request, model)
     _check_output_cap(request, model)
     _check_tools(request, model)
@@ -44,25 +44,25 @@ def check(request: CreateResponse, model: Model, *, on: date) -> None:
     _check_length(request, model)
 
 
-def effort(request: CreateResponse, model: Model) -> Effort | None:
-    """The effort the model will think with: the caller's, else the model's own default."""
-    return asked_effort(request) or model.default_effort
+def effective_effort(request: CreateResponse, model: Model) -> Effort | None:
+    """The requested effort, or the default of the model."""
+    return requested_effort(request) or model.default_effort
 
 
-def asked_effort(request: CreateResponse) -> Effort | None:
+def requested_effort(request: CreateResponse) -> Effort | None:
     return request.reasoning.effort if request.reasoning else None
 
 
-def changed(
+def override(
     request: CreateResponse, *, model: str, effort: str | None, max_output_tokens: int | None
 ) -> CreateResponse:
-    """The request with these in place of its own: what an attempt calls that does not call what was asked for."""
+    """A copy with another model, effort and `max_output_tokens`, for an attempt that differs from the request."""
     reasoning = request.reasoning or ReasoningOptions()
     reasoning = reasoning.model_copy(update={"effort": effort})
     return request.model_copy(
         update={
             "model": model,
-            # Without effort and summary it says nothing, and a model that does not reason refuses it.
+            # A model without reasoning refuses even an empty object.
             "reasoning": None if reasoning == ReasoningOptions() else reasoning,
             "max_output_tokens": max_output_tokens,
         }
@@ -70,42 +70,41 @@ def changed(
 
 
 def for_successor(request: CreateResponse, requested: Model, successor: Model) -> CreateResponse:
-    """The request as the successor of the model that was asked for is called with it. It still has to be checked."""
+    """The request for the successor of the requested model. The result still has to be checked."""
     cap = request.max_output_tokens
     if cap is not None and cap <= requested.max_output_tokens:
         cap = min(cap, successor.max_output_tokens)
-    return changed(
+    return override(
         request,
         model=successor.id,
-        effort=in_place_of(asked_effort(request), requested, successor),
+        effort=successor_effort(requested_effort(request), requested, successor),
         max_output_tokens=cap,
     )
 
 
 def service_tier(request: CreateResponse) -> str:
-    """The tier that is asked of the provider, on the wire's terms. Always one by name: what `auto` costs is known only
-    afterwards."""
+    """The service tier for the provider, by its wire name. Never `auto`, whose price is only known afterwards."""
     return request.service_tier if request.service_tier in ("flex", "priority") else WIRE_NAMES["standard"]
 
 
 def _check_effort(request: CreateResponse, model: Model) -> None:
-    asked = request.reasoning
-    if asked is None:
+    reasoning = request.reasoning
+    if reasoning is None:
         return
     if not model.reasoning:
         raise InvalidRequest(
             f"{model.id} does not reason: leave reasoning out.", param="reasoning", code="unsupported_parameter"
         )
-    if asked.effort is None or asked.effort in model.efforts:
+    if reasoning.effort is None or reasoning.effort in model.efforts:
         return
     if not model.efforts:
         raise InvalidRequest(
-            f"{model.id} takes no reasoning effort at all: leave reasoning.effort out.",
+            f"{model.id} has no reasoning effort: leave reasoning.effort out.",
             param="reasoning.effort",
             code="unsupported_parameter",
         )
     raise InvalidRequest(
-        f"{model.id} does not take the effort '{asked.effort}'; it takes {', '.join(model.efforts)}.",
+        f"{model.id} does not support the effort '{reasoning.effort}'; it supports {', '.join(model.efforts)}.",
         param="reasoning.effort",
         code="unsupported_value",
     )
@@ -115,7 +114,7 @@ def _check_output_cap(request: CreateResponse, model: Model) -> None:
     cap = request.max_output_tokens
     if cap is not None and not MIN_OUTPUT_TOKENS <= cap <= model.max_output_tokens:
         raise InvalidRequest(
-            f"max_output_tokens is {cap}; {model.id} takes {MIN_OUTPUT_TOKENS} to {model.max_output_tokens}.",
+            f"max_output_tokens is {cap}; {model.id} allows {MIN_OUTPUT_TOKENS} to {model.max_output_tokens}.",
             param="max_output_tokens",
             code="integer_below_min_value" if cap < MIN_OUTPUT_TOKENS else "integer_above_max_value",
         )
@@ -123,16 +122,16 @@ def _check_output_cap(request: CreateResponse, model: Model) -> None:
 
 def _check_tools(request: CreateResponse, model: Model) -> None:
     if not model.tools:
-        for param, given in (("tools", request.tools), ("tool_choice", request.tool_choice)):
-            if given and given not in ("none", "auto"):
+        for param, value in (("tools", request.tools), ("tool_choice", request.tool_choice)):
+            if value and value not in ("none", "auto"):
                 raise InvalidRequest(
                     f"{model.id} has no function calling: leave {param} out.",
                     param=param,
                     code="unsupported_parameter",
                 )
     _check_tool_choice(request, model)
-    wants = request.text.format.type if request.text and request.text.format else "text"
-    if wants != "text" and not model.structured_outputs:
+    text_format = request.text.format.type if request.text and request.text.format else "text"
+    if text_format != "text" and not model.structured_outputs:
         raise InvalidRequest(
             f"{model.id} has no structured outputs: text.format must be of type text.",
             param="text.format",
@@ -146,7 +145,7 @@ def _check_tool_choice(request: CreateResponse, model: Model) -> None:
     if choice == "required" and not names:
         raise InvalidRequest('tool_choice is "required", but there are no tools.', param="tool_choice")
     if isinstance(choice, NamedTool) and choice.name not in names:
-        raise InvalidRequest(f"tool_choice names '{choice.name}', which is not among the tools.", param="tool_choice")
+        raise InvalidRequest(f"tool_choice names '{choice.name}', which is not one of the tools.", param="tool_choice")
     if request.parallel_tool_calls and names and not model.parallel_tool_calls:
         raise InvalidRequest(
             f"{model.id} calls one tool at a time: leave parallel_tool_calls out, or set it to false.",
@@ -162,29 +161,29 @@ def _check_modalities(request: CreateResponse, model: Model) -> None:
         kind = "image" if isinstance(part, InputImage) else "file" if isinstance(part, InputFile) else "text"
         if kind not in model.input_modalities:
             raise InvalidRequest(
-                f"{model.id} takes no {kind} input; it takes {', '.join(model.input_modalities)}.",
+                f"{model.id} does not support {kind} input; it supports {', '.join(model.input_modalities)}.",
                 param=path,
                 code="unsupported_value",
             )
 
 
 def _check_tier(request: CreateResponse, model: Model, on: date) -> None:
-    asked = service_tier(request)
-    priced = model.tiers(on)
-    if TIERS_BY_WIRE_NAME[asked] not in priced:
+    requested = service_tier(request)
+    priced = model.priced_tiers(on)
+    if TIERS_BY_WIRE_NAME[requested] not in priced:
         offered = ", ".join(WIRE_NAMES[tier] for tier in priced if tier in WIRE_NAMES)
         raise InvalidRequest(
-            f"{model.id} is not offered in the service tier '{asked}'; it is in {offered}.",
+            f"{model.id} is not offered in the service tier '{requested}'; it is offered in {offered}.",
             param="service_tier",
             code="unsupported_value",
         )
 
 
 def _check_length(request: CreateResponse, model: Model) -> None:
-    fewest = sum(fewest_tokens(text) for text in _texts(request))
-    if fewest > model.context_window_input:
+    tokens = sum(min_tokens(text) for text in _texts(request))
+    if tokens > model.context_window_input:
         raise InvalidRequest(
-            f"The input has at least {fewest} tokens; {model.id} takes {model.context_window_input} at most.",
+            f"The input has at least {tokens} tokens; {model.id} allows at most {model.context_window_input}.",
             param="input",
             code="context_length_exceeded",
         )
@@ -195,13 +194,13 @@ def _parts(request: CreateResponse) -> Iterator[tuple[str, object]]:
         return
     for index, item in enumerate(request.input):
         if isinstance(item, Message):
-            path, held = f"input[{index}].content", item.content
+            path, content = f"input[{index}].content", item.content
         elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
-            path, held = f"input[{index}].output", item.output
+            path, content = f"input[{index}].output", item.output
         else:
             continue
-        if not isinstance(held, str):
-            yield from ((f"{path}[{number}]", part) for number, part in enumerate(held))
+        if not isinstance(content, str):
+            yield from ((f"{path}[{number}]", part) for number, part in enumerate(content))
 
 
 def _texts(request: CreateResponse) -> Iterator[str]:
@@ -210,9 +209,9 @@ def _texts(request: CreateResponse) -> Iterator[str]:
         yield request.input
         return
     for item in request.input:
-        held = item.content if isinstance(item, Message) else getattr(item, "output", None)
-        if isinstance(held, str):
-            yield held
+        content = item.content if isinstance(item, Message) else getattr(item, "output", None)
+        if isinstance(content, str):
+            yield content
     for _, part in _parts(request):
         if isinstance(part, InputText | OutputText):
             yield part.text

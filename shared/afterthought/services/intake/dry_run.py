@@ -1,0 +1,59 @@
+"""Dry run: what a request can cost and what would refuse it. Nothing is taken, held or stored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from afterthought.domain import budget
+from afterthought.domain.pricing import format_usd, price_date
+from afterthought.services.intake.admit import AdmittedRequest
+from afterthought.services.intake.authenticate import load_tenant
+from afterthought.services.limit import Limit
+from afterthought.services.ports import Accounts, Books
+
+Wire = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DryRunner:
+    books: Books
+    accounts: Accounts
+    limit: Limit
+    clock: Callable[[], datetime]
+
+    def run(self, tenant_name: str, admitted: AdmittedRequest) -> Wire:
+        """The response body. Invalid requests were refused at admission."""
+        tenant = load_tenant(self.accounts, tenant_name)
+        today = self.clock().date()
+        book = self.books.month(tenant.name, today.replace(day=1))
+        caps = budget.caps_of(tenant)
+        call, cost, max_cost_usd = admitted.call_spec, admitted.max_cost, admitted.options.max_cost_usd
+        rate, rate_refusal = self.limit.peek(
+            tenant, admitted.model.id, admitted.rate_tokens, output_tokens=admitted.rate_output_tokens
+        )
+        refusals = (admitted.max_cost_refusal(), rate_refusal, admitted.budget_refusal(book, caps, today))
+        return {
+            "id": None,
+            "object": "response.dry_run",
+            "model": admitted.request.model,
+            "afterthought": {
+                "dry_run": True,
+                "plan": {
+                    "model": call.model,
+                    "effort": call.effort,
+                    "max_output_tokens": call.max_output_tokens,
+                    "substituted_because": call.reason,
+                    "mode": admitted.mode,
+                    "deadline_seconds": int(admitted.deadline.total_seconds()),
+                },
+                "bound": {**cost.model_dump(mode="json"), "price_date": price_date(cost.price_id)},
+                "max_cost_usd": None if max_cost_usd is None else format_usd(max_cost_usd),
+                "budgets": [each.wire() for each in budget.budgets(book, caps, today)],
+                "rate_tokens": admitted.rate_tokens,
+                "rate_limits": None if rate is None else rate.headers(),
+                "would_refuse": [
+                    {"status": refusal.status, **refusal.wire()} for refusal in refusals if refusal is not None
+                ],
+            },
+        }

@@ -21,7 +21,7 @@ from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
 from afterthought.domain.provider import Mode
 from afterthought.services.limit import RateWindows as Rates
-from afterthought.services.ports import Accounts, Books, Cipher, Contents, Deliveries, JobQueue, Ledger, Topic
+from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobQueue, JobStore, Ledger, Topic
 from afterthought.services.tenants import TenantRecords
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
@@ -52,8 +52,8 @@ class Backing(Protocol):
     """The ports, and what is behind them: the messages that are visible now, by mode (taken when read), and the jobs
     whose changes the stream's filter lets through to the notifier, in the order of the changes."""
 
-    jobs: Ledger
-    books: Books
+    jobs: JobStore
+    books: Ledger
     contents: Contents
     accounts: AccountRecords
     rates: Rates
@@ -83,9 +83,9 @@ class SimulatedBacking:
         )
         self._job_queues: dict[Mode, Queue] = {"background": job_queue, "direct": direct_queue}
         self._books = SimulatedBooks(line)
-        self.books: Books = self._books
+        self.books: Ledger = self._books
         self._jobs = SimulatedJobs(line, self._books)
-        self.jobs: Ledger = self._jobs
+        self.jobs: JobStore = self._jobs
         self.contents: Contents = SimulatedContents(line, clock)
         self.accounts: AccountRecords = SimulatedAccounts(line)
         self.rates: Rates = SimulatedRateWindows(line)
@@ -145,8 +145,8 @@ class AwsBacking:
         self.clients = clients
         self.names = names
         s3: Callable[[], S3Client] = lambda: clients.s3  # noqa: E731 the adapter asks for it when it needs it
-        self.jobs: Ledger = LedgerTable(clients.dynamodb, names.job_table, names.account_table)
-        self.books: Books = BookTable(clients.dynamodb, names.account_table)
+        self.jobs: JobStore = LedgerTable(clients.dynamodb, names.job_table, names.account_table)
+        self.books: Ledger = BookTable(clients.dynamodb, names.account_table)
         self.contents: Contents = Payloads(clients.dynamodb, s3, names.job_table, names.bucket)
         self.accounts: AccountRecords = AccountTable(clients.dynamodb, names.account_table)
         self.rates: Rates = RateWindows(clients.dynamodb, names.account_table)

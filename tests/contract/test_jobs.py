@@ -1,4 +1,4 @@
-"""The port `Jobs`, on every backing."""
+"""The port `JobLookup`, on every backing."""
 
 import json
 from datetime import datetime, timedelta

@@ -16,7 +16,7 @@ Month = tuple[str, date]
 
 @dataclass
 class SimulatedBooks:
-    """The port `Books`. `months` go by tenant and the month's first day, `rows` by tenant and key; `history` is all
+    """The port `Ledger`. `months` go by tenant and the month's first day, `rows` by tenant and key; `history` is all
     that ever stood of a month."""
 
     line: Line

@@ -43,8 +43,8 @@ def _image(job: Job) -> dict[str, Any]:
 
 @dataclass
 class SimulatedJobs:
-    """The port `Ledger`. `items` is the table as it stands, `history` every version that ever stood. The books move in
-    the same call: in it all is written or nothing."""
+    """The port `JobStore`. `items` is the table as it stands, `history` every version that ever stood. The books move
+    in the same call: in it all is written or nothing."""
 
     line: Line
     books: SimulatedBooks

@@ -18,7 +18,7 @@ Write = Mapping[str, Any]
 
 
 class BookTable:
-    """The port `Books` on DynamoDB. Raises botocore's ClientError."""
+    """The port `Ledger` on DynamoDB. Raises botocore's ClientError."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client

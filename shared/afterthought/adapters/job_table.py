@@ -20,8 +20,7 @@ _STATE = "STATE"
 
 
 class JobTable:
-    """The port `Jobs` on DynamoDB. Raises botocore's ClientError for what is not named there (throttling after boto's
-    own retries, a missing permission).
+    """The port `JobLookup` on DynamoDB. Raises botocore's ClientError for errors that the port does not name.
 
     `ends_only`: for one who asks only how jobs have ended, which does not change any more. A read that may be behind
     costs half, and is believed where it shows the end."""

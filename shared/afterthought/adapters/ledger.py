@@ -19,7 +19,7 @@ _STATE_WRITE, _BUDGET_WRITE = 0, 1
 
 
 class LedgerTable(JobTable):
-    """The port `Ledger` on DynamoDB: STATE in `table`, the books in `account_table`, in one transaction. Raises
+    """The port `JobStore` on DynamoDB: STATE in `table`, the books in `account_table`, in one transaction. Raises
     botocore's ClientError for what is not named there."""
 
     def __init__(

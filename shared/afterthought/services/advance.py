@@ -30,7 +30,7 @@ from afterthought.services.contents import get_request
 from afterthought.services.estimates import Estimates
 from afterthought.services.limit import Limit
 from afterthought.services.pace import Pace
-from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Ledger
+from afterthought.services.ports import Contents, Generation, Generations, JobQueue, JobStore
 from afterthought.services.step import Step
 
 # A message sent with a whole-second delay may arrive a little before the moment it was meant for.
@@ -45,7 +45,7 @@ _LOST = "The worker was lost while it called the model; the call may have run."
 class Advance:
     """`mode` is in which way this function calls models."""
 
-    jobs: Ledger
+    jobs: JobStore
     contents: Contents
     queue: JobQueue
     generations: Generations

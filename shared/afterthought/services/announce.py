@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from afterthought.domain.event import CompletionEvent
-from afterthought.services.ports import Jobs, Topic
+from afterthought.services.ports import JobLookup, Topic
 
 
 @dataclass(frozen=True)
 class Announce:
-    jobs: Jobs
+    jobs: JobLookup
     topic: Topic
 
     def __call__(self, job_id: str) -> CompletionEvent | None:

@@ -11,7 +11,7 @@ from afterthought.services.conclude import Conclude
 from afterthought.services.estimates import Estimates
 from afterthought.services.limit import Limit, RateWindows
 from afterthought.services.pace import Pace, Paces
-from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, Ledger
+from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, JobStore
 from afterthought.services.substitute import Substitute
 from afterthought.services.wake import Wake
 
@@ -27,7 +27,7 @@ class Calling:
 
 def calling(
     *,
-    jobs: Ledger,
+    jobs: JobStore,
     contents: Contents,
     accounts: Accounts,
     queue: JobQueue,

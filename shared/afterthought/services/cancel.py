@@ -8,7 +8,7 @@ from afterthought.domain.errors import JobChanged, QueueUnavailable, TablesBusy
 from afterthought.domain.identity import known_form, no_such_response
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
-from afterthought.services.ports import JobQueue, Ledger
+from afterthought.services.ports import JobQueue, JobStore
 
 _TRIES = 8
 
@@ -23,7 +23,7 @@ class Cancelled:
 
 @dataclass(frozen=True)
 class Cancel:
-    jobs: Ledger
+    jobs: JobStore
     queue: JobQueue
     clock: Callable[[], datetime]
 

@@ -28,7 +28,7 @@ from afterthought.domain.record import TERMINAL, Failure
 from afterthought.domain.response import Answer
 from afterthought.services.breaker import Breaker
 from afterthought.services.contents import get_request, put_answer
-from afterthought.services.ports import Accounts, Contents, Generation, Generations, Ledger
+from afterthought.services.ports import Accounts, Contents, Generation, Generations, JobStore
 from afterthought.services.settle import bill_of, settle, starved
 from afterthought.services.substitute import Substitute
 
@@ -52,7 +52,7 @@ class Conclude:
     """Each method gives the job as it was written, and raises JobChanged when somebody else's step stands. `paused` is
     told which provider has been paused, and by which code of its."""
 
-    jobs: Ledger
+    jobs: JobStore
     contents: Contents
     accounts: Accounts
     generations: Generations

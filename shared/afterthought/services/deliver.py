@@ -9,7 +9,7 @@ from afterthought.domain import signature
 from afterthought.domain.errors import DeliveryFailed
 from afterthought.domain.event import CompletionEvent, endpoint_hash, webhook_id
 from afterthought.services.contents import get_request
-from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, Jobs, Receiver
+from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobLookup, Receiver
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Deliver:
-    jobs: Jobs
+    jobs: JobLookup
     contents: Contents
     accounts: Accounts
     deliveries: Deliveries

@@ -13,7 +13,7 @@ from afterthought.domain.call import Call
 from afterthought.domain.errors import AfterthoughtError, HungUp, ProviderError
 from afterthought.domain.job import Job
 from afterthought.domain.provider import Provider
-from afterthought.services.ports import Generation, Jobs
+from afterthought.services.ports import Generation, JobLookup
 from afterthought.services.step import Step
 
 LOOK_SECONDS = 20.0
@@ -54,7 +54,7 @@ class Direct:
     begun, and then it must not be let go any more."""
 
     steps: Steps
-    jobs: Jobs
+    jobs: JobLookup
     generations: Awaited
     longest_seconds: float
     clock: Callable[[], datetime]

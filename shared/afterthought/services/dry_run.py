@@ -10,14 +10,14 @@ from afterthought.domain.pricing import format_usd, price_date
 from afterthought.services.admit import Admitted
 from afterthought.services.authenticate import tenant_named
 from afterthought.services.limit import Limit
-from afterthought.services.ports import Accounts, Books
+from afterthought.services.ports import Accounts, Ledger
 
 Wire = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class DryRun:
-    books: Books
+    books: Ledger
     accounts: Accounts
     limit: Limit
     clock: Callable[[], datetime]

@@ -8,7 +8,7 @@ from afterthought.domain.call import belongs
 from afterthought.domain.errors import JobChanged, ProviderError
 from afterthought.domain.job import Job
 from afterthought.domain.record import TERMINAL
-from afterthought.services.ports import Generation, Generations, Ledger
+from afterthought.services.ports import Generation, Generations, JobStore
 from afterthought.services.settle import correct
 from afterthought.services.step import Step
 
@@ -17,7 +17,7 @@ _TRIES = 4
 
 @dataclass(frozen=True)
 class Estimates:
-    jobs: Ledger
+    jobs: JobStore
     generations: Generations
     catalogue: Catalogue
 

@@ -36,7 +36,7 @@ class Generation(BaseModel):
     incomplete_reason: str | None = None
 
 
-class Jobs(Protocol):
+class JobLookup(Protocol):
     """The STATE of every job. Reads are consistent."""
 
     def get(self, job_id: str) -> Job | None: ...
@@ -48,7 +48,7 @@ class Jobs(Protocol):
         """Ids of jobs with `due_at` before `now`. May name a job that has moved on meanwhile."""
 
 
-class Ledger(Jobs, Protocol):
+class JobStore(JobLookup, Protocol):
     """The jobs, as those see them who take them on. The books move with each write, in the same transaction."""
 
     def create(self, job: Job, caps: Caps) -> None:
@@ -60,7 +60,7 @@ class Ledger(Jobs, Protocol):
         version is not what stands, OverBudget when the movement would pass a cap, TablesBusy as `create` does."""
 
 
-class Books(Protocol):
+class Ledger(Protocol):
     """What stands in the books of money and usage. Reads are consistent."""
 
     def month(self, tenant: str, month: date) -> MonthBook:

@@ -10,13 +10,13 @@ from afterthought.domain.job import Job
 from afterthought.domain.pricing import Cost, cost
 from afterthought.domain.response import render
 from afterthought.services.contents import get_answer, get_request
-from afterthought.services.ports import Contents, Jobs
+from afterthought.services.ports import Contents, JobLookup
 from afterthought.services.submit import Submitted
 
 
 @dataclass(frozen=True)
 class Read:
-    jobs: Jobs
+    jobs: JobLookup
     contents: Contents
     catalogue: Catalogue
 

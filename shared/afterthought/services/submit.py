@@ -21,7 +21,7 @@ from afterthought.services.admit import Admitted
 from afterthought.services.authenticate import tenant_named
 from afterthought.services.contents import put_request
 from afterthought.services.limit import Limit
-from afterthought.services.ports import Accounts, Books, Contents, JobQueue, Ledger
+from afterthought.services.ports import Accounts, Contents, JobQueue, JobStore, Ledger
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Submit:
-    jobs: Ledger
-    books: Books
+    jobs: JobStore
+    books: Ledger
     accounts: Accounts
     contents: Contents
     queue: JobQueue

@@ -9,7 +9,7 @@ from afterthought.domain.errors import JobChanged
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import LATE_ANSWER_SECONDS
 from afterthought.services.announce import Announce
-from afterthought.services.ports import JobQueue, Ledger
+from afterthought.services.ports import JobQueue, JobStore
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Swept:
 
 @dataclass(frozen=True)
 class Sweep:
-    jobs: Ledger
+    jobs: JobStore
     queue: JobQueue
     announce: Announce
     clock: Callable[[], datetime]

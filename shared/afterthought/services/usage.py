@@ -8,14 +8,14 @@ from typing import Any
 from afterthought.domain import budget
 from afterthought.domain.usage import Summary, query_of, summed
 from afterthought.services.authenticate import tenant_named
-from afterthought.services.ports import Accounts, Books
+from afterthought.services.ports import Accounts, Ledger
 
 
 @dataclass(frozen=True)
 class ReadUsage:
     """Asked for by the query parameters of the URL. Raises InvalidRequest for those that are wrong."""
 
-    books: Books
+    books: Ledger
     accounts: Accounts
     clock: Callable[[], datetime]
 

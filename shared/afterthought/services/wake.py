@@ -15,7 +15,7 @@ from afterthought.domain.errors import GenerationGone, NotFound
 from afterthought.domain.identity import known_form
 from afterthought.domain.job import Job
 from afterthought.services.advance import Advance
-from afterthought.services.ports import Generations, Jobs
+from afterthought.services.ports import Generations, JobLookup
 from afterthought.services.step import Step
 
 
@@ -30,7 +30,7 @@ class Woken:
 
 @dataclass(frozen=True)
 class Wake:
-    jobs: Jobs
+    jobs: JobLookup
     generations: Generations
     catalogue: Catalogue
     providers: tuple[str, ...]

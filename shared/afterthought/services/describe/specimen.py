@@ -98,7 +98,7 @@ def cancelled() -> Job:
 
 
 class Books:
-    """The port `Books`: one job has ended, another, without tags, waits."""
+    """The port `Ledger`: one job has ended, another, without tags, waits."""
 
     def month(self, _tenant: str, _month: date) -> MonthBook:
         days = self._all().days

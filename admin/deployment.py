@@ -9,10 +9,10 @@ import boto3
 from botocore.exceptions import ClientError
 
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
+from afterthought.adapters.ledger_table import BookTable
+from afterthought.adapters.reconcile_tables import BookkeepingTable, JobArchive
 from afterthought.services.reconcile import Reconcile
 from afterthought.services.tenants import Tenants
 

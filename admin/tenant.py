@@ -12,10 +12,10 @@ from decimal import Decimal
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from admin import books
+from admin import ledger
 from admin.deployment import Deployment, NoStack, connect
 from admin.screen import show_table
-from afterthought.adapters.bookkeeping import UnreadableJob
+from afterthought.adapters.reconcile_tables import UnreadableJob
 from afterthought.domain.pricing import format_usd
 from afterthought.domain.rate_tier import RateTier
 from afterthought.domain.tenant import FIRST_TIER, Tenant
@@ -171,10 +171,10 @@ COMMANDS: Mapping[str, Command] = {
     "revoke": Command(revoke, "end an API key", _takes_name_and_key),
     "rotate": Command(rotate, "a new webhook secret for a tenant", _takes_name),
     "usage": Command(
-        books.usage, "what a tenant's jobs used and cost in a month, and its budgets", _takes_name_and_month
+        ledger.usage, "what a tenant's jobs used and cost in a month, and its budgets", _takes_name_and_month
     ),
     "reconcile": Command(
-        books.reconcile, "make the books again from the jobs and show each difference", _takes_names_and_mend
+        ledger.reconcile, "make the books again from the jobs and show each difference", _takes_names_and_mend
     ),
 }
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import chain
 
-from afterthought.adapters import books
+from afterthought.adapters import ledger_table
 from afterthought.adapters.job_table import state_item
 from afterthought.domain.attempt import Plan
-from afterthought.domain.books import movement, total
 from afterthought.domain.budget import Caps
 from afterthought.domain.job import Job, accept
+from afterthought.domain.ledger import movement, total
 from afterthought.domain.pricing import Usage
 from bench.driver import MODELS, Driver
 from bench.meter import Tally
@@ -98,7 +98,9 @@ def _write_history(driver: Driver, tenant: str) -> None:
         ended = [_ended(job) for job in queued]
         came = total(movement(None, job) for job in queued)
         went = total(movement(before, after) for before, after in zip(queued, ended, strict=True))
-        for write in chain.from_iterable(books.writes(ACCOUNT_TABLE, tenant, moved, Caps()) for moved in (came, went)):
+        for write in chain.from_iterable(
+            ledger_table.writes(ACCOUNT_TABLE, tenant, moved, Caps()) for moved in (came, went)
+        ):
             driver.stage.dynamodb.update_item(**write["Update"])
         for job in ended:
             driver.stage.dynamodb.put_item(TableName=JOB_TABLE, Item=state_item(job))

@@ -11,9 +11,9 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.ledger_table import BookTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.catalogue import default_catalogue

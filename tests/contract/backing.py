@@ -11,11 +11,11 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.delivery_records import DeliveryRecords
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.ledger_table import BookTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
@@ -25,9 +25,9 @@ from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, 
 from afterthought.services.tenants import TenantRecords
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
-from tests.simulator.books import SimulatedBooks
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import Clock
+from tests.simulator.ledger import SimulatedBooks
 from tests.simulator.line import Line
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.queues import Queue, SimulatedJobQueue

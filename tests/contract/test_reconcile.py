@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive, UnreadableJob
+from afterthought.adapters.reconcile_tables import BookkeepingTable, JobArchive, UnreadableJob
 from afterthought.domain.budget import Caps
 from afterthought.domain.job import Job
 from afterthought.domain.record import RECORD_KEPT

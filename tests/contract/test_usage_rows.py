@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from afterthought.domain import books
-from afterthought.domain.books import Counts, UsageKey, booked
+from afterthought.domain import ledger
 from afterthought.domain.budget import Caps
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import Counts, UsageKey, booked
 from tests.contract.backing import AwsBacking, Backing, SimulatedBacking
 from tests.contract.in_memory_aws import deploy
 from tests.simulator.clock import START
@@ -39,7 +39,7 @@ def on(day: date, number: int = 0, **changes: Any) -> Job:
 
 
 def told(jobs: Iterable[Job]) -> dict[UsageKey, Counts]:
-    return {key: dict(counts) for key, counts in books.total(map(booked, jobs)).usage.items()}
+    return {key: dict(counts) for key, counts in ledger.total(map(booked, jobs)).usage.items()}
 
 
 def addable(job: Job) -> bool:

@@ -31,10 +31,10 @@ from openai import OpenAI
 
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.aws import CONFIG
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.breaker_table import BreakerTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.ledger_table import BookTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads

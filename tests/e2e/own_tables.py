@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from afterthought.adapters.bookkeeping import JobArchive
+from afterthought.adapters.reconcile_tables import JobArchive
 from afterthought.domain.job import Job
 from local.cloud import Cloud
 from tests.simulator import money, stack

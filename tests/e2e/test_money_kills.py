@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive
 from afterthought.adapters.kms import KmsCipher
+from afterthought.adapters.reconcile_tables import BookkeepingTable, JobArchive
 from afterthought.domain.job import Job
 from afterthought.services.reconcile import Reconcile
 from afterthought.services.tenants import Tenants

@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.ledger_table import BookTable
 from afterthought.domain.budget import Caps, MonthBook, OverBudget
 from afterthought.domain.job import Job
 from afterthought.services.tenants import Tenants

@@ -12,9 +12,9 @@ from itertools import pairwise
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.attempt import OPEN, Attempt
-from afterthought.domain.books import Standing
 from afterthought.domain.budget import NO_CAPS
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import Standing
 from tests.simulator import money
 from tests.simulator.provider import REFUSED_RUNS, usage_of
 from tests.simulator.receiver import Received

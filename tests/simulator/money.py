@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from afterthought.domain.job import Job
 from afterthought.domain.record import TERMINAL
-from tests.simulator.books import SimulatedBooks
+from tests.simulator.ledger import SimulatedBooks
 
 OPEN = frozenset({"held", "submitting", "submitted", "unknown"})
 SETTLED = "settled"

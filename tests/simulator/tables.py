@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from afterthought.domain.books import movement
 from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
-from tests.simulator.books import SimulatedBooks
+from afterthought.domain.ledger import movement
 from tests.simulator.clock import Clock
+from tests.simulator.ledger import SimulatedBooks
 from tests.simulator.line import Line
 
 

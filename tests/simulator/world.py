@@ -33,12 +33,12 @@ from afterthought.services.tenants import Tenants
 from afterthought.services.wake import Wake
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
-from tests.simulator.books import SimulatedBooks
 from tests.simulator.breakers import SimulatedBreakers
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import START, Clock
 from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
+from tests.simulator.ledger import SimulatedBooks
 from tests.simulator.line import Fault, Line, ProcessDied
 from tests.simulator.paces import SimulatedPaces
 from tests.simulator.pattern import passes_stream_filter

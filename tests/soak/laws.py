@@ -7,8 +7,8 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
-from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive
 from afterthought.adapters.clock import now
+from afterthought.adapters.reconcile_tables import BookkeepingTable, JobArchive
 from afterthought.domain.job import Job
 from afterthought.services.reconcile import Reconcile
 from local.receiver import Arrival

@@ -13,9 +13,9 @@ from decimal import Decimal
 from queue import Empty, SimpleQueue
 
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
+from afterthought.adapters.ledger_table import BookTable
 from afterthought.services.tenants import Tenants
 from local import endpoint, receiver, service
 from local.address import HOST, free_port

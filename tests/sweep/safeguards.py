@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from afterthought.domain.books import movement
 from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import movement
 from tests.simulator.tables import SimulatedJobs
 from tests.simulator.world import World
 from tests.sweep.journeys import JOURNEYS

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from afterthought.domain.books import movement
 from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import (
     GenerationGone,
@@ -19,6 +18,7 @@ from afterthought.domain.errors import (
     TablesBusy,
 )
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import movement
 from afterthought.domain.schedule import check_seconds
 from afterthought.services.advance import Advance
 from tests.simulator.line import Fault

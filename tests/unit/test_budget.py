@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from afterthought.domain import budget
-from afterthought.domain.books import Standing
 from afterthought.domain.budget import Caps, MonthBook, budgets
 from afterthought.domain.errors import MoneyRefused
+from afterthought.domain.ledger import Standing
 
 TODAY = date(2026, 11, 21)
 BOOK = MonthBook(

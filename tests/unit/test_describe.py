@@ -27,7 +27,7 @@ from afterthought.domain.rate_limit import Limits, RateState, Window, rate_limit
 from afterthought.domain.record import Failure
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.response import render
-from afterthought.domain.usage import PARAMETERS, query_of
+from afterthought.domain.usage_report import PARAMETERS, query_of
 from afterthought.services.describe import examples, openapi, specimen, texts
 from afterthought.services.describe.answers import FAILURES
 from afterthought.services.describe.money import KINDS

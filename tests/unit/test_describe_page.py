@@ -15,7 +15,7 @@ import pytest
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain import body, signature
-from afterthought.domain.usage import query_of
+from afterthought.domain.usage_report import query_of
 from afterthought.services.describe import docs_page, examples, openapi, snippets, specimen
 from afterthought.services.describe.page import page
 from afterthought.services.models import Models

@@ -26,14 +26,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from afterthought.domain import books
+from afterthought.domain import ledger
 from afterthought.domain.budget import Caps
 from afterthought.domain.errors import IdempotencyConflict, MoneyRefused, QueueUnavailable, TablesBusy
 from afterthought.domain.identity import keyed_job_id
 from afterthought.domain.job import Job
 from tests.simulator import money
-from tests.simulator.books import SimulatedBooks
 from tests.simulator.laws import broken
+from tests.simulator.ledger import SimulatedBooks
 from tests.simulator.line import Fault, ProcessDied, TransportFailed
 from tests.simulator.provider import Answer, Ending
 from tests.simulator.queues import Luck
@@ -64,7 +64,7 @@ class WatchedJobs(SimulatedJobs):
         caps = self.caps(job.tenant)
         for day in {entry.held_at.date() for entry in job.attempts}:
             book = self.books.stands(job.tenant, day.replace(day=1))
-            of_day = book.days.get(day, books.Standing())
+            of_day = book.days.get(day, ledger.Standing())
             self._look(before, job, f"{day:%Y-%m}", book.total.used_usd, caps.month_usd)
             self._look(before, job, f"{day}", of_day.used_usd, caps.day_usd)
 
@@ -378,18 +378,18 @@ class HeldTwice(WatchedJobs):
 
     def create(self, job: Job, caps: Caps) -> None:
         if job.id in self.items:
-            self.books.move(job.tenant, books.movement(None, job), caps)
+            self.books.move(job.tenant, ledger.movement(None, job), caps)
         super().create(job, caps)
 
 
 class NothingGivenBack(SimulatedBooks):
-    def move(self, tenant: str, movement: books.Books, caps: Caps) -> None:
+    def move(self, tenant: str, movement: ledger.Books, caps: Caps) -> None:
         days = {day: moved._replace(held_usd=max(moved.held_usd, Decimal(0))) for day, moved in movement.days.items()}
         super().move(tenant, movement._replace(days=days), caps)
 
 
 class CostForgotten(SimulatedBooks):
-    def move(self, tenant: str, movement: books.Books, caps: Caps) -> None:
+    def move(self, tenant: str, movement: ledger.Books, caps: Caps) -> None:
         days = {day: moved._replace(spent_usd=Decimal(0)) for day, moved in movement.days.items()}
         super().move(tenant, movement._replace(days=days), caps)
 
@@ -409,15 +409,15 @@ def bill_each_poll(patch: pytest.MonkeyPatch) -> None:
 
 def book_at_the_end(patch: pytest.MonkeyPatch) -> None:
     """In the day on which a job ends, not in the one from which its hold was taken."""
-    booked = books.booked
+    booked = ledger.booked
 
-    def late(job: Job) -> books.Books:
+    def late(job: Job) -> ledger.Books:
         if job.finished_at is None:
             return booked(job)
         moved = (entry.model_copy(update={"held_at": job.finished_at}) for entry in job.attempts)
         return booked(job.model_copy(update={"attempts": tuple(moved)}))
 
-    patch.setattr(books, "booked", late)
+    patch.setattr(ledger, "booked", late)
 
 
 def add_to_the_estimate(patch: pytest.MonkeyPatch) -> None:

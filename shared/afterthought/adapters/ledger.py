@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from afterthought.adapters import books
+from afterthought.adapters import ledger_table
 from afterthought.adapters.dynamodb import to_item
 from afterthought.adapters.job_table import JobTable, state_item
 from afterthought.adapters.transactions import ConditionsLost, Transactions
-from afterthought.domain.books import movement
 from afterthought.domain.budget import NO_CAPS, Caps, OverBudget
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import movement
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,7 +31,7 @@ class LedgerTable(JobTable):
 
     def create(self, job: Job, caps: Caps) -> None:
         put = {"TableName": self._table, "Item": state_item(job), "ConditionExpression": "attribute_not_exists(pk)"}
-        moved = books.writes(self._account_table, job.tenant, movement(None, job), caps)
+        moved = ledger_table.writes(self._account_table, job.tenant, movement(None, job), caps)
         try:
             self._transactions.write([{"Put": put}, *moved])
         except ConditionsLost as lost:
@@ -49,7 +49,7 @@ class LedgerTable(JobTable):
         moved = movement(before, after)
         try:
             if moved:
-                writes = list(books.writes(self._account_table, after.tenant, moved, caps))
+                writes = list(ledger_table.writes(self._account_table, after.tenant, moved, caps))
                 self._transactions.write([{"Put": put}, *writes])
             else:
                 self._transactions.put(put)
@@ -62,4 +62,4 @@ class LedgerTable(JobTable):
 def _over_budget(lost: ConditionsLost, job: Job) -> OverBudget:
     """The newest hold is what did not fit; its month's budget item is the last of those written."""
     held_at = job.attempts[-1].held_at
-    return OverBudget(books.month_book(lost.items[max(lost.items)], held_at.date().replace(day=1)))
+    return OverBudget(ledger_table.month_book(lost.items[max(lost.items)], held_at.date().replace(day=1)))

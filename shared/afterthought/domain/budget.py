@@ -6,8 +6,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from afterthought.domain.books import Standing
 from afterthought.domain.errors import AfterthoughtError, MoneyRefused
+from afterthought.domain.ledger import Standing
 from afterthought.domain.pricing import exact_sum, format_usd
 from afterthought.domain.tenant import Tenant
 

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from afterthought.domain.books import Counts, UsageKey
 from afterthought.domain.budget import NO_CAPS, Caps, MonthBook
 from afterthought.domain.event import CompletionEvent
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import Counts, UsageKey
 from afterthought.domain.pricing import Usage
 from afterthought.domain.provider import Provider
 from afterthought.domain.record import Status

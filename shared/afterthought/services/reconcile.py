@@ -12,8 +12,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from afterthought.domain.books import Books, Page, Tally, booked
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import Books, Page, Tally, booked
 from afterthought.domain.record import RECORD_KEPT
 
 _LOOKS = 5

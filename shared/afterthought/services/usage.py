@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from afterthought.domain import budget
-from afterthought.domain.usage import Summary, query_of, summed
+from afterthought.domain.usage_report import Summary, query_of, summed
 from afterthought.services.authenticate import tenant_named
 from afterthought.services.ports import Accounts, Ledger
 

@@ -4,10 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.books import Standing
 from afterthought.domain.budget import MonthBook, caps_of
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.event import CompletionEvent
+from afterthought.domain.ledger import Standing
 from afterthought.domain.rate_limit import RateState, Window, limits_of, rate_limited, resets_in_seconds
 from afterthought.domain.response import Answer, render
 from afterthought.services.admit import Admitted

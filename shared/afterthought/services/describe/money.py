@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from afterthought.domain.attempt import AttemptState, Because
 from afterthought.domain.bound import Bound
 from afterthought.domain.provider import Mode
-from afterthought.domain.usage import COUNTS, DOLLARS, GROUPS, STATUSES
+from afterthought.domain.usage_report import COUNTS, DOLLARS, GROUPS, STATUSES
 from afterthought.services.describe.schema import Schema, array, components, fixed, nullable, of, one_of, record, ref
 
 KINDS = ("invalid_request_error", "insufficient_quota", "requests", "tokens", "server_error")

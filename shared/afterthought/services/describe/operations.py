@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from afterthought.domain.usage import GROUPS, MOST_DAYS, STATUSES
+from afterthought.domain.usage_report import GROUPS, MOST_DAYS, STATUSES
 from afterthought.services.describe import examples, headers, snippets, texts
 from afterthought.services.describe.refusals import Row, refusals_of
 from afterthought.services.describe.schema import array, of, one_line, one_of, ref

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from afterthought.domain.body import MAX_BODY_BYTES, MAX_DEPTH
-from afterthought.domain.usage import MOST_ROWS
+from afterthought.domain.usage_report import MOST_ROWS
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import books
-from afterthought.domain.books import Counts, Standing, UsageKey, booked
+from afterthought.domain import ledger
 from afterthought.domain.budget import MonthBook
 from afterthought.domain.job import Job, accept
+from afterthought.domain.ledger import Counts, Standing, UsageKey, booked
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Cost, Usage, cost
 from afterthought.domain.rate_limit import Limits, Window
@@ -110,8 +110,8 @@ class Books:
     def usage(self, _tenant: str, _first: date, _last: date) -> Iterator[tuple[UsageKey, Counts]]:
         yield from self._all().usage.items()
 
-    def _all(self) -> books.Books:
-        return books.total(map(booked, (completed(), queued(1).model_copy(update={"tags": ()}))))
+    def _all(self) -> ledger.Books:
+        return ledger.total(map(booked, (completed(), queued(1).model_copy(update={"tags": ()}))))
 
 
 class Accounts:

@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple, get_args
 
-from afterthought.domain.books import OPEN, Counts, UsageKey
 from afterthought.domain.errors import InvalidRequest
+from afterthought.domain.ledger import OPEN, Counts, UsageKey
 from afterthought.domain.pricing import exact_sum, format_usd
 from afterthought.domain.record import TERMINAL, Status
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from afterthought.adapters.transactions import Transactions
-from afterthought.domain.books import Standing
 from afterthought.domain.budget import Caps, MonthBook, OverBudget
 from afterthought.domain.errors import JobChanged, JobExists, TablesBusy
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import Standing
 from tests.contract.backing import AwsBacking, Backing
 from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START

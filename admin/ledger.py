@@ -8,7 +8,7 @@ from admin.screen import show_table
 from afterthought.adapters.clock import now
 from afterthought.domain.budget import budgets, caps_of
 from afterthought.domain.pricing import format_usd
-from afterthought.domain.usage import UsageQuery, measures, summed
+from afterthought.domain.usage_report import UsageQuery, measures, summed
 from afterthought.services.reconcile import Difference, Reconciled
 from afterthought.services.tenants import TenantProblem
 

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from afterthought.adapters.dynamodb import Item, from_item, to_item
-from afterthought.domain import books
-from afterthought.domain.books import Counts, Standing, UsageKey
+from afterthought.domain import ledger
 from afterthought.domain.budget import Caps, MonthBook
+from afterthought.domain.ledger import Counts, Standing, UsageKey
 from afterthought.domain.pricing import exact_sum
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class BookTable:
                     yield _usage_key(values["sk"]), counts
 
 
-def items(part: books.Books) -> Iterator[tuple[str, str, Counts]]:
+def items(part: ledger.Books) -> Iterator[tuple[str, str, Counts]]:
     """The items of a tenant's books with what they say: the kind (which with the tenant is the partition key), the sort
     key, the amounts by attribute. The budgets come first."""
     for month in sorted({day.replace(day=1) for day in part.days}):
@@ -62,7 +62,7 @@ def items(part: books.Books) -> Iterator[tuple[str, str, Counts]]:
         yield "USAGE", _usage_sk(key), counts
 
 
-def writes(table: str, tenant: str, movement: books.Books, caps: Caps) -> Iterator[Write]:
+def writes(table: str, tenant: str, movement: ledger.Books, caps: Caps) -> Iterator[Write]:
     """The writes that make a movement true, as members of a transaction, in the order of `items`. A cap is a condition
     where the movement adds to what is used: conditions cannot add, so what may stand before is worked out here."""
     for kind, sk, amounts in items(movement):

@@ -6,9 +6,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterthought.domain import books
-from afterthought.domain.books import Books, Standing, UsageKey, booked, movement
+from afterthought.domain import ledger
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import Books, Standing, UsageKey, booked, movement
 from afterthought.domain.pricing import Usage, exact_sum
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
@@ -78,13 +78,13 @@ def test_a_step_that_changes_neither_money_nor_status_moves_nothing() -> None:
 @given(st.lists(any_job, min_size=1, max_size=6))
 def test_movements_add_up_to_what_the_last_version_contributes(versions: list[Job]) -> None:
     befores = [None, *versions[:-1]]
-    moved = books.total(movement(before, after) for before, after in zip(befores, versions, strict=True))
+    moved = ledger.total(movement(before, after) for before, after in zip(befores, versions, strict=True))
     assert moved == booked(versions[-1])
 
 
 @given(st.lists(any_job, max_size=6))
 def test_the_money_of_the_days_is_that_of_the_usage(jobs: list[Job]) -> None:
-    whole = books.total(booked(job) for job in jobs)
+    whole = ledger.total(booked(job) for job in jobs)
     for place, measure in enumerate(("_held_usd", "_spent_usd")):
         days = exact_sum(*(standing[place] for standing in whole.days.values()))
         rows = exact_sum(*(n for counts in whole.usage.values() for k, n in counts.items() if k.endswith(measure)))

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.books import UsageKey, movement
 from afterthought.domain.budget import Caps
 from afterthought.domain.errors import InvalidRequest, Unauthenticated
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import UsageKey, movement
 from afterthought.domain.terms import TagName
-from afterthought.domain.usage import (
+from afterthought.domain.usage_report import (
     GROUPS,
     MEASURES,
     MOST_ROWS,
@@ -33,10 +33,10 @@ from afterthought.domain.usage import (
     summed,
 )
 from afterthought.services.usage import ReadUsage
-from tests.simulator.books import SimulatedBooks
 from tests.simulator.clock import START, Clock
 from tests.simulator.examples import a_job, a_settled_job
 from tests.simulator.examples import jobs as any_job
+from tests.simulator.ledger import SimulatedBooks
 from tests.simulator.line import Line
 from tests.simulator.provider import Answer, Ending, Plan
 from tests.simulator.world import TENANTS, World, question

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from afterthought.adapters import books as book_table
+from afterthought.adapters import ledger_table
 from afterthought.adapters.dynamodb import Item, to_item
 from afterthought.adapters.job_table import job_of
 from afterthought.adapters.transactions import ConditionsLost, Transactions
-from afterthought.domain.books import Books, Page
 from afterthought.domain.errors import AfterthoughtError, TablesBusy
 from afterthought.domain.job import Job
+from afterthought.domain.ledger import Books, Page
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -76,7 +76,7 @@ class BookkeepingTable:
     def made(self, books: Books) -> Mapping[str, Mapping[str, Decimal]]:
         return {
             f"{kind} {sk}": {name: amount for name, amount in amounts.items() if amount}
-            for kind, sk, amounts in book_table.items(books)
+            for kind, sk, amounts in ledger_table.items(books)
         }
 
     def rewrite(self, tenant: str, name: str, amounts: Mapping[str, Decimal], *, moves: int) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from afterthought.domain import books
-from afterthought.domain.books import Counts, Standing, UsageKey
+from afterthought.domain import ledger
 from afterthought.domain.budget import Caps, MonthBook, OverBudget
+from afterthought.domain.ledger import Counts, Standing, UsageKey
 from tests.simulator.line import Line
 
 Month = tuple[str, date]
@@ -44,7 +44,7 @@ class SimulatedBooks:
 
         yield from self.line.call("books.usage", read)
 
-    def move(self, tenant: str, movement: books.Books, caps: Caps) -> None:
+    def move(self, tenant: str, movement: ledger.Books, caps: Caps) -> None:
         """A part of the transaction that writes a job. Raises OverBudget before anything is moved."""
         moved: dict[date, MonthBook] = {}
         for day, change in movement.days.items():

@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
-from afterthought.adapters.ledger_table import BookTable
-from afterthought.adapters.reconcile_tables import BookkeepingTable, JobArchive
-from afterthought.services.reconcile import Reconcile
+from afterthought.adapters.ledger_table import LedgerTable
+from afterthought.adapters.reconcile_tables import JobTableScan, LedgerItemTable
+from afterthought.services.reconcile import Reconciler
 from afterthought.services.tenants import Tenants
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ class Deployment:
         return AccountTable(self.dynamodb, self.outputs["AccountTableName"])
 
     @property
-    def books(self) -> BookTable:
-        return BookTable(self.dynamodb, self.outputs["AccountTableName"])
+    def ledger(self) -> LedgerTable:
+        return LedgerTable(self.dynamodb, self.outputs["AccountTableName"])
 
     @property
-    def reconcile(self) -> Reconcile:
-        return Reconcile(
-            JobArchive(self.dynamodb, self.outputs["JobTableName"]),
-            BookkeepingTable(self.dynamodb, self.outputs["AccountTableName"]),
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            JobTableScan(self.dynamodb, self.outputs["JobTableName"]),
+            LedgerItemTable(self.dynamodb, self.outputs["AccountTableName"]),
             now,
         )
 

@@ -149,9 +149,9 @@ def _takes_name_and_month(command: argparse.ArgumentParser) -> None:
     command.add_argument("--month", metavar="YYYY-MM", help="default: this month (UTC)")
 
 
-def _takes_names_and_mend(command: argparse.ArgumentParser) -> None:
+def _takes_names_and_repair(command: argparse.ArgumentParser) -> None:
     command.add_argument("names", nargs="*", metavar="NAME", help="default: every tenant")
-    command.add_argument("--mend", action="store_true", help="write what the jobs say over what differs")
+    command.add_argument("--repair", action="store_true", help="set what differs to what the jobs add up to")
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ COMMANDS: Mapping[str, Command] = {
         ledger.usage, "what a tenant's jobs used and cost in a month, and its budgets", _takes_name_and_month
     ),
     "reconcile": Command(
-        ledger.reconcile, "make the books again from the jobs and show each difference", _takes_names_and_mend
+        ledger.reconcile, "compare the ledger with the jobs and show each difference", _takes_names_and_repair
     ),
 }
 

@@ -12,7 +12,7 @@ import boto3
 
 from afterthought.adapters import clock
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.domain import body, identity, job
 from afterthought.domain.attempt import Plan
@@ -51,7 +51,7 @@ class Seeds:
         self._provider = provider
         self._hook_url = f"{url}/hook"
         self._table = settings["JOB_TABLE"]
-        self._jobs = LedgerTable(client, self._table, settings["ACCOUNT_TABLE"])
+        self._jobs = JobTable(client, self._table, settings["ACCOUNT_TABLE"])
         self._contents = Payloads(client, lambda: s3, self._table, settings["PAYLOAD_BUCKET"])
         accounts = AccountTable(client, settings["ACCOUNT_TABLE"])
         secret = new_secret(secrets.token_bytes(32)).encode()

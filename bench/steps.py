@@ -11,7 +11,7 @@ from afterthought.adapters.job_table import state_item
 from afterthought.domain.attempt import Plan
 from afterthought.domain.budget import Caps
 from afterthought.domain.job import Job, accept
-from afterthought.domain.ledger import movement, total
+from afterthought.domain.ledger import delta, total
 from afterthought.domain.pricing import Usage
 from bench.driver import MODELS, Driver
 from bench.meter import Tally
@@ -96,8 +96,8 @@ def _write_history(driver: Driver, tenant: str) -> None:
     for first in range(0, MANY, _AT_ONCE):
         queued = [_queued(tenant, number) for number in range(first, first + _AT_ONCE)]
         ended = [_ended(job) for job in queued]
-        came = total(movement(None, job) for job in queued)
-        went = total(movement(before, after) for before, after in zip(queued, ended, strict=True))
+        came = total(delta(None, job) for job in queued)
+        went = total(delta(before, after) for before, after in zip(queued, ended, strict=True))
         for write in chain.from_iterable(
             ledger_table.writes(ACCOUNT_TABLE, tenant, moved, Caps()) for moved in (came, went)
         ):

@@ -12,8 +12,8 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.job_queue import SqsJobQueue
-from afterthought.adapters.ledger import LedgerTable
-from afterthought.adapters.ledger_table import BookTable
+from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.catalogue import default_catalogue
@@ -40,8 +40,8 @@ class Service:
     def __init__(self) -> None:
         account_table = settings.required("ACCOUNT_TABLE")
         accounts = AccountTable(aws.dynamodb(), account_table)
-        books = BookTable(aws.dynamodb(), account_table)
-        jobs = LedgerTable(aws.dynamodb(), settings.required("JOB_TABLE"), account_table)
+        ledger = LedgerTable(aws.dynamodb(), account_table)
+        jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"), account_table)
         contents = Payloads(aws.dynamodb(), aws.s3, settings.required("JOB_TABLE"), settings.required("PAYLOAD_BUCKET"))
         providers = settings.listed("PROVIDERS")
         catalogue = default_catalogue()
@@ -53,14 +53,14 @@ class Service:
             allowed_origins=frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS")),
             clock=clock.now,
         )
-        self.dry_run = DryRun(books, accounts, limit, clock.now)
+        self.dry_run = DryRun(ledger, accounts, limit, clock.now)
         queue = SqsJobQueue(
             aws.sqs(),
             {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
         )
         self.submit = Submit(
             jobs=jobs,
-            books=books,
+            ledger=ledger,
             accounts=accounts,
             contents=contents,
             queue=queue,
@@ -70,7 +70,7 @@ class Service:
         )
         self.cancel = Cancel(jobs, queue, clock.now)
         self.read = Read(jobs, contents, catalogue)
-        self.usage = ReadUsage(books, accounts, clock.now)
+        self.usage = ReadUsage(ledger, accounts, clock.now)
         self.models = Models(catalogue, providers, clock.now)
 
 

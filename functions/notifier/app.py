@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 
 from afterthought.adapters import aws, settings, telemetry
 from afterthought.adapters.batch import each_stream_record
-from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.job_table import JobLookupTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.services.announce import Announce
 
@@ -16,7 +16,7 @@ from afterthought.services.announce import Announce
 @cache
 def service() -> Announce:
     return Announce(
-        jobs=JobTable(aws.dynamodb(), settings.required("JOB_TABLE")),
+        jobs=JobLookupTable(aws.dynamodb(), settings.required("JOB_TABLE")),
         topic=SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN")),
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.job_queue import SqsJobQueue
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.services.announce import Announce
 from afterthought.services.sweep import Sweep
@@ -19,7 +19,7 @@ class JobsInTrouble(Exception):
 
 @cache
 def service() -> Sweep:
-    jobs = LedgerTable(aws.dynamodb(), settings.required("JOB_TABLE"), settings.required("ACCOUNT_TABLE"))
+    jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"), settings.required("ACCOUNT_TABLE"))
     return Sweep(
         jobs=jobs,
         queue=SqsJobQueue(

@@ -11,7 +11,7 @@ from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.batch import HandOutAgain, each_message
 from afterthought.adapters.delivery_records import DeliveryRecords
-from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.job_table import JobLookupTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.message_queue import MessageQueue
 from afterthought.adapters.payloads import Payloads
@@ -24,7 +24,7 @@ from afterthought.services.deliver import Deliver
 def service() -> Deliver:
     table = settings.required("JOB_TABLE")
     return Deliver(
-        jobs=JobTable(aws.dynamodb(), table, ends_only=True),
+        jobs=JobLookupTable(aws.dynamodb(), table, terminal_only=True),
         contents=Payloads(aws.dynamodb(), aws.s3, table, settings.required("PAYLOAD_BUCKET")),
         accounts=AccountTable(aws.dynamodb(), settings.required("ACCOUNT_TABLE")),
         deliveries=DeliveryRecords(aws.dynamodb(), table),

@@ -199,11 +199,11 @@ def test_a_second_hold_above_a_cap_writes_nothing(backing: Backing) -> None:
     for caps in (Caps(month_usd=cap - Decimal("0.000001")), Caps(day_usd=cap - Decimal("0.000001"))):
         with pytest.raises(OverBudget) as refused:
             backing.jobs.save(begun, again, caps)
-        assert refused.value.book.total.held_usd == job.held_usd
+        assert refused.value.balance.total.held_usd == job.held_usd
         assert backing.jobs.get(job.id) == begun
     backing.jobs.save(begun, again, Caps(month_usd=cap, day_usd=cap))
     assert backing.jobs.get(job.id) == again
-    book = backing.books.month(job.tenant, START.date().replace(day=1))
+    book = backing.ledger.month(job.tenant, START.date().replace(day=1))
     assert (book.total.held_usd, book.total.spent_usd) == (plan.hold_usd, job.held_usd)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from afterthought.adapters.transactions import Transactions
-from afterthought.domain.budget import Caps, MonthBook, OverBudget
+from afterthought.domain.budget import Caps, MonthBalance, OverBudget
 from afterthought.domain.errors import JobChanged, JobExists, TablesBusy
 from afterthought.domain.job import Job
-from afterthought.domain.ledger import Standing
+from afterthought.domain.ledger import Balance
 from tests.contract.backing import AwsBacking, Backing
 from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
@@ -23,15 +23,15 @@ HOLD = a_job().held_usd
 COST = a_settled_job().spent_usd
 
 
-def book(backing: Backing, tenant: str = "acme", month: date = MONTH) -> MonthBook:
-    return backing.books.month(tenant, month)
+def book(backing: Backing, tenant: str = "acme", month: date = MONTH) -> MonthBalance:
+    return backing.ledger.month(tenant, month)
 
 
-def standing(backing: Backing) -> tuple[Standing, Standing]:
+def standing(backing: Backing) -> tuple[Balance, Balance]:
     """Of the month and of its first job's day; nothing else may stand."""
     stands = book(backing)
     assert set(stands.days) <= {TODAY}
-    return stands.total, stands.days.get(TODAY, Standing())
+    return stands.total, stands.days.get(TODAY, Balance())
 
 
 def called(job: Job) -> Job:
@@ -39,12 +39,12 @@ def called(job: Job) -> Job:
 
 
 def test_nothing_stands_before_the_first_job(backing: Backing) -> None:
-    assert book(backing) == MonthBook()
+    assert book(backing) == MonthBalance()
 
 
 def test_a_new_job_holds_its_bound_in_its_month_and_its_day(backing: Backing) -> None:
     backing.jobs.create(a_job(), Caps())
-    assert standing(backing) == (Standing(HOLD, Decimal(0)),) * 2
+    assert standing(backing) == (Balance(HOLD, Decimal(0)),) * 2
 
 
 def test_what_is_held_in_a_day_is_not_held_in_another(backing: Backing) -> None:
@@ -53,27 +53,27 @@ def test_what_is_held_in_a_day_is_not_held_in_another(backing: Backing) -> None:
     tomorrow = a_job(1, created_at=later)
     tomorrow = tomorrow.model_copy(update={"attempts": (tomorrow.attempts[0].model_copy(update={"held_at": later}),)})
     backing.jobs.create(tomorrow, Caps(day_usd=HOLD))
-    assert book(backing).total == Standing(HOLD * 2, Decimal(0))
-    assert book(backing).days[later.date()] == Standing(HOLD, Decimal(0))
+    assert book(backing).total == Balance(HOLD * 2, Decimal(0))
+    assert book(backing).days[later.date()] == Balance(HOLD, Decimal(0))
 
 
 def test_tenants_have_books_of_their_own(backing: Backing) -> None:
     backing.jobs.create(a_job(tenant="globex"), Caps())
-    assert book(backing) == MonthBook()
+    assert book(backing) == MonthBalance()
 
 
 def test_an_end_gives_the_hold_back_and_books_the_cost(backing: Backing) -> None:
     backing.jobs.create(a_job(), Caps())
     before = a_job()
     backing.jobs.save(before, a_settled_job().model_copy(update={"version": 2}))
-    assert standing(backing) == (Standing(Decimal(0), COST),) * 2
+    assert standing(backing) == (Balance(Decimal(0), COST),) * 2
 
 
 def test_a_job_that_was_never_called_gives_all_back(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
     backing.jobs.save(job, job.failed("deadline_exceeded", "…", now=START))
-    assert standing(backing) == (Standing(),) * 2
+    assert standing(backing) == (Balance(),) * 2
 
 
 def test_a_call_of_which_nothing_is_known_costs_its_hold(backing: Backing) -> None:
@@ -81,7 +81,7 @@ def test_a_call_of_which_nothing_is_known_costs_its_hold(backing: Backing) -> No
     backing.jobs.create(job, Caps())
     backing.jobs.save(job, called(job))
     backing.jobs.save(called(job), called(job).failed("outcome_unknown", "…", now=START))
-    assert standing(backing) == (Standing(Decimal(0), HOLD),) * 2
+    assert standing(backing) == (Balance(Decimal(0), HOLD),) * 2
 
 
 def test_a_step_that_moves_no_money_leaves_the_books_alone(backing: Backing) -> None:
@@ -98,16 +98,16 @@ def test_a_budget_takes_what_fits_exactly_and_not_a_bit_more(backing: Backing, c
         backing.jobs.create(a_job(number), caps)
     with pytest.raises(OverBudget) as over:
         backing.jobs.create(a_job(2), caps)
-    assert over.value.book == book(backing)
+    assert over.value.balance == book(backing)
     assert backing.jobs.get(a_job(2).id) is None
-    assert standing(backing) == (Standing(HOLD * 2, Decimal(0)),) * 2
+    assert standing(backing) == (Balance(HOLD * 2, Decimal(0)),) * 2
 
 
 @pytest.mark.parametrize("caps", [Caps(month_usd=HOLD - Decimal("1e-18")), Caps(day_usd=Decimal(0))])
 def test_a_hold_above_the_whole_budget_is_refused_when_nothing_stands_yet(backing: Backing, caps: Caps) -> None:
     with pytest.raises(OverBudget) as over:
         backing.jobs.create(a_job(), caps)
-    assert over.value.book == MonthBook()
+    assert over.value.balance == MonthBalance()
     assert backing.jobs.get(a_job().id) is None
 
 
@@ -118,7 +118,7 @@ def test_a_cap_below_what_is_used_blocks_new_jobs_and_no_settlement(backing: Bac
     with pytest.raises(OverBudget):
         backing.jobs.create(a_job(1), lowered)
     backing.jobs.save(job, a_settled_job().model_copy(update={"version": 2}))
-    assert standing(backing)[0] == Standing(Decimal(0), COST)
+    assert standing(backing)[0] == Balance(Decimal(0), COST)
 
 
 def test_a_taken_id_takes_no_second_hold(backing: Backing) -> None:
@@ -142,7 +142,7 @@ def test_of_two_ends_of_one_job_only_the_first_moves_the_books(backing: Backing)
     backing.jobs.save(called(job), first)
     with pytest.raises(JobChanged):
         backing.jobs.save(called(job), second)
-    assert standing(backing)[0] == Standing(Decimal(0), HOLD)
+    assert standing(backing)[0] == Balance(Decimal(0), HOLD)
 
 
 def test_a_corrected_estimate_lowers_what_is_spent(backing: Backing) -> None:
@@ -156,7 +156,7 @@ def test_a_corrected_estimate_lowers_what_is_spent(backing: Backing) -> None:
         1, response_id="r", served_model="o3", usage=usage, price_id="o3/standard/2025-06-10", cost_usd=COST
     )
     backing.jobs.save(estimated, known)
-    assert standing(backing)[0] == Standing(Decimal(0), COST)
+    assert standing(backing)[0] == Balance(Decimal(0), COST)
 
 
 def test_a_month_of_a_busy_tenant_is_billed_as_one_kilobyte(moto: AwsBacking) -> None:
@@ -209,7 +209,7 @@ def test_a_write_that_meets_a_transaction_is_tried_again_after_a_growing_while(
 ) -> None:
     waited: list[float] = []
     client: Any = Meeting(moto, 3)
-    write(Transactions(client, sleep=waited.append, chance=lambda: 1.0))
+    write(Transactions(client, sleep=waited.append, random=lambda: 1.0))
     assert client.calls == 4
     assert waited == sorted(set(waited))
 
@@ -221,6 +221,6 @@ def test_a_write_that_always_meets_others_is_given_up_in_time_for_an_answer(
     waited: list[float] = []
     client: Any = Meeting(moto, 1000)
     with pytest.raises(TablesBusy) as busy:
-        write(Transactions(client, sleep=waited.append, chance=lambda: 1.0))
+        write(Transactions(client, sleep=waited.append, random=lambda: 1.0))
     assert (busy.value.status, busy.value.retryable) == (503, True)
     assert sum(waited) < 10

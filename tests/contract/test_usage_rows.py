@@ -13,7 +13,7 @@ from moto import mock_aws
 from afterthought.domain import ledger
 from afterthought.domain.budget import Caps
 from afterthought.domain.job import Job
-from afterthought.domain.ledger import Counts, UsageKey, booked
+from afterthought.domain.ledger import Amounts, UsageKey, contribution
 from tests.contract.backing import AwsBacking, Backing, SimulatedBacking
 from tests.contract.in_memory_aws import deploy
 from tests.simulator.clock import START
@@ -23,10 +23,10 @@ from tests.simulator.examples import jobs as any_job
 TODAY = START.date()
 
 
-def rows(backing: Backing, tenant: str = "acme", first: date = TODAY, last: date = TODAY) -> dict[UsageKey, Counts]:
-    found = list(backing.books.usage(tenant, first, last))
+def rows(backing: Backing, tenant: str = "acme", first: date = TODAY, last: date = TODAY) -> dict[UsageKey, Amounts]:
+    found = list(backing.ledger.usage(tenant, first, last))
     assert [key.day for key, _ in found] == sorted(key.day for key, _ in found)
-    stands: dict[UsageKey, Counts] = {key: dict(counts) for key, counts in found}
+    stands: dict[UsageKey, Amounts] = {key: dict(counts) for key, counts in found}
     assert len(stands) == len(found)
     return stands
 
@@ -38,8 +38,8 @@ def on(day: date, number: int = 0, **changes: Any) -> Job:
     return job.model_copy(update={"attempts": (job.attempts[0].model_copy(update={"held_at": at}),)})
 
 
-def told(jobs: Iterable[Job]) -> dict[UsageKey, Counts]:
-    return {key: dict(counts) for key, counts in ledger.total(map(booked, jobs)).usage.items()}
+def told(jobs: Iterable[Job]) -> dict[UsageKey, Amounts]:
+    return {key: dict(counts) for key, counts in ledger.total(map(contribution, jobs)).usage.items()}
 
 
 def addable(job: Job) -> bool:

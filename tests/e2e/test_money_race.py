@@ -22,10 +22,10 @@ import pytest
 
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.clock import now
+from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.adapters.ledger import LedgerTable
-from afterthought.adapters.ledger_table import BookTable
-from afterthought.domain.budget import Caps, MonthBook, OverBudget
+from afterthought.adapters.ledger_table import LedgerTable
+from afterthought.domain.budget import Caps, MonthBalance, OverBudget
 from afterthought.domain.job import Job
 from afterthought.services.tenants import Tenants
 from tests.e2e import own_tables
@@ -193,18 +193,18 @@ class Race:
     tables: Tables
     client: "DynamoDBClient"
     accepted: list[Job] = field(default_factory=list)
-    refused: list[MonthBook] = field(default_factory=list)
+    refused: list[MonthBalance] = field(default_factory=list)
     seen: list[Fraction] = field(default_factory=list)
 
     def run(self, caps: Caps, jobs: int = ASKING) -> None:
-        ledger = LedgerTable(self.client, self.tables.jobs, self.tables.accounts)
+        ledger = JobTable(self.client, self.tables.jobs, self.tables.accounts)
 
         def create(number: int) -> None:
             job = a_job(number)
             try:
                 ledger.create(job, caps)
             except OverBudget as over:
-                self.refused.append(over.book)
+                self.refused.append(over.balance)
             else:
                 self.accepted.append(job)
 
@@ -212,15 +212,15 @@ class Race:
 
     def run_to_the_end(self, caps: Caps, cost: Decimal) -> None:
         """Whoever got in ends at once, and gives back what its hold leaves over."""
-        ledger = LedgerTable(self.client, self.tables.jobs, self.tables.accounts)
-        books = BookTable(self.tables.dynamodb, self.tables.accounts)
+        ledger = JobTable(self.client, self.tables.jobs, self.tables.accounts)
+        books = LedgerTable(self.tables.dynamodb, self.tables.accounts)
 
         def go_on(number: int) -> None:
             job = a_job(number)
             try:
                 ledger.create(job, caps)
             except OverBudget as over:
-                self.refused.append(over.book)
+                self.refused.append(over.balance)
                 return
             begun = job.begin(token=f"t{number}", provider="standin", now=job.created_at)
             ledger.save(job, begun)

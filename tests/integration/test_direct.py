@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from afterthought.adapters import aws
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.job_table import JobTable
 from afterthought.services import direct
 from local.standin import StandIn
 from tests.integration.deployed import Context, Deployed, HttpAnswer, sample
@@ -227,7 +227,7 @@ def test_a_job_cancelled_while_its_call_is_awaited_lets_go_of_it(
     monkeypatch.setattr(direct, "LOOK_SECONDS", 0.2)
     standin.script("slow_run", seconds=30)
     job_id, other_id = submit(acme), submit(acme)
-    ledger = LedgerTable(aws.dynamodb(), "JobTable", "AccountTable")
+    ledger = JobTable(aws.dynamodb(), "JobTable", "AccountTable")
 
     def cancel() -> None:
         # As the api does it, in whose environment the test cannot be at the same time.

@@ -1,7 +1,6 @@
-"""`python -m admin.tenant usage` and `… reconcile`, on a deployed stack (moto's)."""
+"""`python -m admin.tenant usage` and `… reconcile`, on a deployed stack in moto."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from afterthought.domain.budget import Caps
 from afterthought.domain.job import Job
@@ -12,24 +11,24 @@ __all__ = ["stack"]
 
 
 def today(job: Job) -> Job:
-    """The same job, made now."""
+    """The same job, created now."""
     now = datetime.now(UTC)
-    attempts = tuple(entry.model_copy(update={"held_at": now}) for entry in job.attempts)
+    attempts = tuple(attempt.model_copy(update={"held_at": now}) for attempt in job.attempts)
     return job.model_copy(update={"created_at": now, "attempts": attempts})
 
 
-def write(stack: Stack) -> None:
+def write_jobs(stack: Stack) -> None:
     stack.run("create", "acme")
     stack.run("create", "globex")
     stack.run("set", "acme", "--month-budget", "100")
     for number in range(3):
-        stack.ledger.create(today(a_settled_job(number)), Caps())
-    stack.ledger.create(today(a_job(9)), Caps())
+        stack.jobs.create(today(a_settled_job(number)), Caps())
+    stack.jobs.create(today(a_job(9)), Caps())
 
 
-def spoil(stack: Stack, **changes: Any) -> None:
+def corrupt(stack: Stack, **amounts: str) -> None:
     key = {"pk": {"S": "BUDGET#acme"}, "sk": {"S": f"{datetime.now(UTC):%Y-%m}"}}
-    for name, value in changes.items():
+    for name, value in amounts.items():
         stack.dynamodb.update_item(
             TableName=stack.table,
             Key=key,
@@ -38,10 +37,10 @@ def spoil(stack: Stack, **changes: Any) -> None:
         )
 
 
-def test_usage_shows_the_months_models_and_the_budgets(stack: Stack) -> None:
-    write(stack)
-    code, printed, complaints = stack.run("usage", "acme")
-    assert (code, complaints) == (0, "")
+def test_usage_shows_models_and_budgets(stack: Stack) -> None:
+    write_jobs(stack)
+    code, printed, errors = stack.run("usage", "acme")
+    assert (code, errors) == (0, "")
     rows = [line.split() for line in printed.splitlines()]
     assert ["o3", "completed", "3", "37035", "70368", "61440", "0", "0.633198"] in rows
     assert ["o3", "open", "1", "0", "0", "0", "0.800512", "0"] in rows
@@ -49,8 +48,8 @@ def test_usage_shows_the_months_models_and_the_budgets(stack: Stack) -> None:
     assert ["month", f"{datetime.now(UTC):%Y-%m}", "100", "0.800512", "0.633198", "98.56629"] in rows
 
 
-def test_usage_of_a_month_that_is_over_shows_no_cap_of_today(stack: Stack) -> None:
-    write(stack)
+def test_past_month_shows_no_cap(stack: Stack) -> None:
+    write_jobs(stack)
     code, printed, _ = stack.run("usage", "acme", "--month", "2026-01")
     assert code == 0
     assert [line.split() for line in printed.splitlines()][-2:] == [
@@ -59,45 +58,45 @@ def test_usage_of_a_month_that_is_over_shows_no_cap_of_today(stack: Stack) -> No
     ]
 
 
-def test_usage_of_a_month_that_has_not_begun_is_refused(stack: Stack) -> None:
-    write(stack)
-    assert stack.run("usage", "acme", "--month", "2099-01") == (1, "", "2099-01 has not begun.\n")
+def test_future_month_is_refused(stack: Stack) -> None:
+    write_jobs(stack)
+    assert stack.run("usage", "acme", "--month", "2099-01") == (1, "", "2099-01 is in the future.\n")
 
 
-def test_usage_says_what_is_wrong(stack: Stack) -> None:
-    write(stack)
-    assert stack.run("usage", "nobody") == (1, "", "There is no tenant 'nobody'.\n")
-    code, _, complaints = stack.run("usage", "acme", "--month", "November")
-    assert (code, complaints) == (1, "'November' is no month: YYYY-MM, such as 2026-11.\n")
+def test_usage_errors_are_clear(stack: Stack) -> None:
+    write_jobs(stack)
+    assert stack.run("usage", "other") == (1, "", "There is no tenant 'other'.\n")
+    code, _, errors = stack.run("usage", "acme", "--month", "November")
+    assert (code, errors) == (1, "'November' is not a month in the form YYYY-MM, such as 2026-11.\n")
 
 
-def test_reconcile_finds_nothing_where_nothing_is_wrong(stack: Stack) -> None:
-    write(stack)
+def test_reconcile_finds_no_difference(stack: Stack) -> None:
+    write_jobs(stack)
     code, printed, _ = stack.run("reconcile")
     assert code == 0
-    assert printed == "4 jobs and 2 items of the books were compared: no difference.\n"
+    assert printed == "Compared 4 jobs with 2 items of the ledger: no difference.\n"
 
 
-def test_reconcile_shows_a_difference_and_mends_it_only_when_told_to(stack: Stack) -> None:
-    write(stack)
-    spoil(stack, used="5", held="4.5")
+def test_reconcile_repairs_only_on_request(stack: Stack) -> None:
+    write_jobs(stack)
+    corrupt(stack, used_usd="5", held_usd="4.5")
     before = stack.dump()
     code, printed, _ = stack.run("reconcile", "acme")
     assert code == 1
     rows = [line.split() for line in printed.splitlines()]
     month = f"{datetime.now(UTC):%Y-%m}"
-    assert ["acme", "BUDGET", month, "held", "4.5", "0.800512"] in rows
-    assert ["acme", "BUDGET", month, "used", "5", "1.43371"] in rows
-    assert printed.endswith("1 differ. Nothing was changed; --mend writes what the jobs say.\n")
+    assert ["acme", "BUDGET", month, "held_usd", "4.5", "0.800512"] in rows
+    assert ["acme", "BUDGET", month, "used_usd", "5", "1.43371"] in rows
+    assert printed.endswith(": 1 differ. Nothing was changed; --repair sets them to what the jobs add up to.\n")
     assert stack.dump() == before
-    code, printed, _ = stack.run("reconcile", "acme", "--mend")
+    code, printed, _ = stack.run("reconcile", "acme", "--repair")
     assert code == 0
-    assert printed.endswith("1 differed, 1 of them now say what the jobs say.\n")
+    assert printed.endswith(": 1 differ, 1 of them were repaired.\n")
     assert stack.run("reconcile")[0] == 0
 
 
-def test_reconcile_looks_at_the_tenants_it_was_asked_for(stack: Stack) -> None:
-    write(stack)
-    spoil(stack, used="5")
+def test_reconcile_is_limited_to_named_tenants(stack: Stack) -> None:
+    write_jobs(stack)
+    corrupt(stack, used_usd="5")
     assert stack.run("reconcile", "globex")[0] == 0
-    assert stack.run("reconcile", "nobody") == (1, "", "There is no tenant 'nobody'.\n")
+    assert stack.run("reconcile", "other") == (1, "", "There is no tenant 'other'.\n")

@@ -16,8 +16,8 @@ from moto import mock_aws
 
 from admin import deployment, tenant
 from afterthought.adapters.account_table import AccountTable
+from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.adapters.ledger import LedgerTable
 from afterthought.domain.errors import Unauthenticated
 from afterthought.domain.signature import sign
 from afterthought.services.authenticate import Authenticate
@@ -58,7 +58,7 @@ class Stack:
         held = deployment.outputs(client, STACK, REGION)
         self.table = held["AccountTableName"]
         self.dynamodb = boto3.client("dynamodb", REGION)
-        self.ledger = LedgerTable(self.dynamodb, held["JobTableName"], self.table)
+        self.jobs = JobTable(self.dynamodb, held["JobTableName"], self.table)
         self.accounts = AccountTable(self.dynamodb, self.table)
         self.cipher = KmsCipher(boto3.client("kms", REGION))
 

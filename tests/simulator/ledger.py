@@ -7,34 +7,34 @@ from datetime import date
 from decimal import Decimal
 
 from afterthought.domain import ledger
-from afterthought.domain.budget import Caps, MonthBook, OverBudget
-from afterthought.domain.ledger import Counts, Standing, UsageKey
+from afterthought.domain.budget import Caps, MonthBalance, OverBudget
+from afterthought.domain.ledger import Amounts, Balance, UsageKey
 from tests.simulator.line import Line
 
 Month = tuple[str, date]
 
 
 @dataclass
-class SimulatedBooks:
+class SimulatedLedger:
     """The port `Ledger`. `months` go by tenant and the month's first day, `rows` by tenant and key; `history` is all
     that ever stood of a month."""
 
     line: Line
-    months: dict[Month, MonthBook] = field(default_factory=dict)
-    history: list[tuple[Month, MonthBook]] = field(default_factory=list)
+    months: dict[Month, MonthBalance] = field(default_factory=dict)
+    history: list[tuple[Month, MonthBalance]] = field(default_factory=list)
     rows: dict[str, dict[UsageKey, dict[str, Decimal]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(Decimal)))
     )
 
-    def month(self, tenant: str, month: date) -> MonthBook:
-        return self.line.call("books.month", lambda: self.stands(tenant, month))
+    def month(self, tenant: str, month: date) -> MonthBalance:
+        return self.line.call("ledger.month", lambda: self.balance(tenant, month))
 
-    def stands(self, tenant: str, month: date) -> MonthBook:
+    def balance(self, tenant: str, month: date) -> MonthBalance:
         """The same without a call on the line."""
-        return self.months.get((tenant, month), MonthBook())
+        return self.months.get((tenant, month), MonthBalance())
 
-    def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Counts]]:
-        def read() -> list[tuple[UsageKey, Counts]]:
+    def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Amounts]]:
+        def read() -> list[tuple[UsageKey, Amounts]]:
             rows = (
                 (key, {n: amount for n, amount in row.items() if amount})
                 for key, row in self.rows.get(tenant, {}).items()
@@ -42,27 +42,27 @@ class SimulatedBooks:
             found = [(key, counts) for key, counts in rows if counts and first <= key.day <= last]
             return sorted(found, key=lambda each: each[0])
 
-        yield from self.line.call("books.usage", read)
+        yield from self.line.call("ledger.usage", read)
 
-    def move(self, tenant: str, movement: ledger.Books, caps: Caps) -> None:
+    def apply(self, tenant: str, delta: ledger.Contribution, caps: Caps) -> None:
         """A part of the transaction that writes a job. Raises OverBudget before anything is moved."""
-        moved: dict[date, MonthBook] = {}
-        for day, change in movement.days.items():
+        moved: dict[date, MonthBalance] = {}
+        for day, change in delta.days.items():
             month = day.replace(day=1)
-            book = moved.get(month, self.stands(tenant, month))
-            after = MonthBook(
+            book = moved.get(month, self.balance(tenant, month))
+            after = MonthBalance(
                 total=book.total.plus(change),
-                days={**book.days, day: book.days.get(day, Standing()).plus(change)},
+                days={**book.days, day: book.days.get(day, Balance()).plus(change)},
             )
             raised = change.used_usd > 0
             over_month = caps.month_usd is not None and after.total.used_usd > caps.month_usd
             over_day = caps.day_usd is not None and after.days[day].used_usd > caps.day_usd
             if raised and (over_month or over_day):
-                raise OverBudget(self.stands(tenant, month))
+                raise OverBudget(self.balance(tenant, month))
             moved[month] = after
         for month, after in moved.items():
             self.months[tenant, month] = after
             self.history.append(((tenant, month), after))
-        for key, counts in movement.usage.items():
+        for key, counts in delta.usage.items():
             for name, amount in counts.items():
                 self.rows[tenant][key][name] += amount

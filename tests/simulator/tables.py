@@ -8,9 +8,9 @@ from typing import Any
 from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
-from afterthought.domain.ledger import movement
+from afterthought.domain.ledger import delta
 from tests.simulator.clock import Clock
-from tests.simulator.ledger import SimulatedBooks
+from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Line
 
 
@@ -47,7 +47,7 @@ class SimulatedJobs:
     in the same call: in it all is written or nothing."""
 
     line: Line
-    books: SimulatedBooks
+    ledger: SimulatedLedger
     items: dict[str, Job] = field(default_factory=dict)
     history: dict[str, list[Job]] = field(default_factory=dict)
     stream: list[StreamRecord] = field(default_factory=list)
@@ -56,7 +56,7 @@ class SimulatedJobs:
         def put() -> None:
             if job.id in self.items:
                 raise JobExists(job.id)
-            self.books.move(job.tenant, movement(None, job), caps)
+            self.ledger.apply(job.tenant, delta(None, job), caps)
             self._write(job)
 
         self.line.call("jobs.create", put)
@@ -69,10 +69,10 @@ class SimulatedJobs:
             stands = self.items.get(after.id)
             if stands is None or stands.version != before.version:
                 raise JobChanged(after.id)
-            self.books.move(after.tenant, moved, caps)
+            self.ledger.apply(after.tenant, moved, caps)
             self._write(after)
 
-        moved = movement(before, after)
+        moved = delta(before, after)
         self.line.call("jobs.save", put, as_="jobs.save with money" if moved else None)
 
     def announced(self, job_id: str) -> None:

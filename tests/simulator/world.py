@@ -38,7 +38,7 @@ from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import START, Clock
 from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
-from tests.simulator.ledger import SimulatedBooks
+from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Fault, Line, ProcessDied
 from tests.simulator.paces import SimulatedPaces
 from tests.simulator.pattern import passes_stream_filter
@@ -131,8 +131,8 @@ class World:
         self.job_messages = self._queue("JobQueue")
         self.direct_messages = self._queue("DirectQueue")
         self.webhook_messages = self._queue("WebhookQueue")
-        self.books = SimulatedBooks(self.line)
-        self.jobs = SimulatedJobs(self.line, self.books)
+        self.ledger = SimulatedLedger(self.line)
+        self.jobs = SimulatedJobs(self.line, self.ledger)
         self.rates = SimulatedRateWindows(self.line)
         self.contents = SimulatedContents(self.line, self.clock)
         self.accounts = SimulatedAccounts(self.line)
@@ -163,10 +163,10 @@ class World:
         catalogue = self.catalogue
         limit = Limit(self.rates, catalogue, self.clock)
         self.admit = Admit(catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock)
-        self.dry_run = DryRun(self.books, self.accounts, limit, self.clock)
+        self.dry_run = DryRun(self.ledger, self.accounts, limit, self.clock)
         self.submit_service = Submit(
             jobs=self.jobs,
-            books=self.books,
+            ledger=self.ledger,
             accounts=self.accounts,
             contents=self.contents,
             queue=self.queue,

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
-from afterthought.adapters.ledger_table import BookTable
+from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.services.tenants import Tenants
 from local import endpoint, receiver, service
 from local.address import HOST, free_port
@@ -175,7 +175,7 @@ class Soak:
             self.callers.problems.append(repr(error))
 
     def _look_at_budgets(self, over: threading.Event) -> None:
-        books = BookTable(self.tables.dynamodb, self.tables.accounts)
+        books = LedgerTable(self.tables.dynamodb, self.tables.accounts)
         while not over.wait(0.2):
             for tenant in self.caps:
                 used = books.month(tenant, now().date().replace(day=1)).total.used_usd

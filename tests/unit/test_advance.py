@@ -18,7 +18,7 @@ from afterthought.domain.errors import (
     TablesBusy,
 )
 from afterthought.domain.job import Job
-from afterthought.domain.ledger import movement
+from afterthought.domain.ledger import delta
 from afterthought.domain.schedule import check_seconds
 from afterthought.services.advance import Advance
 from tests.simulator.line import Fault
@@ -302,7 +302,7 @@ class BusyBooks:
         return getattr(self._jobs, name)
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
-        if movement(before, after):
+        if delta(before, after):
             raise TablesBusy("busy")
         self._jobs.save(before, after, caps)
 

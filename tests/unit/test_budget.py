@@ -6,19 +6,19 @@ from decimal import Decimal
 import pytest
 
 from afterthought.domain import budget
-from afterthought.domain.budget import Caps, MonthBook, budgets
+from afterthought.domain.budget import Caps, MonthBalance, budgets
 from afterthought.domain.errors import MoneyRefused
-from afterthought.domain.ledger import Standing
+from afterthought.domain.ledger import Balance
 
 TODAY = date(2026, 11, 21)
-BOOK = MonthBook(
-    total=Standing(Decimal("1.5"), Decimal(7)),
-    days={TODAY: Standing(Decimal("0.5"), Decimal(1)), date(2026, 11, 20): Standing(Decimal(1), Decimal(6))},
+BOOK = MonthBalance(
+    total=Balance(Decimal("1.5"), Decimal(7)),
+    days={TODAY: Balance(Decimal("0.5"), Decimal(1)), date(2026, 11, 20): Balance(Decimal(1), Decimal(6))},
 )
 
 
-def refusal(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> MoneyRefused | None:
-    full = budget.over(book, caps, hold_usd, on)
+def refusal(book: MonthBalance, caps: Caps, hold_usd: Decimal, on: date) -> MoneyRefused | None:
+    full = budget.exceeded(book, caps, hold_usd, on)
     return budget.refusal(full, hold_usd, 17) if full else None
 
 
@@ -65,8 +65,8 @@ def test_a_refusal_says_all_there_is_to_know() -> None:
         "max_output_tokens": 17,
     }
     assert refused.message == (
-        "This job can cost up to $0.75. $0.5 is left of the day's budget of $2 (2026-11-21): $1 is spent and $0.5 held "
-        "for jobs that have not ended, of which what they do not cost comes back. It renews at 2026-11-22T00:00:00Z. "
+        "This job can cost up to $0.75. $0.5 is left of the day's budget of $2 (2026-11-21): $1 is spent and $0.5 is "
+        "held for jobs that have not ended; what they do not spend is released. It renews at 2026-11-22T00:00:00Z. "
         "With max_output_tokens of 17 or less it fits."
     )
 
@@ -82,7 +82,7 @@ def test_no_cap_refuses_nothing() -> None:
 
 
 def test_a_cap_of_nothing_lets_nothing_through() -> None:
-    assert refusal(MonthBook(), Caps(month_usd=Decimal(0)), Decimal("1e-18"), TODAY) is not None
+    assert refusal(MonthBalance(), Caps(month_usd=Decimal(0)), Decimal("1e-18"), TODAY) is not None
 
 
 def test_a_cap_below_what_is_used_leaves_less_than_nothing() -> None:
@@ -101,5 +101,5 @@ def test_a_cap_below_what_is_used_leaves_less_than_nothing() -> None:
 def test_a_budget_renews_at_the_beginning_of_its_next_period(
     on: date, month_renews: datetime, day_renews: datetime
 ) -> None:
-    month, day = budgets(MonthBook(), Caps(), on)
+    month, day = budgets(MonthBalance(), Caps(), on)
     assert (month.renews_at, day.renews_at) == (month_renews, day_renews)

@@ -165,7 +165,7 @@ def test_the_schemas_name_every_field_of_the_examples() -> None:
 
 @pytest.mark.parametrize("grouping", ["day", "model,tag", "day,model,tag,status"])
 def test_the_schema_names_every_field_of_usage_however_it_is_grouped(grouping: str) -> None:
-    usage = ReadUsage(specimen.Books(), specimen.Accounts(), lambda: specimen.ACCEPTED)("acme", {"group_by": grouping})
+    usage = ReadUsage(specimen.Ledger(), specimen.Accounts(), lambda: specimen.ACCEPTED)("acme", {"group_by": grouping})
     assert usage["data"]
     assert complaints("UsageReport", usage) == []
 

@@ -93,14 +93,14 @@ def ended(world: World, usage: Usage | None = None, **body: Any) -> Job:
     """The same, after it has gone its way and nothing goes on any more."""
     job_id = submitted(world, usage, **body).id
     world.run()
-    told, stands = money.of_jobs(world.jobs.items.values()), money.of_books(world.books)
+    told, stands = money.of_jobs(world.jobs.items.values()), money.of_ledger(world.ledger)
     assert list(money.differences(told, stands)) == []
     return world.job(job_id)
 
 
 def stands(world: World, period: str = "2026-11") -> tuple[Decimal | int, Decimal | int]:
     """Dollars held and spent of a month or a day."""
-    held, spent = money.of_books(world.books).budgets.get(("acme", period), money.Budget())
+    held, spent = money.of_ledger(world.ledger).budgets.get(("acme", period), money.Budget())
     return Decimal(held.numerator) / held.denominator, Decimal(spent.numerator) / spent.denominator
 
 
@@ -144,7 +144,7 @@ def test_cached_tokens_are_billed_and_not_lost(world: World) -> None:
     assert job.spent_usd == Decimal("0.005")
     usage = world.read("acme", job.id)["usage"]
     assert (usage["input_tokens"], usage["input_tokens_details"]["cached_tokens"]) == (10_000, 10_000)
-    (rows,) = money.of_books(world.books).usage.values()
+    (rows,) = money.of_ledger(world.ledger).usage.values()
     assert rows["completed_input_tokens"] == rows["completed_cached_input_tokens"] == 10_000
 
 
@@ -308,7 +308,7 @@ def test_a_late_answer_takes_the_estimates_place_and_changes_nothing_else(world:
     assert (known.spent_usd, known.estimated) == (Decimal("0.042"), False)
     assert (known.status, known.finished_at) == (estimate.status, estimate.finished_at)
     assert (len(world.topic.published), len(world.receiver.received)) == (1, 1)
-    told, books = money.of_jobs([known]), money.of_books(world.books)
+    told, books = money.of_jobs([known]), money.of_ledger(world.ledger)
     assert list(money.differences(told, books)) == []
 
 
@@ -402,8 +402,8 @@ def test_a_new_day_and_a_new_month_have_all_their_budget(catalogue: Shelf) -> No
         submitted(world, max_output_tokens=5_000)
     world.clock.pass_by(120)
     second = submitted(world, max_output_tokens=5_000)
-    assert world.books.stands("acme", date(2026, 12, 1)).total.held_usd == second.held_usd
-    assert world.books.stands("acme", date(2026, 11, 1)).total.held_usd == first.held_usd
+    assert world.ledger.balance("acme", date(2026, 12, 1)).total.held_usd == second.held_usd
+    assert world.ledger.balance("acme", date(2026, 11, 1)).total.held_usd == first.held_usd
 
 
 def test_a_request_read_before_midnight_and_accepted_after_it_is_held_for_until_its_deadline(catalogue: Shelf) -> None:

@@ -33,7 +33,7 @@ from afterthought.domain.identity import keyed_job_id
 from afterthought.domain.job import Job
 from tests.simulator import money
 from tests.simulator.laws import broken
-from tests.simulator.ledger import SimulatedBooks
+from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Fault, ProcessDied, TransportFailed
 from tests.simulator.provider import Answer, Ending
 from tests.simulator.queues import Luck
@@ -63,8 +63,8 @@ class WatchedJobs(SimulatedJobs):
         super()._write(job)
         caps = self.caps(job.tenant)
         for day in {entry.held_at.date() for entry in job.attempts}:
-            book = self.books.stands(job.tenant, day.replace(day=1))
-            of_day = book.days.get(day, ledger.Standing())
+            book = self.ledger.balance(job.tenant, day.replace(day=1))
+            of_day = book.days.get(day, ledger.Balance())
             self._look(before, job, f"{day:%Y-%m}", book.total.used_usd, caps.month_usd)
             self._look(before, job, f"{day}", of_day.used_usd, caps.day_usd)
 
@@ -84,12 +84,12 @@ def overrun(job: Job) -> Decimal:
 
 
 class WatchedWorld(World):
-    books_class: type[SimulatedBooks] = SimulatedBooks
+    ledger_class: type[SimulatedLedger] = SimulatedLedger
     jobs_class: type[WatchedJobs] = WatchedJobs
 
     def _wire(self) -> None:
-        self.books = self.books_class(self.line)
-        self.jobs = self.watched = self.jobs_class(self.line, self.books, caps=self.caps)
+        self.ledger = self.ledger_class(self.line)
+        self.jobs = self.watched = self.jobs_class(self.line, self.ledger, caps=self.caps)
         super()._wire()
 
     def caps(self, tenant: str) -> Caps:
@@ -129,7 +129,7 @@ class Spending(RuleBasedStateMachine):
         """`own_cap` is what `max_cost_usd` is above the bound."""
         hold = self._hold(output)
         body = question(output, tags, None if own_cap is None else hold + own_cap)
-        before = money.of_books(self.world.books)
+        before = money.of_ledger(self.world.ledger)
         today, certain = self.world.clock().date(), self._is_certain()
         known = key is not None and keyed_job_id(tenant, key) in self.world.jobs.items
         told = self._try(tenant, body, key)
@@ -245,12 +245,12 @@ class Spending(RuleBasedStateMachine):
 
     @invariant()
     def the_books_are_what_the_jobs_say(self) -> None:
-        told, stands = money.of_jobs(self.world.jobs.items.values()), money.of_books(self.world.books)
+        told, stands = money.of_jobs(self.world.jobs.items.values()), money.of_ledger(self.world.ledger)
         assert list(money.differences(told, stands)) == []
 
     @invariant()
     def a_month_is_the_sum_of_its_days(self) -> None:
-        for (tenant, month), book in self.world.books.months.items():
+        for (tenant, month), book in self.world.ledger.months.items():
             days = [standing for day, standing in book.days.items() if day.replace(day=1) == month]
             assert sum(day.held_usd for day in days) == book.total.held_usd, (tenant, month)
             assert sum(day.spent_usd for day in days) == book.total.spent_usd, (tenant, month)
@@ -266,12 +266,14 @@ class Spending(RuleBasedStateMachine):
         self.the_books_are_what_the_jobs_say()
         # Without workers nobody ends a job at its deadline.
         assert [what for what in broken(self.world) if "after its deadline" not in what] == []
-        for (tenant, _), book in self.world.books.months.items():
+        for (tenant, _), book in self.world.ledger.months.items():
             assert book.total.held_usd == 0, tenant
         for one in self.world.jobs.items.values():
             assert list(paid_for_nothing(self.world.jobs.history[one.id])) == []
         for tenant in TENANTS:
-            spent = sum(book.total.spent_usd for (whose, _), book in self.world.books.months.items() if whose == tenant)
+            spent = sum(
+                book.total.spent_usd for (whose, _), book in self.world.ledger.months.items() if whose == tenant
+            )
             jobs = [one for one in self.world.jobs.items.values() if one.tenant == tenant]
             assert spent == sum(entry.cost_usd or 0 for one in jobs for entry in one.attempts)
 
@@ -293,7 +295,7 @@ class Spending(RuleBasedStateMachine):
         return self.world.admit(encoded(question(output))).bound.total_usd
 
     def _used(self, tenant: str, period: str) -> Fraction:
-        return money.of_books(self.world.books).budgets.get((tenant, period), money.Budget()).used
+        return money.of_ledger(self.world.ledger).budgets.get((tenant, period), money.Budget()).used
 
     def _fitted(self, tenant: str, hold: Decimal, before: money.Money, today: object) -> bool:
         caps = self.world.caps(tenant)
@@ -378,20 +380,20 @@ class HeldTwice(WatchedJobs):
 
     def create(self, job: Job, caps: Caps) -> None:
         if job.id in self.items:
-            self.books.move(job.tenant, ledger.movement(None, job), caps)
+            self.ledger.apply(job.tenant, ledger.delta(None, job), caps)
         super().create(job, caps)
 
 
-class NothingGivenBack(SimulatedBooks):
-    def move(self, tenant: str, movement: ledger.Books, caps: Caps) -> None:
-        days = {day: moved._replace(held_usd=max(moved.held_usd, Decimal(0))) for day, moved in movement.days.items()}
-        super().move(tenant, movement._replace(days=days), caps)
+class NothingGivenBack(SimulatedLedger):
+    def apply(self, tenant: str, delta: ledger.Contribution, caps: Caps) -> None:
+        days = {day: moved._replace(held_usd=max(moved.held_usd, Decimal(0))) for day, moved in delta.days.items()}
+        super().apply(tenant, delta._replace(days=days), caps)
 
 
-class CostForgotten(SimulatedBooks):
-    def move(self, tenant: str, movement: ledger.Books, caps: Caps) -> None:
-        days = {day: moved._replace(spent_usd=Decimal(0)) for day, moved in movement.days.items()}
-        super().move(tenant, movement._replace(days=days), caps)
+class CostForgotten(SimulatedLedger):
+    def apply(self, tenant: str, delta: ledger.Contribution, caps: Caps) -> None:
+        days = {day: moved._replace(spent_usd=Decimal(0)) for day, moved in delta.days.items()}
+        super().apply(tenant, delta._replace(days=days), caps)
 
 
 def bill_each_poll(patch: pytest.MonkeyPatch) -> None:
@@ -409,15 +411,15 @@ def bill_each_poll(patch: pytest.MonkeyPatch) -> None:
 
 def book_at_the_end(patch: pytest.MonkeyPatch) -> None:
     """In the day on which a job ends, not in the one from which its hold was taken."""
-    booked = ledger.booked
+    contribution = ledger.contribution
 
-    def late(job: Job) -> ledger.Books:
+    def late(job: Job) -> ledger.Contribution:
         if job.finished_at is None:
-            return booked(job)
+            return contribution(job)
         moved = (entry.model_copy(update={"held_at": job.finished_at}) for entry in job.attempts)
-        return booked(job.model_copy(update={"attempts": tuple(moved)}))
+        return contribution(job.model_copy(update={"attempts": tuple(moved)}))
 
-    patch.setattr(ledger, "booked", late)
+    patch.setattr(ledger, "contribution", late)
 
 
 def add_to_the_estimate(patch: pytest.MonkeyPatch) -> None:
@@ -486,10 +488,10 @@ def test_a_hold_taken_without_its_condition_or_twice_is_found(jobs_class: type[W
         find(jobs_class=jobs_class)
 
 
-@pytest.mark.parametrize("books_class", [NothingGivenBack, CostForgotten])
-def test_a_settlement_that_moves_half_of_the_books_is_found(books_class: type[SimulatedBooks]) -> None:
+@pytest.mark.parametrize("ledger_class", [NothingGivenBack, CostForgotten])
+def test_a_settlement_that_moves_half_of_the_books_is_found(ledger_class: type[SimulatedLedger]) -> None:
     with pytest.raises(AssertionError):
-        find(books_class=books_class)
+        find(ledger_class=ledger_class)
 
 
 @pytest.mark.parametrize(

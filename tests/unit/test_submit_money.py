@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from afterthought.domain.budget import MonthBook
+from afterthought.domain.budget import MonthBalance
 from afterthought.domain.errors import InvalidRequest, MoneyRefused, RateLimited, TierRefused, Unauthenticated
 from afterthought.domain.rate_limit import Window, window_number
 from tests.simulator.world import World, question
@@ -48,7 +48,7 @@ def plan(world: World, body: dict[str, Any]) -> dict[str, Any]:
 def test_an_accepted_job_holds_its_bound(world: World) -> None:
     job = world.submit(ask()).job
     assert job.held_usd == bound(world)
-    assert world.books.stands("acme", world.clock().date().replace(day=1)).total.held_usd == bound(world)
+    assert world.ledger.balance("acme", world.clock().date().replace(day=1)).total.held_usd == bound(world)
 
 
 def test_a_job_that_fits_its_own_cap_exactly_is_taken_and_one_above_it_is_not(world: World) -> None:
@@ -83,7 +83,7 @@ def test_a_full_budget_refuses_before_anything_is_stored(world: World) -> None:
     world.line.calls.clear()
     with pytest.raises(MoneyRefused) as refused:
         world.submit(ask())
-    assert called(world) == ["accounts.tenant", "rates.take", "books.month"]
+    assert called(world) == ["accounts.tenant", "rates.take", "ledger.month"]
     assert refused.value.detail is not None
     assert refused.value.detail["budgets"][0]["left_usd"] == "0"
 
@@ -133,7 +133,7 @@ def test_a_request_sent_twice_at_once_is_never_refused_for_what_it_took_itself(
 
 def test_no_budget_is_looked_at_where_there_is_none(world: World) -> None:
     world.submit(ask())
-    assert "books.month" not in called(world)
+    assert "ledger.month" not in called(world)
 
 
 def test_requests_above_the_limit_are_refused_until_the_next_minute(world: World) -> None:
@@ -195,9 +195,9 @@ def test_a_dry_run_tells_the_bound_and_touches_nothing(world: World) -> None:
     assert told["bound"]["price_id"] == "o3/standard/2025-06-10"
     assert told["bound"]["price_date"] == "2025-06-10"
     assert told["would_refuse"] == []
-    assert set(called(world)) == {"accounts.tenant", "books.month", "rates.peek"}
+    assert set(called(world)) == {"accounts.tenant", "ledger.month", "rates.peek"}
     assert (world.jobs.items, world.contents.items, world.job_messages.messages) == ({}, {}, [])
-    assert world.books.stands("acme", world.clock().date().replace(day=1)) == MonthBook()
+    assert world.ledger.balance("acme", world.clock().date().replace(day=1)) == MonthBalance()
 
 
 def test_a_dry_run_tells_every_refusal_that_the_request_would_meet(world: World) -> None:

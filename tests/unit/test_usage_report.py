@@ -19,7 +19,7 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain.budget import Caps
 from afterthought.domain.errors import InvalidRequest, Unauthenticated
 from afterthought.domain.job import Job
-from afterthought.domain.ledger import UsageKey, movement
+from afterthought.domain.ledger import UsageKey, delta
 from afterthought.domain.terms import TagName
 from afterthought.domain.usage_report import (
     GROUPS,
@@ -36,7 +36,7 @@ from afterthought.services.usage import ReadUsage
 from tests.simulator.clock import START, Clock
 from tests.simulator.examples import a_job, a_settled_job
 from tests.simulator.examples import jobs as any_job
-from tests.simulator.ledger import SimulatedBooks
+from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Line
 from tests.simulator.provider import Answer, Ending, Plan
 from tests.simulator.world import TENANTS, World, question
@@ -55,11 +55,11 @@ def asked(**parameters: str) -> UsageQuery:
 
 
 def usage_of(world: World, tenant: str = "acme", **parameters: str) -> Wire:
-    return ReadUsage(world.books, world.accounts, world.clock)(tenant, parameters)
+    return ReadUsage(world.ledger, world.accounts, world.clock)(tenant, parameters)
 
 
 def table_of(world: World, tenant: str = "acme", **parameters: str) -> list[dict[str, str]]:
-    text = ReadUsage(world.books, world.accounts, world.clock).csv(tenant, parameters)
+    text = ReadUsage(world.ledger, world.accounts, world.clock).csv(tenant, parameters)
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
@@ -145,11 +145,11 @@ def queries(draw: st.DrawFn, jobs: list[Job]) -> UsageQuery:
 
 @given(st.data(), st.lists(any_job, min_size=1, max_size=8))
 def test_it_agrees_with_any_jobs_to_the_last_digit(data: st.DataObject, jobs: list[Job]) -> None:
-    books = SimulatedBooks(Line(Clock()))
+    ledger = SimulatedLedger(Line(Clock()))
     for job in jobs:
-        books.move("acme", movement(None, job), Caps())
+        ledger.apply("acme", delta(None, job), Caps())
     query = data.draw(queries(jobs))
-    check_agrees(summed(books.usage("acme", query.start, query.end), query).wire(), jobs, query)
+    check_agrees(summed(ledger.usage("acme", query.start, query.end), query).wire(), jobs, query)
 
 
 @settings(max_examples=25, deadline=None)
@@ -292,7 +292,7 @@ def test_caps_are_those_of_now() -> None:
 
 
 def test_the_table_has_a_header_line_and_ends_its_lines_as_the_rfc_says() -> None:
-    text = ReadUsage(world_with(a_job()).books, World().accounts, Clock()).csv("acme", {"group_by": "day,tag"})
+    text = ReadUsage(world_with(a_job()).ledger, World().accounts, Clock()).csv("acme", {"group_by": "day,tag"})
     assert text == (
         "day,tag,jobs,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens,"
         "held_usd,spent_usd\r\n"
@@ -399,7 +399,7 @@ def test_a_year_with_a_leap_day_is_asked_for_at_once() -> None:
 
 
 def test_the_last_day_of_all_can_be_asked_for() -> None:
-    answer = ReadUsage(World().books, World().accounts, Clock())("acme", {"end": "9999-12-31"})
+    answer = ReadUsage(World().ledger, World().accounts, Clock())("acme", {"end": "9999-12-31"})
     assert (answer["start"], answer["data"]) == ("9999-12-01", [])
 
 

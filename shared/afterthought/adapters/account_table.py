@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from afterthought.adapters.dynamodb import from_item, lost_condition, to_item
+from afterthought.adapters.dynamodb import from_item, is_condition_failure, to_item
 from afterthought.domain.tenant import ApiKey, Tenant
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class AccountTable:
                 TableName=self._table, Item=to_item(values), ConditionExpression="attribute_not_exists(pk)"
             )
         except ClientError as error:
-            if lost_condition(error):
+            if is_condition_failure(error):
                 return False
             raise
         return True
@@ -58,7 +58,7 @@ class AccountTable:
                 ReturnValues="ALL_NEW",
             )
         except ClientError as error:
-            if lost_condition(error):
+            if is_condition_failure(error):
                 return None
             raise
         return Tenant.model_validate({**from_item(answer["Attributes"]), "name": name})

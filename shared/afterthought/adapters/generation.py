@@ -106,5 +106,5 @@ def _usage(wire: _Usage | None) -> Usage | None:
             reasoning_tokens=written.reasoning_tokens or 0,
         )
     except ValidationError:
-        # Counts that contradict each other are no usage to bill by.
+        # Amounts that contradict each other are no usage to bill by.
         return None

@@ -1,4 +1,4 @@
-"""AccountTable's books: one budget item a tenant and month, one usage row a tenant, day, model and set of tags."""
+"""The ledger in AccountTable: a budget item per tenant and month, a usage row per tenant, day, model and tag set."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -6,9 +6,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from afterthought.adapters.dynamodb import Item, from_item, to_item
-from afterthought.domain import ledger
-from afterthought.domain.budget import Caps, MonthBook
-from afterthought.domain.ledger import Counts, Standing, UsageKey
+from afterthought.domain.budget import Caps, MonthBalance
+from afterthought.domain.ledger import Amounts, Balance, Contribution, UsageKey
 from afterthought.domain.pricing import exact_sum
 
 if TYPE_CHECKING:
@@ -16,25 +15,27 @@ if TYPE_CHECKING:
 
 Write = Mapping[str, Any]
 
+_USED, _HELD = "used_usd", "held_usd"
 
-class BookTable:
+
+class LedgerTable:
     """The port `Ledger` on DynamoDB. Raises botocore's ClientError."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
-    def month(self, tenant: str, month: date) -> MonthBook:
-        key = to_item(_budget_key(tenant, month))
+    def month(self, tenant: str, month: date) -> MonthBalance:
+        key = to_item({"pk": f"BUDGET#{tenant}", "sk": f"{month:%Y-%m}"})
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return month_book(answer.get("Item", {}), month)
+        return month_balance(answer.get("Item", {}), month)
 
-    def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Counts]]:
+    def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Amounts]]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues=to_item(
-                # "$" comes right after the "#" that ends the day.
+                # "$" sorts directly after the "#" that ends the day.
                 {":pk": f"USAGE#{tenant}", ":first": f"{first.isoformat()}#", ":last": f"{last.isoformat()}$"}
             ),
             ConsistentRead=True,
@@ -42,62 +43,57 @@ class BookTable:
         for page in pages:
             for item in page["Items"]:
                 values = from_item(item)
-                if counts := {n: a for n, a in values.items() if n not in ("pk", "sk", "moves") and a}:
-                    yield _usage_key(values["sk"]), counts
+                if amounts := {n: a for n, a in values.items() if n not in ("pk", "sk", "version") and a}:
+                    yield _usage_key(values["sk"]), amounts
 
 
-def items(part: ledger.Books) -> Iterator[tuple[str, str, Counts]]:
-    """The items of a tenant's books with what they say: the kind (which with the tenant is the partition key), the sort
-    key, the amounts by attribute. The budgets come first."""
+def items(part: Contribution) -> Iterator[tuple[str, str, Amounts]]:
+    """The items of a tenant's ledger, budgets first: the kind (with the tenant it is the partition key), the sort key,
+    and the amounts by attribute."""
     for month in sorted({day.replace(day=1) for day in part.days}):
-        days = {day: standing for day, standing in part.days.items() if day.replace(day=1) == month}
-        whole = Standing()
+        days = {day: balance for day, balance in part.days.items() if day.replace(day=1) == month}
+        whole = Balance()
         amounts: dict[str, Decimal] = {}
-        for day, standing in days.items():
-            whole = whole.plus(standing)
+        for day, balance in days.items():
+            whole = whole.plus(balance)
             used_name, held_name = _day_names(day.day)
-            amounts |= {used_name: standing.used_usd, held_name: standing.held_usd}
-        yield "BUDGET", f"{month:%Y-%m}", {"used": whole.used_usd, "held": whole.held_usd, **amounts}
-    for key, counts in part.usage.items():
-        yield "USAGE", _usage_sk(key), counts
+            amounts |= {used_name: balance.used_usd, held_name: balance.held_usd}
+        yield "BUDGET", f"{month:%Y-%m}", {_USED: whole.used_usd, _HELD: whole.held_usd, **amounts}
+    for key, usage in part.usage.items():
+        yield "USAGE", f"{key.day.isoformat()}#{key.model}#{','.join(key.tags)}", usage
 
 
-def writes(table: str, tenant: str, movement: ledger.Books, caps: Caps) -> Iterator[Write]:
-    """The writes that make a movement true, as members of a transaction, in the order of `items`. A cap is a condition
-    where the movement adds to what is used: conditions cannot add, so what may stand before is worked out here."""
-    for kind, sk, amounts in items(movement):
-        most = dict(_most_before(amounts, caps)) if kind == "BUDGET" else {}
-        yield _update(table, {"pk": f"{kind}#{tenant}", "sk": sk}, amounts, most)
+def writes(table: str, tenant: str, change: Contribution, caps: Caps) -> Iterator[Write]:
+    """The members of a transaction that apply the change, in the order of `items`. Where an amount used grows, its cap
+    is a condition. Condition expressions cannot add, so the stored amount is compared with the cap minus the growth."""
+    for kind, sk, amounts in items(change):
+        limits = dict(_limits(amounts, caps)) if kind == "BUDGET" else {}
+        yield _update(table, {"pk": f"{kind}#{tenant}", "sk": sk}, amounts, limits)
 
 
-def month_book(item: Item, month: date) -> MonthBook:
-    """The budget item of that month; an absent one (empty) stands for nothing used."""
+def month_balance(item: Item, month: date) -> MonthBalance:
+    """The balance in a budget item of that month; zero for an absent (empty) item."""
     values = from_item(item)
-    days = {
-        month.replace(day=int(name[1:3])): _standing(values, *_day_names(int(name[1:3])))
-        for name in values
-        if name.startswith("d") and name.endswith("u")
-    }
-    return MonthBook(total=_standing(values, "used", "held"), days=days)
+    days = {day: _balance(values, *_day_names(day.day)) for day in _days(values, month)}
+    return MonthBalance(total=_balance(values, _USED, _HELD), days=days)
+
+
+def _days(values: Mapping[str, Decimal], month: date) -> Iterator[date]:
+    for name in values:
+        if name.startswith("used") and name != _USED:
+            yield month.replace(day=int(name.removeprefix("used")))
 
 
 def _day_names(day: int) -> tuple[str, str]:
-    """What is used and what is held of a day. Short, so that a month of 31 days is billed as one kilobyte."""
-    return f"d{day:02}u", f"d{day:02}h"
+    """The attributes of a day, such as `used07` and `held07`. Short, so that a month of 31 days fits one kilobyte, the
+    unit of billing."""
+    return f"used{day:02}", f"held{day:02}"
 
 
-def _standing(values: Mapping[str, Decimal], used_name: str, held_name: str) -> Standing:
+def _balance(values: Mapping[str, Decimal], used_name: str, held_name: str) -> Balance:
     held = values.get(held_name, Decimal(0))
     used = values.get(used_name, Decimal(0))
-    return Standing(held_usd=held, spent_usd=exact_sum(used, held.copy_negate()))
-
-
-def _budget_key(tenant: str, month: date) -> dict[str, str]:
-    return {"pk": f"BUDGET#{tenant}", "sk": f"{month:%Y-%m}"}
-
-
-def _usage_sk(key: UsageKey) -> str:
-    return f"{key.day.isoformat()}#{key.model}#{','.join(key.tags)}"
+    return Balance(held_usd=held, spent_usd=exact_sum(used, held.copy_negate()))
 
 
 def _usage_key(sk: str) -> UsageKey:
@@ -105,27 +101,29 @@ def _usage_key(sk: str) -> UsageKey:
     return UsageKey(date.fromisoformat(day), model, tuple(tags.split(",")) if tags else ())
 
 
-def _most_before(amounts: Counts, caps: Caps) -> Iterator[tuple[str, Decimal]]:
+def _limits(amounts: Amounts, caps: Caps) -> Iterator[tuple[str, Decimal]]:
+    """The highest stored value of each attribute with which the addition stays within its cap."""
     for name, added in amounts.items():
-        cap = caps.month_usd if name == "used" else caps.day_usd if name.endswith("u") else None
-        if cap is not None and added > 0:
-            yield name, exact_sum(cap, added.copy_negate())
+        if name.startswith("used") and added > 0:
+            cap = caps.month_usd if name == _USED else caps.day_usd
+            if cap is not None:
+                yield name, exact_sum(cap, added.copy_negate())
 
 
-def _update(table: str, key: dict[str, str], amounts: Counts, most: Counts) -> Write:
-    moved = {name: amount for name, amount in amounts.items() if amount} | {"moves": Decimal(1)}
-    values = {f":a{n}": amount for n, amount in enumerate(moved.values())}
+def _update(table: str, key: dict[str, str], amounts: Amounts, limits: Amounts) -> Write:
+    added = {name: amount for name, amount in amounts.items() if amount} | {"version": Decimal(1)}
+    values = {f":a{n}": amount for n, amount in enumerate(added.values())}
     update: dict[str, Any] = {
         "TableName": table,
         "Key": to_item(key),
-        "UpdateExpression": "ADD " + ", ".join(f"{name} :a{n}" for n, name in enumerate(moved)),
+        "UpdateExpression": "ADD " + ", ".join(f"{name} :a{n}" for n, name in enumerate(added)),
     }
-    if most:
-        values |= {f":most{n}": amount for n, amount in enumerate(most.values())}
-        # Where nothing stands yet, nothing is used: that fits any cap that the hold itself fits.
+    if limits:
+        values |= {f":max{n}": limit for n, limit in enumerate(limits.values())}
+        # An absent attribute is zero, which meets every limit that is not negative.
         update["ConditionExpression"] = " AND ".join(
-            f"(attribute_not_exists({name}) OR {name} <= :most{n})" if amount >= 0 else f"{name} <= :most{n}"
-            for n, (name, amount) in enumerate(most.items())
+            f"(attribute_not_exists({name}) OR {name} <= :max{n})" if limit >= 0 else f"{name} <= :max{n}"
+            for n, (name, limit) in enumerate(limits.items())
         )
         update["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     return {"Update": {**update, "ExpressionAttributeValues": to_item(values)}}

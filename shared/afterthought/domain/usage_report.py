@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, get_args
 
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.ledger import OPEN, Counts, UsageKey
+from afterthought.domain.ledger import OPEN, Amounts, UsageKey
 from afterthought.domain.pricing import exact_sum, format_usd
 from afterthought.domain.record import TERMINAL, Status
 
@@ -58,7 +58,7 @@ class Row(NamedTuple):
     """`group` is named by the query's `group_by`. What `counts` does not have is 0."""
 
     group: Group
-    counts: Counts
+    counts: Amounts
 
     def cells(self, group_by: tuple[str, ...]) -> Wire:
         """As JSON shows it: a job without a tag has the tag null."""
@@ -71,7 +71,7 @@ class Summary(NamedTuple):
 
     query: UsageQuery
     rows: tuple[Row, ...]
-    total: Counts
+    total: Amounts
 
     def wire(self) -> Wire:
         """As the API shows it: dollars as decimal strings, all else as whole numbers."""
@@ -95,7 +95,7 @@ class Summary(NamedTuple):
         return written.getvalue()
 
 
-def measures(counts: Counts) -> Wire:
+def measures(counts: Amounts) -> Wire:
     """All measures by name, on the wire."""
     return {name: int(counts.get(name, 0)) for name in COUNTS} | {
         name: format_usd(counts.get(name, Decimal(0))) for name in DOLLARS
@@ -132,7 +132,7 @@ def query_of(parameters: Mapping[str, str], today: date) -> UsageQuery:
     )
 
 
-def summed(stands: Iterable[tuple[UsageKey, Counts]], query: UsageQuery) -> Summary:
+def summed(stands: Iterable[tuple[UsageKey, Amounts]], query: UsageQuery) -> Summary:
     """The sums over what stands in the books. Raises InvalidRequest when there is too much of it for one answer."""
     groups: dict[Group, dict[str, Decimal]] = {}
     total: dict[str, Decimal] = {}
@@ -154,7 +154,7 @@ def _passes(key: UsageKey, query: UsageQuery) -> bool:
     return query.model in (None, key.model) and (query.tag is None or query.tag in key.tags)
 
 
-def _by_status(counts: Counts, wanted: str | None) -> Iterator[tuple[str, Counts]]:
+def _by_status(counts: Amounts, wanted: str | None) -> Iterator[tuple[str, Amounts]]:
     found: dict[str, dict[str, Decimal]] = {}
     for name, amount in counts.items():
         status, _, measure = name.partition("_")
@@ -173,7 +173,7 @@ def _groups(key: UsageKey, status: str, query: UsageQuery) -> Iterator[Group]:
         yield tuple(names[part] for part in query.group_by)
 
 
-def _add(to: dict[str, Decimal], counts: Counts) -> None:
+def _add(to: dict[str, Decimal], counts: Amounts) -> None:
     for name, amount in counts.items():
         to[name] = exact_sum(to.get(name, Decimal(0)), amount)
 

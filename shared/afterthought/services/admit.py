@@ -11,7 +11,7 @@ from afterthought.domain import admission, body, budget
 from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.attempt import Plan
 from afterthought.domain.bound import Bound, bound, estimated_tokens, fitting_output_tokens
-from afterthought.domain.budget import Caps, MonthBook
+from afterthought.domain.budget import Caps, MonthBalance
 from afterthought.domain.endpoint import check_url
 from afterthought.domain.errors import InvalidRequest, MoneyRefused
 from afterthought.domain.model import Effort, Model
@@ -98,9 +98,9 @@ class Admitted:
             },
         )
 
-    def over_budget(self, book: MonthBook, caps: Caps, on: date) -> MoneyRefused | None:
+    def over_budget(self, book: MonthBalance, caps: Caps, on: date) -> MoneyRefused | None:
         """Why it does not fit its tenant's budgets, with the max_output_tokens that would; None when it fits."""
-        full = budget.over(book, caps, self.bound.total_usd, on)
+        full = budget.exceeded(book, caps, self.bound.total_usd, on)
         if not full:
             return None
         least = min(each.left_usd or Decimal(0) for each in full)

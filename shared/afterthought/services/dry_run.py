@@ -17,7 +17,7 @@ Wire = dict[str, Any]
 
 @dataclass(frozen=True)
 class DryRun:
-    books: Ledger
+    ledger: Ledger
     accounts: Accounts
     limit: Limit
     clock: Callable[[], datetime]
@@ -26,7 +26,7 @@ class DryRun:
         """The answer on the wire. A request that is wrong in itself was refused before this."""
         tenant = tenant_named(self.accounts, tenant_name)
         today = self.clock().date()
-        book = self.books.month(tenant.name, today.replace(day=1))
+        book = self.ledger.month(tenant.name, today.replace(day=1))
         caps = budget.caps_of(tenant)
         bound, plan = admitted.bound, admitted.plan
         state, too_much = self.limit.peek(

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from afterthought.domain.budget import NO_CAPS, Caps, MonthBook
+from afterthought.domain.budget import NO_CAPS, Caps, MonthBalance
 from afterthought.domain.event import CompletionEvent
 from afterthought.domain.job import Job
-from afterthought.domain.ledger import Counts, UsageKey
+from afterthought.domain.ledger import Amounts, UsageKey
 from afterthought.domain.pricing import Usage
 from afterthought.domain.provider import Provider
 from afterthought.domain.record import Status
@@ -57,16 +57,16 @@ class JobStore(JobLookup, Protocol):
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         """Writes the job over the version before it and moves the books, or neither. Raises JobChanged when that
-        version is not what stands, OverBudget when the movement would pass a cap, TablesBusy as `create` does."""
+        version is not what stands, OverBudget when the delta would pass a cap, TablesBusy as `create` does."""
 
 
 class Ledger(Protocol):
     """What stands in the books of money and usage. Reads are consistent."""
 
-    def month(self, tenant: str, month: date) -> MonthBook:
+    def month(self, tenant: str, month: date) -> MonthBalance:
         """The budgets of the month that begins on that day; empty where nothing was ever held."""
 
-    def usage(self, tenant: str, first: date, last: date) -> Iterable[tuple[UsageKey, Counts]]:
+    def usage(self, tenant: str, first: date, last: date) -> Iterable[tuple[UsageKey, Amounts]]:
         """The usage of the days from `first` to `last`, both included, in the order of the days; no empty rows. Each is
         read as it stands at some moment while they are gone through, not all at the same one."""
 

@@ -1,8 +1,8 @@
-"""Make the books again from the jobs, and compare: each difference is shown, and written right only when that is asked.
+"""Rebuild the ledger from the jobs, compare it with the stored one, and repair the differences on request.
 
-Jobs go on meanwhile, and to read a table is no one moment: a page may be read before a job's step and the job after it,
-or, for a moment, the other way round. So only what differs in the same way in two looks, one after the other, is a
-difference; and a page is only written over if it still stands as it was compared.
+Jobs continue meanwhile, and a table is not read at one instant: an item may be read before a job's step and the job
+after it, or the other way round. So only what differs equally in two consecutive readings is a difference, and an item
+is replaced only if it is unchanged since it was compared.
 """
 
 from collections import defaultdict
@@ -13,140 +13,140 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from afterthought.domain.job import Job
-from afterthought.domain.ledger import Books, Page, Tally, booked
+from afterthought.domain.ledger import Contribution, LedgerItem, Totals, contribution
 from afterthought.domain.record import RECORD_KEPT
 
-_LOOKS = 5
-NO_PAGE = Page({})
+_MAX_READINGS = 5
+_NO_ITEM = LedgerItem({})
 
 
-class Archive(Protocol):
-    """Every job there is."""
-
+class JobScan(Protocol):
     def jobs(self, tenant: str | None) -> Iterable[Job]:
-        """All of one tenant's jobs, or of every tenant. Reads the whole table."""
+        """All jobs of one tenant, or of every tenant. Reads the whole table."""
 
 
-class Bookkeeping(Protocol):
-    """The books as items: a month's budget, a day's usage of a model and tags. `name` is the item's."""
+class LedgerItems(Protocol):
+    """The ledger as items: a month's budget, and a day's usage of a model and tags. Each has a name."""
 
-    def pages(self, tenant: str, since: date) -> Mapping[str, Page]:
-        """What stands from the month on that begins on that day."""
+    def items(self, tenant: str, since: date) -> Mapping[str, LedgerItem]:
+        """The stored items from that month on. `since` is its first day."""
 
-    def made(self, books: Books) -> Mapping[str, Mapping[str, Decimal]]:
-        """What must stand, by the names of the pages."""
+    def amounts(self, part: Contribution) -> Mapping[str, Mapping[str, Decimal]]:
+        """The amounts that the items must have, by the names of the items."""
 
-    def rewrite(self, tenant: str, name: str, amounts: Mapping[str, Decimal], *, moves: int) -> bool:
-        """Writes the page over the one with so many moves (0: over none). False when that is not what stands."""
+    def replace(self, tenant: str, name: str, amounts: Mapping[str, Decimal], *, version: int) -> bool:
+        """Replaces the item of that version (0: there is none). False when another version is stored."""
+
+
+ItemId = tuple[str, str]
+"""A tenant and the name of an item."""
 
 
 class Difference(NamedTuple):
-    """`stands` and `told` are dollars or numbers, by what `what` counts. `told` is what the jobs say."""
+    """One attribute of an item. `stored` and `expected`, by the jobs, are dollars or numbers."""
 
     tenant: str
-    page: str
-    what: str
-    stands: Decimal
-    told: Decimal
+    item: str
+    attribute: str
+    stored: Decimal
+    expected: Decimal
 
 
-class Seen(NamedTuple):
-    """A page of a tenant's books as it stands, and what the jobs say that it must be."""
-
-    page: Page
-    told: Mapping[str, Decimal]
+class ItemComparison(NamedTuple):
+    stored: LedgerItem
+    expected: Mapping[str, Decimal]
 
     @property
-    def wrong(self) -> bool:
-        return self.page.amounts != self.told
+    def differs(self) -> bool:
+        return self.stored.amounts != self.expected
 
 
-Name = tuple[str, str]
-"""A tenant and the name of a page."""
+class Reading(NamedTuple):
+    """One reading of the ledger and of the jobs. `over_max_cost` are the ids of jobs that cost more than their hold."""
+
+    job_count: int
+    over_max_cost: tuple[str, ...]
+    items: Mapping[ItemId, ItemComparison]
+
+    def differing(self) -> dict[ItemId, ItemComparison]:
+        return {item_id: comparison for item_id, comparison in self.items.items() if comparison.differs}
 
 
-class Look(NamedTuple):
-    """One reading of the books and of the jobs. `overruns` are the jobs that cost more than was held for them."""
+class ReconcileReport(NamedTuple):
+    """`reading` is the last one. `unstable` are the items that changed between all readings and were not compared."""
 
-    jobs: int
-    overruns: tuple[str, ...]
-    pages: Mapping[Name, Seen]
-
-    def wrong(self) -> dict[Name, Seen]:
-        return {name: seen for name, seen in self.pages.items() if seen.wrong}
-
-
-class Reconciled(NamedTuple):
-    """What the last look saw. `moving` are the pages that would not stand still long enough to be compared; `mended`
-    those that were written right."""
-
-    look: Look
+    reading: Reading
     differences: tuple[Difference, ...]
-    moving: tuple[Name, ...]
-    mended: tuple[Name, ...]
+    unstable: tuple[ItemId, ...]
+    repaired: tuple[ItemId, ...]
+
+    @property
+    def differing(self) -> frozenset[ItemId]:
+        return frozenset((each.tenant, each.item) for each in self.differences)
 
 
 @dataclass(frozen=True)
-class Reconcile:
-    archive: Archive
-    bookkeeping: Bookkeeping
+class Reconciler:
+    jobs: JobScan
+    ledger: LedgerItems
     clock: Callable[[], datetime]
 
-    def __call__(self, tenants: Iterable[str], *, mend: bool) -> Reconciled:
-        """Compares these tenants' books with their jobs, as far back as jobs are kept. Reads the jobs once where all is
-        right, and up to five times where it is not, or moves."""
+    def run(self, tenants: Iterable[str], *, repair: bool) -> ReconcileReport:
+        """Compares the ledger of these tenants with their jobs, as far back as jobs are kept. Reads the jobs once when
+        nothing differs, else up to five times."""
         names = frozenset(tenants)
-        look = self._look(names)
-        wrong, certain = look.wrong(), dict[Name, Seen]()
-        for _ in range(_LOOKS - 1):
-            if wrong == certain:
+        reading = self._read(names)
+        differing, confirmed = reading.differing(), dict[ItemId, ItemComparison]()
+        for _ in range(_MAX_READINGS - 1):
+            if differing == confirmed:
                 break
-            look = self._look(names)
-            before, wrong = wrong, look.wrong()
-            certain = {name: seen for name, seen in wrong.items() if before.get(name) == seen}
-        differences = tuple(each for name, seen in sorted(certain.items()) for each in _differences(name, seen))
-        mended = tuple(name for name, seen in sorted(certain.items()) if mend and self._rewrite(name, seen))
-        return Reconciled(look, differences, tuple(sorted(wrong.keys() - certain.keys())), mended)
+            previous, reading = differing, self._read(names)
+            differing = reading.differing()
+            confirmed = {item_id: each for item_id, each in differing.items() if previous.get(item_id) == each}
+        differences = tuple(each for item_id, item in sorted(confirmed.items()) for each in _differences(item_id, item))
+        repaired = tuple(
+            item_id for item_id, item in sorted(confirmed.items()) if repair and self._repair(*item_id, item)
+        )
+        return ReconcileReport(reading, differences, tuple(sorted(differing.keys() - confirmed.keys())), repaired)
 
-    def _rewrite(self, name: Name, seen: Seen) -> bool:
-        tenant, page = name
-        return self.bookkeeping.rewrite(tenant, page, seen.told, moves=seen.page.moves)
+    def _repair(self, tenant: str, name: str, item: ItemComparison) -> bool:
+        return self.ledger.replace(tenant, name, item.expected, version=item.stored.version)
 
-    def _look(self, names: frozenset[str]) -> Look:
+    def _read(self, tenants: frozenset[str]) -> Reading:
         since = self._since()
-        stands = {name: self.bookkeeping.pages(name, since) for name in names}
-        tallies: dict[str, Tally] = defaultdict(Tally)
-        count = 0
-        overruns: list[str] = []
-        for job in self.archive.jobs(next(iter(names)) if len(names) == 1 else None):
-            if job.tenant in names:
-                count += 1
-                tallies[job.tenant].add(_not_before(booked(job), since))
+        stored = {tenant: self.ledger.items(tenant, since) for tenant in tenants}
+        totals: dict[str, Totals] = defaultdict(Totals)
+        job_count = 0
+        over_max_cost: list[str] = []
+        for job in self.jobs.jobs(next(iter(tenants)) if len(tenants) == 1 else None):
+            if job.tenant in tenants:
+                job_count += 1
+                totals[job.tenant].add(_not_before(contribution(job), since))
                 if job.overrun:
-                    overruns.append(job.id)
-        pages: dict[Name, Seen] = {}
-        for name in names:
-            told = self.bookkeeping.made(tallies[name].books())
-            for page in stands[name].keys() | told.keys():
-                pages[name, page] = Seen(stands[name].get(page, NO_PAGE), told.get(page, {}))
-        return Look(count, tuple(overruns), pages)
+                    over_max_cost.append(job.id)
+        items: dict[ItemId, ItemComparison] = {}
+        for tenant in tenants:
+            expected = self.ledger.amounts(totals[tenant].sum())
+            for name in stored[tenant].keys() | expected.keys():
+                items[tenant, name] = ItemComparison(stored[tenant].get(name, _NO_ITEM), expected.get(name, {}))
+        return Reading(job_count, tuple(over_max_cost), items)
 
     def _since(self) -> date:
-        """The month in which jobs are being deleted by their age cannot be made again whole: the one after it can."""
+        """The oldest month with all its jobs: the one after the month in which jobs are being deleted by their age."""
         oldest = (self.clock() - RECORD_KEPT).date()
         return date(oldest.year + oldest.month // 12, oldest.month % 12 + 1, 1)
 
 
-def _not_before(part: Books, since: date) -> Books:
-    return Books(
-        {day: standing for day, standing in part.days.items() if day >= since},
-        {key: counts for key, counts in part.usage.items() if key.day >= since},
+def _not_before(part: Contribution, since: date) -> Contribution:
+    return Contribution(
+        {day: balance for day, balance in part.days.items() if day >= since},
+        {key: amounts for key, amounts in part.usage.items() if key.day >= since},
     )
 
 
-def _differences(name: Name, seen: Seen) -> Iterable[Difference]:
-    stands, told = seen.page.amounts, seen.told
-    for what in sorted(stands.keys() | told.keys()):
-        here, there = stands.get(what, Decimal(0)), told.get(what, Decimal(0))
-        if here != there:
-            yield Difference(*name, what, here, there)
+def _differences(item_id: ItemId, item: ItemComparison) -> Iterable[Difference]:
+    stored_amounts = item.stored.amounts
+    for attribute in sorted(stored_amounts.keys() | item.expected.keys()):
+        stored, expected = stored_amounts.get(attribute, Decimal(0)), item.expected.get(attribute, Decimal(0))
+        if stored != expected:
+            yield Difference(*item_id, attribute, stored, expected)

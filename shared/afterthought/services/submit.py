@@ -40,7 +40,7 @@ class Submitted:
 @dataclass(frozen=True)
 class Submit:
     jobs: JobStore
-    books: Ledger
+    ledger: Ledger
     accounts: Accounts
     contents: Contents
     queue: JobQueue
@@ -81,7 +81,7 @@ class Submit:
         try:
             self.jobs.create(new, caps)
         except OverBudget as over:
-            refusal = admitted.over_budget(over.book, caps, now.date())
+            refusal = admitted.over_budget(over.balance, caps, now.date())
             if refusal is None:
                 raise
             raise refusal from over
@@ -99,7 +99,7 @@ class Submit:
         budget is decided by the transaction."""
         if caps == Caps():
             return
-        book = self.books.month(tenant.name, now.date().replace(day=1))
+        book = self.ledger.month(tenant.name, now.date().replace(day=1))
         if (refusal := admitted.over_budget(book, caps, now.date())) is not None:
             raise refusal
 

@@ -15,7 +15,7 @@ from afterthought.services.ports import Accounts, Ledger
 class ReadUsage:
     """Asked for by the query parameters of the URL. Raises InvalidRequest for those that are wrong."""
 
-    books: Ledger
+    ledger: Ledger
     accounts: Accounts
     clock: Callable[[], datetime]
 
@@ -24,7 +24,7 @@ class ReadUsage:
         summary = self._summary(tenant_name, parameters)
         today = self.clock().date()
         caps = budget.caps_of(tenant_named(self.accounts, tenant_name))
-        book = self.books.month(tenant_name, today.replace(day=1))
+        book = self.ledger.month(tenant_name, today.replace(day=1))
         return {**summary.wire(), "budgets": [each.wire() for each in budget.budgets(book, caps, today)]}
 
     def csv(self, tenant_name: str, parameters: Mapping[str, str]) -> str:
@@ -33,4 +33,4 @@ class ReadUsage:
 
     def _summary(self, tenant_name: str, parameters: Mapping[str, str]) -> Summary:
         query = query_of(parameters, self.clock().date())
-        return summed(self.books.usage(tenant_name, query.start, query.end), query)
+        return summed(self.ledger.usage(tenant_name, query.start, query.end), query)

@@ -4,10 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.budget import MonthBook, caps_of
+from afterthought.domain.budget import MonthBalance, caps_of
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.event import CompletionEvent
-from afterthought.domain.ledger import Standing
+from afterthought.domain.ledger import Balance
 from afterthought.domain.rate_limit import RateState, Window, limits_of, rate_limited, resets_in_seconds
 from afterthought.domain.response import Answer, render
 from afterthought.services.admit import Admitted
@@ -85,11 +85,11 @@ def refusals(status: int) -> dict[str, Wire]:
 
 def _dry_run(admitted: Admitted) -> Wire:
     limit = Limit(specimen.Minute(), default_catalogue(), lambda: ACCEPTED)
-    return DryRun(specimen.Books(), specimen.Accounts(), limit, lambda: ACCEPTED)(TENANT.name, admitted)
+    return DryRun(specimen.Ledger(), specimen.Accounts(), limit, lambda: ACCEPTED)(TENANT.name, admitted)
 
 
 def _usage() -> ReadUsage:
-    return ReadUsage(specimen.Books(), specimen.Accounts(), lambda: ACCEPTED)
+    return ReadUsage(specimen.Ledger(), specimen.Accounts(), lambda: ACCEPTED)
 
 
 def _unsupported_value() -> RequestRefused | None:
@@ -102,8 +102,8 @@ def _unsupported_value() -> RequestRefused | None:
 
 def _budget_exceeded() -> RequestRefused | None:
     today = ACCEPTED.date()
-    used = Standing(held_usd=Decimal("0.07106"), spent_usd=Decimal("9.917302"))
-    return specimen.admitted().over_budget(MonthBook(used, {today: used}), caps_of(TENANT), today)
+    used = Balance(held_usd=Decimal("0.07106"), spent_usd=Decimal("9.917302"))
+    return specimen.admitted().over_budget(MonthBalance(used, {today: used}), caps_of(TENANT), today)
 
 
 def _rate_limit() -> RequestRefused:

@@ -9,9 +9,9 @@ from typing import Any
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain import ledger
-from afterthought.domain.budget import MonthBook
+from afterthought.domain.budget import MonthBalance
 from afterthought.domain.job import Job, accept
-from afterthought.domain.ledger import Counts, Standing, UsageKey, booked
+from afterthought.domain.ledger import Amounts, Balance, UsageKey
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Cost, Usage, cost
 from afterthought.domain.rate_limit import Limits, Window
@@ -97,21 +97,21 @@ def cancelled() -> Job:
     return queued().cancelled(now=TAKEN)
 
 
-class Books:
+class Ledger:
     """The port `Ledger`: one job has ended, another, without tags, waits."""
 
-    def month(self, _tenant: str, _month: date) -> MonthBook:
+    def month(self, _tenant: str, _month: date) -> MonthBalance:
         days = self._all().days
-        whole = Standing()
+        whole = Balance()
         for standing in days.values():
             whole = whole.plus(standing)
-        return MonthBook(whole, days)
+        return MonthBalance(whole, days)
 
-    def usage(self, _tenant: str, _first: date, _last: date) -> Iterator[tuple[UsageKey, Counts]]:
+    def usage(self, _tenant: str, _first: date, _last: date) -> Iterator[tuple[UsageKey, Amounts]]:
         yield from self._all().usage.items()
 
-    def _all(self) -> ledger.Books:
-        return ledger.total(map(booked, (completed(), queued(1).model_copy(update={"tags": ()}))))
+    def _all(self) -> ledger.Contribution:
+        return ledger.total(map(ledger.contribution, (completed(), queued(1).model_copy(update={"tags": ()}))))
 
 
 class Accounts:

@@ -9,9 +9,9 @@ from admin.screen import show_table
 from afterthought.adapters.clock import now
 from afterthought.domain.budget import budgets, caps_of
 from afterthought.domain.pricing import format_usd
-from afterthought.domain.usage_report import UsageQuery, measures, summed
+from afterthought.domain.usage_report import UsageQuery, build_report, measures
 from afterthought.services.reconcile import Difference, ReconcileReport
-from afterthought.services.tenants import TenantProblem
+from afterthought.services.tenants import AdminError
 
 _COLUMNS = ("jobs", "input_tokens", "output_tokens", "reasoning_tokens", "held_usd", "spent_usd")
 
@@ -20,15 +20,15 @@ def usage(deployment: Deployment, options: argparse.Namespace) -> None:
     """A month's usage by model and status, and the budgets."""
     tenant = deployment.records.tenant(options.name)
     if tenant is None:
-        raise TenantProblem(f"There is no tenant '{options.name}'.")
+        raise AdminError(f"There is no tenant '{options.name}'.")
     today = now().date()
     first = _month(options.month) if options.month else today.replace(day=1)
     if first > today:
-        raise TenantProblem(f"{first:%Y-%m} is in the future.")
+        raise AdminError(f"{first:%Y-%m} is in the future.")
     next_month = (first + timedelta(days=31)).replace(day=1)
     query = UsageQuery(first, next_month - timedelta(days=1), ("model", "status"))
-    report = summed(deployment.ledger.usage(tenant.name, query.start, query.end), query)
-    rows = [(*(str(name) for name in row.group), *_cells(measures(row.counts))) for row in report.rows]
+    report = build_report(deployment.ledger.usage(tenant.name, query.start, query.end), query)
+    rows = [(*(str(name) for name in row.group), *_cells(measures(row.amounts))) for row in report.rows]
     show_table(
         [
             ("MODEL", "STATUS", "JOBS", "INPUT", "OUTPUT", "REASONING", "HELD", "SPENT"),
@@ -60,7 +60,7 @@ def reconcile(deployment: Deployment, options: argparse.Namespace) -> int:
     """1 when the ledger does not match the jobs, or could not be compared."""
     tenants = {tenant.name for tenant in deployment.records.tenants()}
     if unknown := sorted(set(options.names) - tenants):
-        raise TenantProblem(f"There is no tenant '{unknown[0]}'.")
+        raise AdminError(f"There is no tenant '{unknown[0]}'.")
     report = deployment.reconciler.run(options.names or sorted(tenants), repair=options.repair)
     if report.differences:
         show_table([("TENANT", "ITEM", "ATTRIBUTE", "LEDGER", "JOBS"), *map(_cells_of, report.differences)])
@@ -97,5 +97,5 @@ def _month(text: str) -> date:
     except ValueError:
         first = date.min
     if not 2000 <= first.year < 2100:
-        raise TenantProblem(f"'{text[:40]}' is not a month in the form YYYY-MM, such as 2026-11.")
+        raise AdminError(f"'{text[:40]}' is not a month in the form YYYY-MM, such as 2026-11.")
     return first

@@ -29,7 +29,7 @@ from afterthought.services.limit import Limit
 from afterthought.services.models import Models
 from afterthought.services.read import Read
 from afterthought.services.submit import Submit
-from afterthought.services.usage import ReadUsage
+from afterthought.services.usage import UsageReader
 
 http = APIGatewayHttpResolver()
 
@@ -70,7 +70,7 @@ class Service:
         )
         self.cancel = Cancel(jobs, queue, clock.now)
         self.read = Read(jobs, contents, catalogue)
-        self.usage = ReadUsage(ledger, accounts, clock.now)
+        self.usage = UsageReader(ledger, accounts, clock.now)
         self.models = Models(catalogue, providers, clock.now)
 
 
@@ -121,7 +121,7 @@ def read_usage() -> Response[str]:
     asked = http.current_event.query_string_parameters
     if preferred(_header("accept"), ("application/json", "text/csv")) == "text/csv":
         return Response(200, "text/csv; charset=utf-8", service().usage.csv(tenant, asked), headers=_request_id())
-    return _json(200, service().usage(tenant, asked))
+    return _json(200, service().usage.report(tenant, asked))
 
 
 @http.get("/v1/models")

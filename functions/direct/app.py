@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, clock, settings, steps, telemetry
-from afterthought.adapters.batch import HandOutAgain, messages_at_once
+from afterthought.adapters.batch import RetryLater, process_messages_concurrently
 from afterthought.catalogue import default_catalogue
 from afterthought.composition import compose
 from afterthought.services.direct import Direct, NoTimeLeft
@@ -54,10 +54,10 @@ async def _handle(event: dict[str, Any], context: Any) -> PartialItemFailureResp
             step = await direct(job_id, lambda: context.get_remaining_time_in_millis() / 1000)
         except NoTimeLeft:
             log.warning("this invocation ends too soon for one more call", job_id=job_id)
-            raise HandOutAgain from None
+            raise RetryLater from None
         steps.tell(log, step, job_id)
 
-    return await messages_at_once(event, call, most=_at_once(context))
+    return await process_messages_concurrently(event, call, max_concurrency=_at_once(context))
 
 
 def _at_once(context: Any) -> int:

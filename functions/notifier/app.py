@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 
 from afterthought.adapters import aws, settings, telemetry
-from afterthought.adapters.batch import each_stream_record
+from afterthought.adapters.batch import process_stream_records
 from afterthought.adapters.job_table import JobLookupTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.services.announce import Announce
@@ -37,4 +37,4 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
             log.append_keys(tenant=published.tenant)
             log.info("announced", type=published.type)
 
-    return each_stream_record(event, context, announce)
+    return process_stream_records(event, context, announce)

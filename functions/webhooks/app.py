@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.batch import HandOutAgain, each_message
+from afterthought.adapters.batch import RetryLater, process_messages
 from afterthought.adapters.delivery_records import DeliveryRecords
 from afterthought.adapters.job_table import JobLookupTable
 from afterthought.adapters.kms import KmsCipher
@@ -54,6 +54,6 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
         if delivery.outcome == "failed":
             # Out of sight until its next try; after the last one SQS sets it aside.
             queue().hide(record.receipt_handle, delivery_seconds(sends))
-            raise HandOutAgain
+            raise RetryLater
 
-    return each_message(event, context, deliver)
+    return process_messages(event, context, deliver)

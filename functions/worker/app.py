@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, settings, steps, telemetry
-from afterthought.adapters.batch import HandOutAgain, each_message
+from afterthought.adapters.batch import RetryLater, process_messages
 from afterthought.adapters.message_queue import MessageQueue
 from afterthought.composition import compose
 from afterthought.domain.errors import JobChanged, ProviderError
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
     def take(record: SQSRecord) -> None:
         if context.get_remaining_time_in_millis() < _ENOUGH_MILLISECONDS:
             log.warning("this invocation ends too soon for one more step")
-            raise HandOutAgain
+            raise RetryLater
         message = json.loads(record.body)
         if "response_id" in message:
             _told(message, record)
@@ -44,7 +44,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
         log.append_keys(job_id=job_id)
         steps.tell(log, service().advance(job_id), job_id)
 
-    return each_message(event, context, take)
+    return process_messages(event, context, take)
 
 
 def _told(message: dict[str, Any], record: SQSRecord) -> None:
@@ -61,7 +61,7 @@ def _told(message: dict[str, Any], record: SQSRecord) -> None:
             # The net looks at the job without it.
             return
         queue().hide(record.receipt_handle, seconds)
-        raise HandOutAgain from error
+        raise RetryLater from error
     event = telemetry.counted("ProviderEvents", outcome=woken.outcome)
     job = woken.step.after or woken.step.before
     if job is None:

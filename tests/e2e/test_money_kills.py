@@ -21,7 +21,7 @@ from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.reconcile_tables import JobTableScan, LedgerItemTable
 from afterthought.domain.job import Job
 from afterthought.services.reconcile import Reconciler
-from afterthought.services.tenants import Tenants
+from afterthought.services.tenants import TenantAdmin
 from local import ROOT, endpoint
 from local.standin import StandIn
 from tests.e2e import own_tables
@@ -107,12 +107,12 @@ def scene(whole: Whole, accepted: Path) -> Iterator[Scene]:
         )
         parts = Parts(place)
         most = FITTING * parts.admit(question(JOBS_EACH - 1)).bound.total_usd
-        tenants = Tenants(
+        tenants = TenantAdmin(
             parts.accounts, KmsCipher(cloud.kms, whole.service.stack["SecretsKeyArn"]), parts.now, secrets.token_bytes
         )
         for name in TENANTS:
             tenants.create(name, tier="tier5")
-        tenants.set("capped", {"month_budget": format(most, "f")})
+        tenants.configure("capped", {"month_budget": format(most, "f")})
         try:
             yield Scene(tables, models.stand_in, parts, most)
         finally:

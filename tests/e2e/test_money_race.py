@@ -27,7 +27,7 @@ from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.domain.budget import Caps, MonthBalance, OverBudget
 from afterthought.domain.job import Job
-from afterthought.services.tenants import Tenants
+from afterthought.services.tenants import TenantAdmin
 from tests.e2e import own_tables
 from tests.e2e.conftest import Whole
 from tests.e2e.own_tables import Tables
@@ -78,9 +78,9 @@ class Caller:
             connection.close()
 
 
-def admin(whole: Whole) -> Tenants:
+def admin(whole: Whole) -> TenantAdmin:
     cloud, stack = whole.service.cloud, whole.service.stack
-    return Tenants(
+    return TenantAdmin(
         records=AccountTable(cloud.dynamodb, stack["AccountTableName"]),
         cipher=KmsCipher(cloud.kms, stack["SecretsKeyArn"]),
         clock=now,
@@ -93,7 +93,7 @@ def racer(whole: Whole) -> Caller:
     """A tenant that no rate limit meets."""
     tenants = admin(whole)
     api_key = str(tenants.create("racer").api_key)
-    tenants.set("racer", {"requests_per_minute": "1000000", "tokens_per_minute": "1000000000"})
+    tenants.configure("racer", {"requests_per_minute": "1000000", "tokens_per_minute": "1000000000"})
     return Caller(whole.service.base_url, api_key)
 
 
@@ -127,7 +127,7 @@ def test_of_two_hundred_at_once_exactly_those_get_in_that_fit(whole: Whole, race
     assert status == 200, told
     bound = Decimal(told["afterthought"]["bound"]["total_usd"])
     cap = FITTING * bound
-    admin(whole).set("racer", {"month_budget": format(cap, "f")})
+    admin(whole).configure("racer", {"month_budget": format(cap, "f")})
 
     with few_workers(whole) as switch:
         switch(False)

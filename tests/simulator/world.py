@@ -29,7 +29,7 @@ from afterthought.services.receive_event import ReceiveEvent
 from afterthought.services.step import Step
 from afterthought.services.submit import Submit, Submitted
 from afterthought.services.sweep import Sweep
-from afterthought.services.tenants import Tenants
+from afterthought.services.tenants import TenantAdmin
 from afterthought.services.wake import Wake
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
@@ -150,7 +150,7 @@ class World:
         self._record_again_at = self.clock()
         self._announcements = 0
         self._calling_directly = False
-        tenants = Tenants(self.accounts, self.cipher, self.clock, self.random.randbytes)
+        tenants = TenantAdmin(self.accounts, self.cipher, self.clock, self.random.randbytes)
         # What is no test of the limits must not meet them.
         self.secrets = {name: str(tenants.create(name, tier="tier5").webhook_secret) for name in TENANTS}
         self.line.calls.clear()

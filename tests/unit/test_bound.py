@@ -358,7 +358,7 @@ def test_the_bound_is_what_its_own_row_charges_and_no_row_that_can_apply_charges
         for each in model.rows("standard", first + timedelta(days=number)):
             if each.above_input_tokens == 0 or held.input_tokens > each.above_input_tokens:
                 charged[each.id] = (
-                    held.input_tokens * each.dearest_input + held.output_tokens * each.output
+                    held.input_tokens * each.max_input_price + held.output_tokens * each.output
                 ) / 1_000_000
     assert charged[held.price_id] == held.total_usd == max(charged.values())
 

@@ -164,7 +164,7 @@ def test_a_batch_price_that_differs_is_never_below_theirs() -> None:
     for row_id, column in DIFFERENCES:
         model = default_catalogue().models[row_id.split("/", maxsplit=1)[0]]
         row = next(row for row in model.prices if row.id == row_id)
-        charged = {"cached_input": row.cached_input_or_input}[column]
+        charged = {"cached_input": row.cached_input_price}[column]
         their_price = DIFFERENCES[row_id, column][1]
         assert their_price is not None
         assert charged >= Decimal(their_price), row_id

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from afterthought.services.tenants import Tenants
+from afterthought.services.tenants import TenantAdmin
 from tests.simulator.laws import verifies
 from tests.simulator.world import WEBHOOK_URL, World, question
 
@@ -70,7 +70,7 @@ def test_a_repeat_has_the_same_id_and_bytes_and_a_time_of_its_own(world: World) 
 
 
 def test_while_a_rotation_overlaps_both_secrets_verify(world: World) -> None:
-    tenants = Tenants(world.accounts, world.cipher, world.clock, world.random.randbytes)
+    tenants = TenantAdmin(world.accounts, world.cipher, world.clock, world.random.randbytes)
     new = tenants.rotate_secret("acme").webhook_secret
     world.deliver(only_job(world))
     (received,) = world.receiver.received

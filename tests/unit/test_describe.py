@@ -27,14 +27,14 @@ from afterthought.domain.rate_limit import Limits, RateState, Window, rate_limit
 from afterthought.domain.record import Failure
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.response import render
-from afterthought.domain.usage_report import PARAMETERS, query_of
+from afterthought.domain.usage_report import PARAMETERS, parse_query
 from afterthought.services.describe import examples, openapi, specimen, texts
 from afterthought.services.describe.answers import FAILURES
 from afterthought.services.describe.money import KINDS
 from afterthought.services.describe.refusals import REFUSALS, refusals_of
 from afterthought.services.direct import LOOK_SECONDS
 from afterthought.services.models import Models
-from afterthought.services.usage import ReadUsage
+from afterthought.services.usage import UsageReader
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "shared" / "afterthought"
@@ -165,7 +165,9 @@ def test_the_schemas_name_every_field_of_the_examples() -> None:
 
 @pytest.mark.parametrize("grouping", ["day", "model,tag", "day,model,tag,status"])
 def test_the_schema_names_every_field_of_usage_however_it_is_grouped(grouping: str) -> None:
-    usage = ReadUsage(specimen.Ledger(), specimen.Accounts(), lambda: specimen.ACCEPTED)("acme", {"group_by": grouping})
+    usage = UsageReader(specimen.Ledger(), specimen.Accounts(), lambda: specimen.ACCEPTED).report(
+        "acme", {"group_by": grouping}
+    )
     assert usage["data"]
     assert complaints("UsageReport", usage) == []
 
@@ -174,9 +176,9 @@ def test_the_parameters_of_usage_are_those_that_it_takes() -> None:
     described = {each["name"]: each for each in openapi()["paths"]["/v1/usage"]["get"]["parameters"]}
     assert tuple(described) == PARAMETERS
     for status in described["status"]["schema"]["enum"]:
-        assert query_of({"status": status}, NOW.date()).status == status
+        assert parse_query({"status": status}, NOW.date()).status == status
     groups = described["group_by"]["schema"]["items"]["enum"]
-    assert query_of({"group_by": ",".join(groups)}, NOW.date()).group_by == tuple(groups)
+    assert parse_query({"group_by": ",".join(groups)}, NOW.date()).group_by == tuple(groups)
 
 
 def test_the_table_that_is_shown_is_the_answer_that_is_shown() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain import body, signature
-from afterthought.domain.usage_report import query_of
+from afterthought.domain.usage_report import parse_query
 from afterthought.services.describe import docs_page, examples, openapi, snippets, specimen
 from afterthought.services.describe.page import page
 from afterthought.services.models import Models
@@ -101,7 +101,7 @@ def answer(request: httpx2.Request) -> httpx2.Response:
             dry = asked.afterthought is not None and asked.afterthought.dry_run
             return httpx2.Response(200, json=examples.dry_run() if dry else examples.queued())
         case "GET", "/v1/usage":
-            assert query_of(dict(request.url.params), specimen.ACCEPTED.date()).group_by == ("tag", "status")
+            assert parse_query(dict(request.url.params), specimen.ACCEPTED.date()).group_by == ("tag", "status")
             return httpx2.Response(200, json=examples.usage())
         case "GET", "/v1/models":
             return httpx2.Response(200, json=models.list())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from afterthought.adapters.batch import HandOutAgain, messages_at_once
+from afterthought.adapters.batch import RetryLater, process_messages_concurrently
 from afterthought.domain.call import Call
 from afterthought.domain.errors import HungUp, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
 from afterthought.domain.job import Job
@@ -273,7 +273,7 @@ def batch(*message_ids: str) -> dict[str, Any]:
 
 
 def handled(event: dict[str, Any], handle: Callable[[SQSRecord], Coroutine[Any, Any, None]], most: int) -> list[str]:
-    answer = in_virtual_time(lambda _: messages_at_once(event, handle, most=most))
+    answer = in_virtual_time(lambda _: process_messages_concurrently(event, handle, max_concurrency=most))
     return [str(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]
 
 
@@ -282,7 +282,7 @@ def test_of_a_batch_only_what_failed_is_handed_out_again() -> None:
         # The first to come is the last to go.
         await asyncio.sleep(10 - int(record.message_id))
         if record.message_id == "2":
-            raise HandOutAgain
+            raise RetryLater
         if record.message_id in ("1", "4"):
             raise TableBusy
 

@@ -112,7 +112,7 @@ def test_no_input_token_is_paid_for_twice(usage: Usage, row: Price) -> None:
 @given(usages(), prices())
 def test_the_dearest_input_price_bounds_every_use_of_the_cache(usage: Usage, row: Price) -> None:
     bill = cost(usage, row)
-    bound = Fraction(row.dearest_input) * usage.input_tokens / 1_000_000
+    bound = Fraction(row.max_input_price) * usage.input_tokens / 1_000_000
     assert Fraction(exact_sum(bill.input_usd, bill.cached_input_usd, bill.cache_write_usd)) <= bound
 
 

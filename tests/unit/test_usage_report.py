@@ -23,16 +23,16 @@ from afterthought.domain.ledger import UsageKey, delta
 from afterthought.domain.terms import TagName
 from afterthought.domain.usage_report import (
     GROUPS,
+    MAX_ROWS,
+    MAX_STORED_ROWS,
     MEASURES,
-    MOST_ROWS,
-    MOST_ROWS_READ,
     STATUSES,
-    Summary,
     UsageQuery,
-    query_of,
-    summed,
+    UsageReport,
+    build_report,
+    parse_query,
 )
-from afterthought.services.usage import ReadUsage
+from afterthought.services.usage import UsageReader
 from tests.simulator.clock import START, Clock
 from tests.simulator.examples import a_job, a_settled_job
 from tests.simulator.examples import jobs as any_job
@@ -51,15 +51,15 @@ OPEN_STATES = ("held", "submitting", "submitted", "unknown")
 
 
 def asked(**parameters: str) -> UsageQuery:
-    return query_of(parameters, TODAY)
+    return parse_query(parameters, TODAY)
 
 
 def usage_of(world: World, tenant: str = "acme", **parameters: str) -> Wire:
-    return ReadUsage(world.ledger, world.accounts, world.clock)(tenant, parameters)
+    return UsageReader(world.ledger, world.accounts, world.clock).report(tenant, parameters)
 
 
 def table_of(world: World, tenant: str = "acme", **parameters: str) -> list[dict[str, str]]:
-    text = ReadUsage(world.ledger, world.accounts, world.clock).csv(tenant, parameters)
+    text = UsageReader(world.ledger, world.accounts, world.clock).csv(tenant, parameters)
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
@@ -149,7 +149,7 @@ def test_it_agrees_with_any_jobs_to_the_last_digit(data: st.DataObject, jobs: li
     for job in jobs:
         ledger.apply("acme", delta(None, job), Caps())
     query = data.draw(queries(jobs))
-    check_agrees(summed(ledger.usage("acme", query.start, query.end), query).wire(), jobs, query)
+    check_agrees(build_report(ledger.usage("acme", query.start, query.end), query).wire(), jobs, query)
 
 
 @settings(max_examples=25, deadline=None)
@@ -179,7 +179,7 @@ def check_world(world: World) -> None:
         jobs = [job for job in world.jobs.items.values() if job.tenant == tenant]
         for group_by in (GROUPS, ("tag",), ("status", "day")):
             parameters = {**EVER, "group_by": ",".join(group_by)}
-            query = query_of(parameters, TODAY)
+            query = parse_query(parameters, TODAY)
             answer = usage_of(world, tenant, **parameters)
             check_agrees(answer, jobs, query)
             rows = [{name: "" if held is None else str(held) for name, held in row.items()} for row in answer["data"]]
@@ -292,7 +292,7 @@ def test_caps_are_those_of_now() -> None:
 
 
 def test_the_table_has_a_header_line_and_ends_its_lines_as_the_rfc_says() -> None:
-    text = ReadUsage(world_with(a_job()).ledger, World().accounts, Clock()).csv("acme", {"group_by": "day,tag"})
+    text = UsageReader(world_with(a_job()).ledger, World().accounts, Clock()).csv("acme", {"group_by": "day,tag"})
     assert text == (
         "day,tag,jobs,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens,"
         "held_usd,spent_usd\r\n"
@@ -307,7 +307,7 @@ def test_an_empty_table_is_its_header() -> None:
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=cmd|" /C calc"!A0'])
 def test_no_name_becomes_a_formula(name: str) -> None:
     query = UsageQuery(TODAY, TODAY, ("tag",))
-    text = summed([(UsageKey(TODAY, "o3", (name,)), {"open_jobs": Decimal(1)})], query).csv()
+    text = build_report([(UsageKey(TODAY, "o3", (name,)), {"open_jobs": Decimal(1)})], query).csv()
     (row,) = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     assert row["tag"] == f"'{name}"
     assert text.split("\r\n", 1)[1].lstrip('"').startswith("'")
@@ -399,7 +399,7 @@ def test_a_year_with_a_leap_day_is_asked_for_at_once() -> None:
 
 
 def test_the_last_day_of_all_can_be_asked_for() -> None:
-    answer = ReadUsage(World().ledger, World().accounts, Clock())("acme", {"end": "9999-12-31"})
+    answer = UsageReader(World().ledger, World().accounts, Clock()).report("acme", {"end": "9999-12-31"})
     assert (answer["start"], answer["data"]) == ("9999-12-01", [])
 
 
@@ -421,23 +421,23 @@ def stands(number: int) -> Iterable[tuple[UsageKey, dict[str, Decimal]]]:
         yield UsageKey(TODAY, "m" * 128, (f"{each:064}",)), counts
 
 
-def wide(number: int) -> Summary:
-    return summed(stands(number), UsageQuery(TODAY, TODAY))
+def wide(number: int) -> UsageReport:
+    return build_report(stands(number), UsageQuery(TODAY, TODAY))
 
 
 def test_the_longest_answer_fits_into_what_a_function_may_give_back() -> None:
-    answer = json.dumps({"body": json.dumps(wide(MOST_ROWS).wire(), separators=(",", ":"))})
+    answer = json.dumps({"body": json.dumps(wide(MAX_ROWS).wire(), separators=(",", ":"))})
     assert len(answer) < 6 * 1024 * 1024
-    assert len(json.dumps({"body": wide(MOST_ROWS).csv()})) < 6 * 1024 * 1024
+    assert len(json.dumps({"body": wide(MAX_ROWS).csv()})) < 6 * 1024 * 1024
 
 
 def test_more_rows_than_an_answer_can_hold_are_refused_with_a_way_out() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        wide(MOST_ROWS + 1)
+        wide(MAX_ROWS + 1)
     assert refused.value.code == "too_much_usage"
     assert "group_by" in refused.value.message
     query = UsageQuery(TODAY, TODAY, ("day", "status"))
-    assert summed(stands(MOST_ROWS + 1), query).total["jobs"] == (MOST_ROWS + 1) * 10**12
+    assert build_report(stands(MAX_ROWS + 1), query).total["jobs"] == (MAX_ROWS + 1) * 10**12
 
 
 def test_no_more_is_read_than_can_be_in_time() -> None:
@@ -451,5 +451,5 @@ def test_no_more_is_read_than_can_be_in_time() -> None:
             yield key, counts
 
     with pytest.raises(InvalidRequest) as refused:
-        summed(counted(), UsageQuery(TODAY, TODAY, ("day",)))
-    assert (refused.value.code, passed) == ("too_much_usage", MOST_ROWS_READ + 1)
+        build_report(counted(), UsageQuery(TODAY, TODAY, ("day",)))
+    assert (refused.value.code, passed) == ("too_much_usage", MAX_STORED_ROWS + 1)

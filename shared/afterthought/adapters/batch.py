@@ -1,4 +1,4 @@
-"""A batch of records, each handled by itself: what raises is handed out again, the others are done."""
+"""Handle each record of a batch separately: those that fail are delivered again, the others are done."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,34 +10,33 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQS
 
 from afterthought.adapters.telemetry import logger
 
-_AGAIN = "the record failed; it will be handed out again"
+_FAILED = "the record failed; it will be delivered again"
 
 
-class HandOutAgain(Exception):
-    """A record that is to come again, for a reason that has been told already."""
+class RetryLater(Exception):
+    """The record must be delivered again. The reason is logged already."""
 
 
-def each_message(event: dict[str, Any], context: Any, handle: Callable[[Any], None]) -> PartialItemFailureResponse:
-    """Handles the messages of an SQS event."""
-    return _each(EventType.SQS, event, context, handle)
+def process_messages(event: dict[str, Any], context: Any, handle: Callable[[Any], None]) -> PartialItemFailureResponse:
+    """Handles the messages of an SQS event one after the other."""
+    return _process(EventType.SQS, event, context, handle)
 
 
-async def messages_at_once(
-    event: dict[str, Any], handle: Callable[[SQSRecord], Awaitable[None]], *, most: int
+async def process_messages_concurrently(
+    event: dict[str, Any], handle: Callable[[SQSRecord], Awaitable[None]], *, max_concurrency: int
 ) -> PartialItemFailureResponse:
-    """Handles the messages of an SQS event on one event loop, `most` of them at once. What is logged of one must name
-    its job by itself."""
+    """Handles the messages of an SQS event on one event loop. `handle` must name its job in each log line."""
     log = logger()
-    places = asyncio.Semaphore(most)
+    slots = asyncio.Semaphore(max_concurrency)
 
     async def failed(record: SQSRecord) -> bool:
-        async with places:
+        async with slots:
             try:
                 await handle(record)
-            except HandOutAgain:
+            except RetryLater:
                 return True
             except Exception:
-                log.warning(_AGAIN, exc_info=True, message_id=record.message_id)
+                log.warning(_FAILED, exc_info=True, message_id=record.message_id)
                 return True
             return False
 
@@ -50,29 +49,29 @@ async def messages_at_once(
     }
 
 
-def each_stream_record(
+def process_stream_records(
     event: dict[str, Any], context: Any, handle: Callable[[Any], None]
 ) -> PartialItemFailureResponse:
-    """Handles the records of a DynamoDB stream's event."""
-    return _each(EventType.DynamoDBStreams, event, context, handle)
+    """Handles the records of a DynamoDB stream event one after the other."""
+    return _process(EventType.DynamoDBStreams, event, context, handle)
 
 
-def _each(
+def _process(
     kind: EventType, event: dict[str, Any], context: Any, handle: Callable[[Any], None]
 ) -> PartialItemFailureResponse:
     log = logger()
 
-    def watched(record: Any) -> None:
-        # Each record's lines carry its own job, and the line of its failure most of all.
+    def handle_logged(record: Any) -> None:
+        # The log lines of a record, including that of its failure, must carry its own job.
         log.append_keys(job_id=None, tenant=None)
         try:
             handle(record)
-        except HandOutAgain:
+        except RetryLater:
             raise
         except Exception:
-            log.warning(_AGAIN, exc_info=True)
+            log.warning(_FAILED, exc_info=True)
             raise
 
-    # With the whole batch failed, raising would say less than the list of what failed does.
+    # When the whole batch fails, the list of failures says more than an exception.
     processor = BatchProcessor(event_type=kind, raise_on_entire_batch_failure=False)
-    return process_partial_response(event, record_handler=watched, processor=processor, context=context)
+    return process_partial_response(event, record_handler=handle_logged, processor=processor, context=context)

@@ -102,7 +102,7 @@ def fitting_output_tokens(
     input_tokens = input_tokens_at_most(request, model)
     fitting = output_tokens_at_most(request, model)
     for row in _rows(model, tier, input_tokens, first, last):
-        left = exact_sum(cap_usd, tokens_usd(input_tokens, row.dearest_input).copy_negate())
+        left = exact_sum(cap_usd, tokens_usd(input_tokens, row.max_input_price).copy_negate())
         if left < 0:
             return None
         if row.output:
@@ -245,7 +245,7 @@ def _rows(model: Model, tier: ServiceTier, input_tokens: int, first: date, last:
 
 
 def _under(row: Price, input_tokens: int, output_tokens: int) -> Bound:
-    input_usd = tokens_usd(input_tokens, row.dearest_input)
+    input_usd = tokens_usd(input_tokens, row.max_input_price)
     output_usd = tokens_usd(output_tokens, row.output)
     return Bound(
         input_tokens=input_tokens,

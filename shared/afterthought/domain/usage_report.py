@@ -1,4 +1,4 @@
-"""What a tenant's jobs used and cost, added up as it is asked for: by day, model, tag and status."""
+"""The usage report: what a tenant's jobs used and cost, grouped by day, model, tag or status."""
 
 import csv
 import io
@@ -26,25 +26,25 @@ COUNTS = (
 )
 DOLLARS = ("held_usd", "spent_usd")
 MEASURES = (*COUNTS, *DOLLARS)
-MOST_DAYS = 366
-# A function may give back 6 MB, and a row has up to 600 bytes.
-MOST_ROWS = 8_000
-# A full processor reads and adds up 50,000 stored rows in 5 to 16 s, the more statuses they have the longer; the
-# function has about half of one, and 29 s. Who gives each job a tag of its own has as many rows as jobs.
-MOST_ROWS_READ = 15_000
+MAX_DAYS = 366
+# A function's response is limited to 6 MB, and a row has up to 600 bytes.
+MAX_ROWS = 8_000
+# A whole processor reads and adds up 50,000 stored rows in 5 to 16 s, depending on their number of statuses. The
+# function has half a processor and 29 s. A tenant with a unique tag per job has as many rows as jobs.
+MAX_STORED_ROWS = 15_000
 
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MODEL = re.compile("[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 _TAG = re.compile("[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}")
-# What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Prefixes that a spreadsheet reads as a formula (OWASP, "CSV Injection").
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 Wire = dict[str, Any]
 Group = tuple[str | None, ...]
 
 
 class UsageQuery(NamedTuple):
-    """`start` and `end` are days (UTC), both included; a filter of None lets everything through."""
+    """`start` and `end` are days (UTC), both included. `model`, `tag` and `status` are filters; None matches all."""
 
     start: date
     end: date
@@ -54,27 +54,26 @@ class UsageQuery(NamedTuple):
     status: str | None = None
 
 
-class Row(NamedTuple):
-    """`group` is named by the query's `group_by`. What `counts` does not have is 0."""
+class UsageRow(NamedTuple):
+    """`group` has a value for each part of the query's `group_by`. Absent amounts are 0."""
 
     group: Group
-    counts: Amounts
+    amounts: Amounts
 
     def cells(self, group_by: tuple[str, ...]) -> Wire:
-        """As JSON shows it: a job without a tag has the tag null."""
-        return {**dict(zip(group_by, self.group, strict=True)), **measures(self.counts)}
+        """The row in JSON. Jobs without tags have the tag null."""
+        return {**dict(zip(group_by, self.group, strict=True)), **measures(self.amounts)}
 
 
-class Summary(NamedTuple):
-    """`rows` are in the order of their groups. In `total` each job counts once; in the rows it counts under each of its
-    tags, when they are grouped by tag."""
+class UsageReport(NamedTuple):
+    """`rows` are sorted by group. A job counts once in `total`, and once for each of its tags in rows by tag."""
 
     query: UsageQuery
-    rows: tuple[Row, ...]
+    rows: tuple[UsageRow, ...]
     total: Amounts
 
     def wire(self) -> Wire:
-        """As the API shows it: dollars as decimal strings, all else as whole numbers."""
+        """The report in JSON: dollars as decimal strings, everything else as whole numbers."""
         query = self.query
         return {
             "object": "usage",
@@ -86,42 +85,38 @@ class Summary(NamedTuple):
         }
 
     def csv(self) -> str:
-        """The rows in RFC 4180's form, under a header line."""
-        written = io.StringIO(newline="")
-        table = csv.writer(written, lineterminator="\r\n")
+        """The rows in the format of RFC 4180, with a header line."""
+        text = io.StringIO(newline="")
+        table = csv.writer(text, lineterminator="\r\n")
         table.writerow((*self.query.group_by, *MEASURES))
         for row in self.rows:
-            table.writerow((*(_harmless(name or "") for name in row.group), *measures(row.counts).values()))
-        return written.getvalue()
+            table.writerow((*(_without_formula(name or "") for name in row.group), *measures(row.amounts).values()))
+        return text.getvalue()
 
 
-def measures(counts: Amounts) -> Wire:
-    """All measures by name, on the wire."""
-    return {name: int(counts.get(name, 0)) for name in COUNTS} | {
-        name: format_usd(counts.get(name, Decimal(0))) for name in DOLLARS
+def measures(amounts: Amounts) -> Wire:
+    """All measures by name, in the format of the API."""
+    return {name: int(amounts.get(name, 0)) for name in COUNTS} | {
+        name: format_usd(amounts.get(name, Decimal(0))) for name in DOLLARS
     }
 
 
-def query_of(parameters: Mapping[str, str], today: date) -> UsageQuery:
-    """What is asked for by the parameters of a URL. Raises InvalidRequest."""
+def parse_query(parameters: Mapping[str, str], today: date) -> UsageQuery:
+    """Reads the query parameters of the URL. Raises InvalidRequest."""
     for name in parameters:
         if name not in PARAMETERS:
             shown = name[:80]
             raise InvalidRequest(
-                f"The query parameter '{shown}' is not supported here. There are {', '.join(PARAMETERS)}.",
+                f"The query parameter '{shown}' is not supported here. Supported are {', '.join(PARAMETERS)}.",
                 param=shown,
                 code="unknown_parameter",
             )
     end = _day("end", parameters["end"]) if "end" in parameters else today
     start = _day("start", parameters["start"]) if "start" in parameters else end.replace(day=1)
     if start > end:
-        raise InvalidRequest(
-            f"start ({start}) must not be after end ({end}), which is today when it is not given.", param="start"
-        )
-    if (days := (end - start).days + 1) > MOST_DAYS:
-        raise InvalidRequest(
-            f"From {start} to {end} is {days} days; at most {MOST_DAYS} can be asked for at once.", param="start"
-        )
+        raise InvalidRequest(f"start ({start}) must not be after end ({end}). Without end it is today.", param="start")
+    if (days := (end - start).days + 1) > MAX_DAYS:
+        raise InvalidRequest(f"From {start} to {end} is {days} days; at most {MAX_DAYS} are allowed.", param="start")
     return UsageQuery(
         start,
         end,
@@ -132,79 +127,77 @@ def query_of(parameters: Mapping[str, str], today: date) -> UsageQuery:
     )
 
 
-def summed(stands: Iterable[tuple[UsageKey, Amounts]], query: UsageQuery) -> Summary:
-    """The sums over what stands in the books. Raises InvalidRequest when there is too much of it for one answer."""
+def build_report(stored_rows: Iterable[tuple[UsageKey, Amounts]], query: UsageQuery) -> UsageReport:
+    """Adds up the usage rows of the ledger. Raises InvalidRequest when there are too many for one response."""
     groups: dict[Group, dict[str, Decimal]] = {}
     total: dict[str, Decimal] = {}
-    for number, (key, counts) in enumerate(stands):
-        if number >= MOST_ROWS_READ:
-            raise _too_much(f"more than {MOST_ROWS_READ} combinations of day, model and tags", "Ask for fewer days")
-        if _passes(key, query):
-            for status, counted in _by_status(counts, query.status):
-                _add(total, counted)
+    for number, (key, amounts) in enumerate(stored_rows):
+        if number >= MAX_STORED_ROWS:
+            raise _too_much(f"more than {MAX_STORED_ROWS} combinations of day, model and tags", "Ask for fewer days")
+        if _matches(key, query):
+            for status, part in _by_status(amounts, query.status):
+                _add(total, part)
                 for group in _groups(key, status, query):
-                    _add(groups.setdefault(group, {}), counted)
-        if len(groups) > MOST_ROWS:
-            raise _too_much(f"more than {MOST_ROWS} rows", "Ask for fewer days, or leave a part out of group_by")
-    rows = sorted(groups.items(), key=lambda each: [(name is not None, name or "") for name in each[0]])
-    return Summary(query, tuple(Row(group, counts) for group, counts in rows if any(counts.values())), total)
+                    _add(groups.setdefault(group, {}), part)
+        if len(groups) > MAX_ROWS:
+            raise _too_much(f"more than {MAX_ROWS} rows", "Ask for fewer days, or leave a part out of group_by")
+    rows = sorted(groups.items(), key=lambda row: [(name is not None, name or "") for name in row[0]])
+    return UsageReport(query, tuple(UsageRow(group, sums) for group, sums in rows if any(sums.values())), total)
 
 
-def _passes(key: UsageKey, query: UsageQuery) -> bool:
+def _matches(key: UsageKey, query: UsageQuery) -> bool:
     return query.model in (None, key.model) and (query.tag is None or query.tag in key.tags)
 
 
-def _by_status(counts: Amounts, wanted: str | None) -> Iterator[tuple[str, Amounts]]:
-    found: dict[str, dict[str, Decimal]] = {}
-    for name, amount in counts.items():
+def _by_status(amounts: Amounts, only: str | None) -> Iterator[tuple[str, Amounts]]:
+    parts: dict[str, dict[str, Decimal]] = {}
+    for name, amount in amounts.items():
         status, _, measure = name.partition("_")
-        if wanted in (None, status):
-            found.setdefault(status, {})[measure] = amount
-    yield from found.items()
+        if only in (None, status):
+            parts.setdefault(status, {})[measure] = amount
+    yield from parts.items()
 
 
 def _groups(key: UsageKey, status: str, query: UsageQuery) -> Iterator[Group]:
     tags: tuple[str | None, ...] = (None,)
     if "tag" in query.group_by:
-        # Of a job with several tags, who asks for one tag wants to see that one.
+        # With a tag filter, a job with several tags is shown under that one only.
         tags = (query.tag,) if query.tag is not None else key.tags or (None,)
     for tag in tags:
         names = {"day": key.day.isoformat(), "model": key.model, "tag": tag, "status": status}
         yield tuple(names[part] for part in query.group_by)
 
 
-def _add(to: dict[str, Decimal], counts: Amounts) -> None:
-    for name, amount in counts.items():
+def _add(to: dict[str, Decimal], amounts: Amounts) -> None:
+    for name, amount in amounts.items():
         to[name] = exact_sum(to.get(name, Decimal(0)), amount)
 
 
 def _day(name: str, value: str) -> date:
     try:
-        # fromisoformat takes other forms too, "20261102" and "2026-W45-1".
+        # fromisoformat accepts other forms too, such as "20261102" and "2026-W45-1".
         if _DAY.fullmatch(value):
             return date.fromisoformat(value)
     except ValueError:
         pass
-    raise InvalidRequest(
-        f"{name} must be one day (UTC) of the calendar in the form YYYY-MM-DD, such as 2026-11-02.", param=name
-    )
+    raise InvalidRequest(f"{name} must be one day (UTC) in the form YYYY-MM-DD, such as 2026-11-02.", param=name)
 
 
 def _group_by(value: str) -> tuple[str, ...]:
     parts = tuple(value.split(","))
     if unknown := [part for part in parts if part not in GROUPS]:
         raise InvalidRequest(
-            f"group_by must be one or more of {', '.join(GROUPS)}, parted by commas; '{unknown[0][:80]}' is none.",
+            f"group_by must be one or more of {', '.join(GROUPS)}, separated by commas; '{unknown[0][:80]}' is not.",
             param="group_by",
         )
     if len(set(parts)) < len(parts):
-        twice = next(part for part in parts if parts.count(part) > 1)
-        raise InvalidRequest(f"group_by names '{twice}' more than once.", param="group_by")
+        repeated = next(part for part in parts if parts.count(part) > 1)
+        raise InvalidRequest(f"group_by names '{repeated}' more than once.", param="group_by")
     return parts
 
 
-def _name(name: str, value: str | None, form: re.Pattern[str], what: str) -> str | None:
-    if value is not None and not form.fullmatch(value):
+def _name(name: str, value: str | None, pattern: re.Pattern[str], what: str) -> str | None:
+    if value is not None and not pattern.fullmatch(value):
         raise InvalidRequest(f"{name} must be {what}.", param=name)
     return value
 
@@ -212,16 +205,16 @@ def _name(name: str, value: str | None, form: re.Pattern[str], what: str) -> str
 def _status(value: str | None) -> str | None:
     if value is not None and value not in STATUSES:
         raise InvalidRequest(
-            f"status must be one of {', '.join(STATUSES)}; '{OPEN}' is what has not ended: queued or in progress.",
+            f"status must be one of {', '.join(STATUSES)}; '{OPEN}' means queued or in progress.",
             param="status",
         )
     return value
 
 
-def _too_much(what: str, way_out: str) -> InvalidRequest:
-    return InvalidRequest(f"That would be {what}. {way_out}.", param="start", code="too_much_usage")
+def _too_much(what: str, advice: str) -> InvalidRequest:
+    return InvalidRequest(f"The report needs {what}. {advice}.", param="start", code="too_much_usage")
 
 
-def _harmless(text: str) -> str:
-    """A text that no spreadsheet runs as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _without_formula(text: str) -> str:
+    """The text, quoted where a spreadsheet would run it as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text

@@ -1,5 +1,7 @@
-"""Make tenants and their keys, and say what they may spend. A key and a secret are shown once, to who makes them, and
-never kept as they are."""
+"""Create tenants and keys, and set budgets and limits.
+
+A key and a secret are shown once, when they are created. Only the hash of the key and the encrypted secret are stored.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -13,34 +15,34 @@ from afterthought.domain.errors import AfterthoughtError
 from afterthought.domain.identity import TENANT_NAME, key_hash
 from afterthought.domain.rate_tier import RateTier
 from afterthought.domain.signature import new_secret
-from afterthought.domain.tenant import FIRST_TIER, ApiKey, Tenant
+from afterthought.domain.tenant import DEFAULT_TIER, ApiKey, Tenant
 from afterthought.services.ports import Cipher
 
 _HINT_CHARACTERS = 10
-_SECRETS_KEPT = 2
+_MAX_SECRETS = 2
 
-# With more digits, a budget less a job's bound might not fit the 38 of a DynamoDB number.
+# With more digits, a budget minus a job's maximum cost might not fit the 38 digits of a DynamoDB number.
 _USD = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,12})?")
 _COUNT = re.compile(r"[1-9][0-9]{0,11}")
 NONE = "none"
-"""What a person writes to take a budget or a limit away."""
+"""The value that removes a budget or a limit."""
 
 
-class TenantProblem(AfterthoughtError):
-    """An admin command that cannot be carried out; the message says why."""
+class AdminError(AfterthoughtError):
+    """An admin command failed. The message says why."""
 
 
 class TenantRecords(Protocol):
-    """The tenants' table, as the admin sees it."""
+    """The tenants and keys, with the methods that admins need."""
 
     def tenant(self, name: str) -> Tenant | None: ...
 
     def put_tenant(self, tenant: Tenant) -> bool:
-        """Writes a new tenant. False when there is one of that name: it stays as it is."""
+        """Writes a new tenant. False, without a change, when the name exists."""
 
     def change_tenant(self, name: str, changes: Mapping[str, Any]) -> Tenant | None:
-        """Writes only these fields (None takes one away), so that two changes at once both last. The tenant as it then
-        stands; None when there is no such tenant."""
+        """Writes only these fields, so that concurrent changes do not undo each other. None removes a field. Returns
+        the changed tenant, or None when there is no such tenant."""
 
     def put_key(self, key: ApiKey) -> None: ...
 
@@ -51,7 +53,7 @@ class TenantRecords(Protocol):
 
 @dataclass(frozen=True)
 class Credentials:
-    """Shown once. What a command did not make anew is None."""
+    """Shown once. What the command did not create is None."""
 
     tenant: str
     api_key: str | None
@@ -59,7 +61,9 @@ class Credentials:
 
 
 @dataclass(frozen=True)
-class Tenants:
+class TenantAdmin:
+    """Every method raises AdminError and then has changed nothing."""
+
     records: TenantRecords
     cipher: Cipher
     clock: Callable[[], datetime]
@@ -67,72 +71,74 @@ class Tenants:
     tiers: Mapping[str, RateTier] = field(default_factory=lambda: default_catalogue().tiers)
 
     def create(
-        self, name: str, *, tier: str = FIRST_TIER, api_key: str | None = None, webhook_secret: str | None = None
+        self, name: str, *, tier: str = DEFAULT_TIER, api_key: str | None = None, webhook_secret: str | None = None
     ) -> Credentials:
-        """A new tenant with a key and a secret; a local stack passes fixed ones. Raises TenantProblem."""
+        """Creates a tenant with a key and a secret. A local stack passes fixed ones."""
         if not TENANT_NAME.fullmatch(name):
-            raise TenantProblem(f"'{name}' is no tenant name: 1 to 40 of a-z, 0-9 and -.")
-        tier = self._known_tier(tier)
+            raise AdminError(f"'{name}' is not a valid tenant name: use 1 to 40 characters of a-z, 0-9 and -.")
+        tier = self._valid_tier(tier)
         secret = webhook_secret or new_secret(self.random_bytes(32))
         sealed = self.cipher.encrypt(secret, tenant=name)
-        made = Tenant(name=name, created_at=self.clock(), webhook_secrets=(sealed,), tier=tier)
-        if not self.records.put_tenant(made):
-            raise TenantProblem(f"There is a tenant '{name}' already.")
+        tenant = Tenant(name=name, created_at=self.clock(), webhook_secrets=(sealed,), tier=tier)
+        if not self.records.put_tenant(tenant):
+            raise AdminError(f"The tenant '{name}' exists already.")
         return Credentials(name, self._new_key(name, api_key), secret)
 
-    def set(self, name: str, given: Mapping[str, str]) -> Tenant:
-        """Changes what is given, as a person writes it: `tier`, `month_budget`, `day_budget` (dollars, or "none"),
-        `requests_per_minute`, `tokens_per_minute` (whole numbers, or "none" for the tier's). The tenant as it then
-        stands. Raises TenantProblem, and then has changed nothing."""
-        if not given:
-            raise TenantProblem("What is to be set? A tier, a budget or a limit.")
+    def configure(self, name: str, settings: Mapping[str, str]) -> Tenant:
+        """Changes these settings, given as text: `tier`, `month_budget`, `day_budget` (dollars, or "none"),
+        `requests_per_minute`, `tokens_per_minute` (whole numbers, or "none" for the tier's limit). Returns the changed
+        tenant."""
+        if not settings:
+            raise AdminError("Nothing to set: give a tier, a budget or a limit.")
         changes: dict[str, Any] = {}
-        for setting, text in given.items():
+        for setting, text in settings.items():
             if setting == "tier":
-                changes["tier"] = self._known_tier(text)
+                changes["tier"] = self._valid_tier(text)
             else:
-                attribute, read = _SETTINGS[setting]
-                changes[attribute] = None if text == NONE else read(setting, text)
+                attribute, parse = _SETTINGS[setting]
+                changes[attribute] = None if text == NONE else parse(setting, text)
         changed = self.records.change_tenant(name, changes)
         if changed is None:
             raise _unknown(name)
         return changed
 
     def add_key(self, name: str) -> Credentials:
-        """One more key for a tenant: hand it out, then revoke the old one. Raises TenantProblem."""
-        self._known(name)
+        """Creates an additional key, so that the old one can be revoked after the tenant has changed over."""
+        self._tenant(name)
         return Credentials(name, self._new_key(name, None), None)
 
     def rotate_secret(self, name: str) -> Credentials:
-        """A new webhook secret. The one before stays valid beside it until the next rotation: every delivery carries a
-        signature of both. Raises TenantProblem."""
-        tenant = self._known(name)
+        """Creates a webhook secret. The previous one stays valid until the next rotation: each delivery is signed with
+        both."""
+        tenant = self._tenant(name)
         secret = new_secret(self.random_bytes(32))
-        kept = (self.cipher.encrypt(secret, tenant=name), *tenant.webhook_secrets)[:_SECRETS_KEPT]
-        self.records.change_tenant(name, {"webhook_secrets": kept})
+        secrets = (self.cipher.encrypt(secret, tenant=name), *tenant.webhook_secrets)[:_MAX_SECRETS]
+        self.records.change_tenant(name, {"webhook_secrets": secrets})
         return Credentials(name, None, secret)
 
-    def revoke(self, name: str, hint: str) -> ApiKey:
-        """Ends the live key of a tenant that begins with `hint`, from the next request on. Raises TenantProblem."""
-        self._known(name)
-        found = [
-            k for k in self.records.api_keys() if k.tenant == name and k.hint.startswith(hint) and not k.revoked_at
+    def revoke_key(self, name: str, hint: str) -> ApiKey:
+        """Revokes the tenant's active key that starts with `hint`, from the next request on."""
+        self._tenant(name)
+        keys = [
+            key
+            for key in self.records.api_keys()
+            if key.tenant == name and key.hint.startswith(hint) and not key.revoked_at
         ]
-        if len(found) != 1:
-            raise TenantProblem(f"{len(found)} live keys of '{name}' begin with '{hint}'; one must.")
-        revoked = found[0].model_copy(update={"revoked_at": self.clock()})
+        if len(keys) != 1:
+            raise AdminError(f"{len(keys)} active keys of '{name}' start with '{hint}'; it must be exactly one.")
+        revoked = keys[0].model_copy(update={"revoked_at": self.clock()})
         self.records.put_key(revoked)
         return revoked
 
-    def _known(self, name: str) -> Tenant:
+    def _tenant(self, name: str) -> Tenant:
         tenant = self.records.tenant(name)
         if tenant is None:
             raise _unknown(name)
         return tenant
 
-    def _known_tier(self, tier: str) -> str:
+    def _valid_tier(self, tier: str) -> str:
         if tier not in self.tiers:
-            raise TenantProblem(f"There is no tier '{tier}'. Tiers: {', '.join(self.tiers)}.")
+            raise AdminError(f"There is no tier '{tier}'. The tiers are {', '.join(self.tiers)}.")
         return tier
 
     def _new_key(self, name: str, fixed: str | None) -> str:
@@ -143,23 +149,24 @@ class Tenants:
         return api_key
 
 
-def _unknown(name: str) -> TenantProblem:
-    return TenantProblem(f"There is no tenant '{name}'.")
+def _unknown(name: str) -> AdminError:
+    return AdminError(f"There is no tenant '{name}'.")
 
 
 def _usd(setting: str, text: str) -> Decimal:
     if not _USD.fullmatch(text):
-        raise TenantProblem(
+        raise AdminError(
             f"{setting.replace('_', '-')} is '{text}'; it must be dollars such as 100 or 0.25, with at most 9 digits "
-            f"before the point and 12 after it, or {NONE}."
+            f"before the decimal point and 12 after it, or {NONE}."
         )
     return Decimal(text)
 
 
 def _count(setting: str, text: str) -> int:
     if not _COUNT.fullmatch(text):
-        raise TenantProblem(
-            f"{setting.replace('_', '-')} is '{text}'; it must be a whole number from 1 on, or {NONE} for the tier's."
+        raise AdminError(
+            f"{setting.replace('_', '-')} is '{text}'; it must be a whole number of at least 1, or {NONE} for the "
+            "tier's limit."
         )
     return int(text)
 

@@ -1,36 +1,36 @@
-"""Show a tenant what its jobs used and cost, and where its budgets stand."""
+"""Report what a tenant's jobs used and cost, and the state of its budgets."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from afterthought.domain import budget
-from afterthought.domain.usage_report import Summary, query_of, summed
+from afterthought.domain.budget import budgets, caps_of
+from afterthought.domain.usage_report import UsageReport, build_report, parse_query
 from afterthought.services.authenticate import tenant_named
 from afterthought.services.ports import Accounts, Ledger
 
 
 @dataclass(frozen=True)
-class ReadUsage:
-    """Asked for by the query parameters of the URL. Raises InvalidRequest for those that are wrong."""
+class UsageReader:
+    """Takes the query parameters of the URL. Raises InvalidRequest when they are wrong."""
 
     ledger: Ledger
     accounts: Accounts
     clock: Callable[[], datetime]
 
-    def __call__(self, tenant_name: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """The answer on the wire: the usage of the days that are asked for, and the budgets of now."""
-        summary = self._summary(tenant_name, parameters)
+    def report(self, tenant_name: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """The response body: the usage of the requested days, and the current budgets."""
+        report = self._report(tenant_name, parameters)
         today = self.clock().date()
-        caps = budget.caps_of(tenant_named(self.accounts, tenant_name))
-        book = self.ledger.month(tenant_name, today.replace(day=1))
-        return {**summary.wire(), "budgets": [each.wire() for each in budget.budgets(book, caps, today)]}
+        caps = caps_of(tenant_named(self.accounts, tenant_name))
+        balance = self.ledger.month(tenant_name, today.replace(day=1))
+        return {**report.wire(), "budgets": [budget.wire() for budget in budgets(balance, caps, today)]}
 
     def csv(self, tenant_name: str, parameters: Mapping[str, str]) -> str:
-        """The same rows as a table, without the total and the budgets."""
-        return self._summary(tenant_name, parameters).csv()
+        """The same rows as CSV, without the total and the budgets."""
+        return self._report(tenant_name, parameters).csv()
 
-    def _summary(self, tenant_name: str, parameters: Mapping[str, str]) -> Summary:
-        query = query_of(parameters, self.clock().date())
-        return summed(self.ledger.usage(tenant_name, query.start, query.end), query)
+    def _report(self, tenant_name: str, parameters: Mapping[str, str]) -> UsageReport:
+        query = parse_query(parameters, self.clock().date())
+        return build_report(self.ledger.usage(tenant_name, query.start, query.end), query)

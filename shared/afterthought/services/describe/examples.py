@@ -15,7 +15,7 @@ from afterthought.services.describe import specimen
 from afterthought.services.describe.specimen import ACCEPTED, REQUEST, TENANT
 from afterthought.services.dry_run import DryRun
 from afterthought.services.limit import Limit
-from afterthought.services.usage import ReadUsage
+from afterthought.services.usage import UsageReader
 
 Wire = dict[str, Any]
 
@@ -60,7 +60,7 @@ def substitution() -> Wire:
 
 def usage() -> Wire:
     """The answer to GET /v1/usage."""
-    return _usage()(TENANT.name, {"group_by": "tag,status"})
+    return _usage().report(TENANT.name, {"group_by": "tag,status"})
 
 
 def usage_table() -> str:
@@ -88,8 +88,8 @@ def _dry_run(admitted: Admitted) -> Wire:
     return DryRun(specimen.Ledger(), specimen.Accounts(), limit, lambda: ACCEPTED)(TENANT.name, admitted)
 
 
-def _usage() -> ReadUsage:
-    return ReadUsage(specimen.Ledger(), specimen.Accounts(), lambda: ACCEPTED)
+def _usage() -> UsageReader:
+    return UsageReader(specimen.Ledger(), specimen.Accounts(), lambda: ACCEPTED)
 
 
 def _unsupported_value() -> RequestRefused | None:

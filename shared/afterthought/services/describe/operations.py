@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from afterthought.domain.usage_report import GROUPS, MOST_DAYS, STATUSES
+from afterthought.domain.usage_report import GROUPS, MAX_DAYS, STATUSES
 from afterthought.services.describe import examples, headers, snippets, texts
 from afterthought.services.describe.refusals import Row, refusals_of
 from afterthought.services.describe.schema import array, of, one_line, one_of, ref
@@ -132,7 +132,7 @@ def _usage() -> Wire:
             "The first day (UTC), such as `2026-11-01`. Without it, the first of the month of `end`.",
             schema=day,
         ),
-        _parameter("query", "end", f"The last day, included. Without it, today. At most {MOST_DAYS} days.", schema=day),
+        _parameter("query", "end", f"The last day, included. Without it, today. At most {MAX_DAYS} days.", schema=day),
         {
             **_parameter("query", "group_by", "Parted by commas. Without it, by all four.", schema=groups),
             "style": "form",

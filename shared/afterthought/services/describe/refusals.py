@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from afterthought.domain.body import MAX_BODY_BYTES, MAX_DEPTH
-from afterthought.domain.usage_report import MOST_ROWS
+from afterthought.domain.usage_report import MAX_ROWS
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ REFUSALS = (
     Row(
         400,
         "too_much_usage",
-        f"The answer would have more than {MOST_ROWS} rows, or be the sum of too many: ask for fewer days or groups.",
+        f"The answer would have more than {MAX_ROWS} rows, or be the sum of too many: ask for fewer days or groups.",
         _USAGE,
     ),
     Row(401, "invalid_api_key", "There is no key, or it is unknown or revoked."),

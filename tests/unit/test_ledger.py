@@ -1,4 +1,4 @@
-"""The books as a function of the jobs: what moves adds up to what stands, to the last digit."""
+"""The ledger as a function of the jobs: deltas add up exactly to the contributions."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -19,18 +19,18 @@ HOLD = a_job().held_usd
 
 
 def usage_of(part: Contribution) -> dict[str, Decimal]:
-    ((key, counts),) = part.usage.items()
+    ((key, amounts),) = part.usage.items()
     assert key == UsageKey(TODAY, "o3", ())
-    return dict(counts)
+    return dict(amounts)
 
 
-def test_an_open_job_holds_and_has_spent_nothing() -> None:
+def test_open_job_holds_its_max_cost() -> None:
     part = contribution(a_job())
     assert part.days == {TODAY: Balance(HOLD, Decimal(0))}
     assert usage_of(part) == {"open_jobs": 1, "open_held_usd": HOLD}
 
 
-def test_an_ended_job_has_spent_and_used_under_its_status() -> None:
+def test_ended_job_counts_by_its_status() -> None:
     job = a_settled_job()
     part = contribution(job)
     assert part.days == {TODAY: Balance(Decimal(0), job.spent_usd)}
@@ -44,19 +44,19 @@ def test_an_ended_job_has_spent_and_used_under_its_status() -> None:
     }
 
 
-def test_a_job_that_ended_without_a_call_is_counted_and_costs_nothing() -> None:
+def test_job_without_a_call_costs_nothing() -> None:
     part = contribution(a_job().failed("deadline_exceeded", "…", now=START))
     assert part.days == {}
     assert usage_of(part) == {"failed_jobs": 1}
 
 
-def test_a_job_over_midnight_is_booked_where_its_hold_was_taken() -> None:
-    born = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
-    job = a_job(created_at=born)
-    job = job.model_copy(update={"attempts": (job.attempts[0].model_copy(update={"held_at": born}),)})
+def test_job_past_midnight_counts_on_hold_day() -> None:
+    created_at = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
+    job = a_job(created_at=created_at)
+    job = job.model_copy(update={"attempts": (job.attempts[0].model_copy(update={"held_at": created_at}),)})
     later = datetime(2026, 12, 1, 0, 30, tzinfo=UTC)
-    begun = job.begin(token="t", provider="openai", now=later)
-    ended = begun.settled(
+    started = job.begin(token="t", provider="openai", now=later)
+    ended = started.settled(
         "completed",
         now=later,
         served_model="o3",
@@ -64,28 +64,28 @@ def test_a_job_over_midnight_is_booked_where_its_hold_was_taken() -> None:
         price_id="row",
         cost_usd=Decimal("0.25"),
     )
-    moved = delta(begun, ended)
-    assert moved.days == {date(2026, 11, 30): Balance(HOLD.copy_negate(), Decimal("0.25"))}
-    assert {key.day for key in moved.usage} == {date(2026, 11, 30)}
+    change = delta(started, ended)
+    assert change.days == {date(2026, 11, 30): Balance(HOLD.copy_negate(), Decimal("0.25"))}
+    assert {key.day for key in change.usage} == {date(2026, 11, 30)}
 
 
-def test_a_step_that_changes_neither_money_nor_status_moves_nothing() -> None:
-    begun = a_job().begin(token="t", provider="openai", now=START)
-    assert not delta(a_job(), begun)
-    assert not delta(begun, begun.submitted(response_id="r", now=START, check_seconds=1))
+def test_step_without_money_has_no_delta() -> None:
+    started = a_job().begin(token="t", provider="openai", now=START)
+    assert not delta(a_job(), started)
+    assert not delta(started, started.submitted(response_id="r", now=START, check_seconds=1))
 
 
 @given(st.lists(any_job, min_size=1, max_size=6))
-def test_movements_add_up_to_what_the_last_version_contributes(versions: list[Job]) -> None:
+def test_deltas_add_up_to_last_contribution(versions: list[Job]) -> None:
     befores = [None, *versions[:-1]]
-    moved = ledger.total(delta(before, after) for before, after in zip(befores, versions, strict=True))
-    assert moved == contribution(versions[-1])
+    changes = ledger.total(delta(before, after) for before, after in zip(befores, versions, strict=True))
+    assert changes == contribution(versions[-1])
 
 
 @given(st.lists(any_job, max_size=6))
-def test_the_money_of_the_days_is_that_of_the_usage(jobs: list[Job]) -> None:
+def test_days_and_usage_have_equal_money(jobs: list[Job]) -> None:
     whole = ledger.total(contribution(job) for job in jobs)
-    for place, measure in enumerate(("_held_usd", "_spent_usd")):
-        days = exact_sum(*(standing[place] for standing in whole.days.values()))
-        rows = exact_sum(*(n for counts in whole.usage.values() for k, n in counts.items() if k.endswith(measure)))
-        assert days == rows == exact_sum(*((job.held_usd, job.spent_usd)[place] for job in jobs))
+    for column, measure in enumerate(("_held_usd", "_spent_usd")):
+        days = exact_sum(*(balance[column] for balance in whole.days.values()))
+        rows = exact_sum(*(n for amounts in whole.usage.values() for k, n in amounts.items() if k.endswith(measure)))
+        assert days == rows == exact_sum(*((job.held_usd, job.spent_usd)[column] for job in jobs))

@@ -1,4 +1,4 @@
-"""AccountTable's books, as they stand: written with the jobs, read by the services."""
+"""The ledger of AccountTable: written with the jobs, read by the services."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ Month = tuple[str, date]
 
 @dataclass
 class SimulatedLedger:
-    """The port `Ledger`. `months` go by tenant and the month's first day, `rows` by tenant and key; `history` is all
-    that ever stood of a month."""
+    """The port `Ledger`. `months` has the balances by tenant and first day of the month, `rows` the usage by tenant and
+    key, `history` every version of every month."""
 
     line: Line
     months: dict[Month, MonthBalance] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class SimulatedLedger:
         return self.line.call("ledger.month", lambda: self.balance(tenant, month))
 
     def balance(self, tenant: str, month: date) -> MonthBalance:
-        """The same without a call on the line."""
+        """The same as `month`, without a call on the line."""
         return self.months.get((tenant, month), MonthBalance())
 
     def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Amounts]]:
@@ -39,30 +39,29 @@ class SimulatedLedger:
                 (key, {n: amount for n, amount in row.items() if amount})
                 for key, row in self.rows.get(tenant, {}).items()
             )
-            found = [(key, counts) for key, counts in rows if counts and first <= key.day <= last]
-            return sorted(found, key=lambda each: each[0])
+            selected = [(key, amounts) for key, amounts in rows if amounts and first <= key.day <= last]
+            return sorted(selected, key=lambda row: row[0])
 
         yield from self.line.call("ledger.usage", read)
 
     def apply(self, tenant: str, delta: ledger.Contribution, caps: Caps) -> None:
-        """A part of the transaction that writes a job. Raises OverBudget before anything is moved."""
-        moved: dict[date, MonthBalance] = {}
+        """A part of the transaction that writes a job. Raises OverBudget before it changes anything."""
+        changed: dict[date, MonthBalance] = {}
         for day, change in delta.days.items():
             month = day.replace(day=1)
-            book = moved.get(month, self.balance(tenant, month))
+            before = changed.get(month, self.balance(tenant, month))
             after = MonthBalance(
-                total=book.total.plus(change),
-                days={**book.days, day: book.days.get(day, Balance()).plus(change)},
+                total=before.total.plus(change),
+                days={**before.days, day: before.days.get(day, Balance()).plus(change)},
             )
-            raised = change.used_usd > 0
             over_month = caps.month_usd is not None and after.total.used_usd > caps.month_usd
             over_day = caps.day_usd is not None and after.days[day].used_usd > caps.day_usd
-            if raised and (over_month or over_day):
+            if change.used_usd > 0 and (over_month or over_day):
                 raise OverBudget(self.balance(tenant, month))
-            moved[month] = after
-        for month, after in moved.items():
+            changed[month] = after
+        for month, after in changed.items():
             self.months[tenant, month] = after
             self.history.append(((tenant, month), after))
-        for key, counts in delta.usage.items():
-            for name, amount in counts.items():
+        for key, amounts in delta.usage.items():
+            for name, amount in amounts.items():
                 self.rows[tenant][key][name] += amount

@@ -62,7 +62,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class TenantAdmin:
-    """Every method raises AdminError and then has changed nothing."""
+    """Methods raise AdminError before they change anything."""
 
     records: TenantRecords
     cipher: Cipher

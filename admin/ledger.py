@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from admin.deployment import Deployment
 from admin.screen import show_table
 from afterthought.adapters.clock import now
-from afterthought.domain.budget import budgets, caps_of
+from afterthought.domain.budget import Caps, MonthBalance, budgets, caps_of
 from afterthought.domain.pricing import format_usd
 from afterthought.domain.usage_report import UsageQuery, build_report, measures
 from afterthought.services.reconcile import Difference, ReconcileReport
@@ -38,22 +38,10 @@ def usage(deployment: Deployment, options: argparse.Namespace) -> None:
     )
     print()
     balance = deployment.ledger.month(tenant.name, first)
-    if next_month <= today:
-        # The caps of a past month are not stored; those of today may be others.
-        total = balance.total
-        show_table(
-            [
-                ("BUDGET", "HELD", "SPENT"),
-                (f"month {first:%Y-%m}", format_usd(total.held_usd), format_usd(total.spent_usd)),
-            ]
-        )
-        return
-    lines = [("BUDGET", "CAP", "HELD", "SPENT", "LEFT")]
-    for budget in budgets(balance, caps_of(tenant), today):
-        wire = budget.wire()
-        cap, left = (wire[name] if wire[name] is not None else "none" for name in ("cap_usd", "left_usd"))
-        lines.append((f"{budget.period} {budget.name}", cap, wire["held_usd"], wire["spent_usd"], left))
-    show_table(lines)
+    # The caps of a past month are not stored; those of today may be others.
+    show_table(
+        _past_month(balance, first) if next_month <= today else _current_budgets(balance, caps_of(tenant), today)
+    )
 
 
 def reconcile(deployment: Deployment, options: argparse.Namespace) -> int:
@@ -71,6 +59,23 @@ def reconcile(deployment: Deployment, options: argparse.Namespace) -> int:
         print(f"{job_id} cost more than its hold.")
     print(_conclusion(report, repair=options.repair))
     return 0 if not report.unstable and len(report.repaired) == len(report.differing) else 1
+
+
+def _past_month(balance: MonthBalance, month: date) -> list[tuple[str, ...]]:
+    total = balance.total
+    return [
+        ("BUDGET", "HELD", "SPENT"),
+        (f"month {month:%Y-%m}", format_usd(total.held_usd), format_usd(total.spent_usd)),
+    ]
+
+
+def _current_budgets(balance: MonthBalance, caps: Caps, today: date) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("BUDGET", "CAP", "HELD", "SPENT", "LEFT")]
+    for budget in budgets(balance, caps, today):
+        wire = budget.wire()
+        cap, left = wire["cap_usd"] or "none", wire["left_usd"] or "none"
+        rows.append((f"{budget.period} {budget.name}", cap, wire["held_usd"], wire["spent_usd"], left))
+    return rows
 
 
 def _conclusion(report: ReconcileReport, *, repair: bool) -> str:

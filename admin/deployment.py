@@ -1,4 +1,4 @@
-"""A deployed stack, found by its name, and what the admin's commands work on in it."""
+"""A deployed stack, found by its name, and the adapters and services that the admin commands use."""
 
 import secrets
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ import boto3
 from botocore.exceptions import ClientError
 
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
-from afterthought.services.reconcile import Reconcile
-from afterthought.services.tenants import Tenants
+from afterthought.adapters.ledger_table import LedgerTable
+from afterthought.adapters.reconcile_tables import JobTableScan, LedgerItemTable
+from afterthought.services.admin.reconcile import Reconciler
+from afterthought.services.admin.tenants import TenantAdmin
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 
-class NoStack(Exception):
-    """The stack is not there, or is none of this service's; the message says which and where."""
+class StackNotFound(Exception):
+    """The stack does not exist or is not one of this service. The message names it and its region."""
 
 
 def outputs(client: "CloudFormationClient", stack: str, region: str) -> dict[str, str]:
-    """What the deployed template says of itself, by the names of template.yaml's outputs. Raises NoStack."""
+    """The outputs of the deployed template, by name. Raises StackNotFound."""
     try:
-        found = client.describe_stacks(StackName=stack)["Stacks"][0]
+        description = client.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
-        # CloudFormation has no code of its own for this one.
+        # CloudFormation has no specific error code for a missing stack.
         if error.response["Error"]["Code"] == "ValidationError":
-            raise NoStack(f"There is no stack '{stack}' in {region}.") from error
+            raise StackNotFound(f"There is no stack '{stack}' in {region}.") from error
         raise
-    held = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    if missing := {"AccountTableName", "JobTableName", "SecretsKeyArn"} - held.keys():
-        raise NoStack(
-            f"The stack '{stack}' in {region} has no output {', '.join(sorted(missing))}: is it this service's?"
+    values = {each["OutputKey"]: each["OutputValue"] for each in description.get("Outputs", [])}
+    if missing := {"AccountTableName", "JobTableName", "SecretsKeyArn"} - values.keys():
+        raise StackNotFound(
+            f"The stack '{stack}' in {region} has no output {', '.join(sorted(missing))}. Is it this service's?"
         )
-    return held
+    return values
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployed stack, as the commands work on it. `outputs` are the template's."""
+    """A deployed stack. `outputs` are those of the template."""
 
     outputs: Mapping[str, str]
     dynamodb: "DynamoDBClient"
@@ -56,24 +56,24 @@ class Deployment:
         return AccountTable(self.dynamodb, self.outputs["AccountTableName"])
 
     @property
-    def books(self) -> BookTable:
-        return BookTable(self.dynamodb, self.outputs["AccountTableName"])
+    def ledger(self) -> LedgerTable:
+        return LedgerTable(self.dynamodb, self.outputs["AccountTableName"])
 
     @property
-    def reconcile(self) -> Reconcile:
-        return Reconcile(
-            JobArchive(self.dynamodb, self.outputs["JobTableName"]),
-            BookkeepingTable(self.dynamodb, self.outputs["AccountTableName"]),
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            JobTableScan(self.dynamodb, self.outputs["JobTableName"]),
+            LedgerItemTable(self.dynamodb, self.outputs["AccountTableName"]),
             now,
         )
 
     @property
-    def tenants(self) -> Tenants:
-        return Tenants(self.records, KmsCipher(self.kms, self.outputs["SecretsKeyArn"]), now, secrets.token_bytes)
+    def tenants(self) -> TenantAdmin:
+        return TenantAdmin(self.records, KmsCipher(self.kms, self.outputs["SecretsKeyArn"]), now, secrets.token_bytes)
 
 
 def connect(stack: str, region: str | None) -> Deployment:
-    """Raises NoStack, and what botocore raises."""
+    """Raises StackNotFound and botocore's exceptions."""
     session = boto3.Session(region_name=region)
-    held = outputs(session.client("cloudformation"), stack, session.region_name)
-    return Deployment(held, session.client("dynamodb"), session.client("kms"))
+    values = outputs(session.client("cloudformation"), stack, session.region_name)
+    return Deployment(values, session.client("dynamodb"), session.client("kms"))

@@ -1,6 +1,6 @@
-"""Make and list tenants, set what they may spend, see what they have spent: `python -m admin.tenant --help`.
+"""Create and list tenants, set their budgets, show their usage: `python -m admin.tenant --help`.
 
-Works on the tables themselves, with the AWS credentials of whoever runs it: there is no way to do this over HTTP.
+Works directly on the tables, with the AWS credentials of the caller. There is no HTTP API for this.
 """
 
 import argparse
@@ -12,16 +12,16 @@ from decimal import Decimal
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from admin import books
-from admin.deployment import Deployment, NoStack, connect
+from admin import ledger
+from admin.deployment import Deployment, StackNotFound, connect
 from admin.screen import show_table
-from afterthought.adapters.bookkeeping import UnreadableJob
-from afterthought.domain.pricing import format_usd
+from afterthought.adapters.reconcile_tables import UnreadableJob
+from afterthought.domain.models.pricing import format_usd
 from afterthought.domain.rate_tier import RateTier
-from afterthought.domain.tenant import FIRST_TIER, Tenant
-from afterthought.services.tenants import NONE, Credentials, TenantProblem
+from afterthought.domain.tenants.tenant import DEFAULT_TIER, Tenant
+from afterthought.services.admin.tenants import NONE, AdminError, Credentials
 
-_SHOWN_ONCE = "Shown this once and stored nowhere in this form: put it away now."
+_SHOWN_ONCE = "This is shown only once and is not stored in this form. Save it now."
 
 
 def create(deployment: Deployment, options: argparse.Namespace) -> None:
@@ -30,8 +30,8 @@ def create(deployment: Deployment, options: argparse.Namespace) -> None:
 
 def set_(deployment: Deployment, options: argparse.Namespace) -> None:
     tenants = deployment.tenants
-    given = {setting: text for setting in _SETTINGS if (text := getattr(options, setting)) is not None}
-    _show_limits(tenants.set(options.name, given), tenants.tiers)
+    settings = {setting: text for setting in _SETTINGS if (text := getattr(options, setting)) is not None}
+    _show_limits(tenants.configure(options.name, settings), tenants.tiers)
 
 
 def key(deployment: Deployment, options: argparse.Namespace) -> None:
@@ -40,17 +40,17 @@ def key(deployment: Deployment, options: argparse.Namespace) -> None:
 
 def rotate(deployment: Deployment, options: argparse.Namespace) -> None:
     _show(deployment.tenants.rotate_secret(options.name))
-    print("\nThe secret before it stays valid beside it until the next rotation.")
+    print("\nThe previous secret stays valid until the next rotation.")
 
 
 def revoke(deployment: Deployment, options: argparse.Namespace) -> None:
-    revoked = deployment.tenants.revoke(options.name, options.key)
-    print(f"The key {revoked.hint}… of {revoked.tenant} is revoked, from the next request on.")
+    revoked = deployment.tenants.revoke_key(options.name, options.key)
+    print(f"The key {revoked.hint}… of {revoked.tenant} is revoked. The next request with it is refused.")
 
 
 def listing(deployment: Deployment, _: argparse.Namespace) -> None:
-    keys = sorted(deployment.records.api_keys(), key=lambda each: each.created_at)
-    tenants = sorted(deployment.records.tenants(), key=lambda each: each.name)
+    keys = sorted(deployment.records.api_keys(), key=lambda key: key.created_at)
+    tenants = sorted(deployment.records.tenants(), key=lambda tenant: tenant.name)
     if not tenants:
         print("There are no tenants yet.")
         return
@@ -58,21 +58,21 @@ def listing(deployment: Deployment, _: argparse.Namespace) -> None:
     print()
     rows = [("TENANT", "KEY", "CREATED", "REVOKED")]
     for tenant in tenants:
-        own = [each for each in keys if each.tenant == tenant.name]
-        if not own:
+        own_keys = [key for key in keys if key.tenant == tenant.name]
+        if not own_keys:
             rows.append((tenant.name, "(none)", _minute(tenant.created_at), ""))
-        for each in own:
-            ended = _minute(each.revoked_at) if each.revoked_at else ""
-            rows.append((tenant.name, f"{each.hint}…", _minute(each.created_at), ended))
+        for own_key in own_keys:
+            revoked = _minute(own_key.revoked_at) if own_key.revoked_at else ""
+            rows.append((tenant.name, f"{own_key.hint}…", _minute(own_key.created_at), revoked))
     show_table(rows)
 
 
-def _show(made: Credentials) -> None:
-    print(f"Tenant          {made.tenant}")
-    if made.api_key is not None:
-        print(f"API key         {made.api_key}")
-    if made.webhook_secret is not None:
-        print(f"Webhook secret  {made.webhook_secret}")
+def _show(credentials: Credentials) -> None:
+    print(f"Tenant          {credentials.tenant}")
+    if credentials.api_key is not None:
+        print(f"API key         {credentials.api_key}")
+    if credentials.webhook_secret is not None:
+        print(f"Webhook secret  {credentials.webhook_secret}")
     print(f"\n{_SHOWN_ONCE}")
 
 
@@ -86,20 +86,20 @@ def _show_limits(tenant: Tenant, tiers: Mapping[str, RateTier]) -> None:
     print(f"Tokens per minute    {_limit(tenant.tokens_per_minute, tier.tokens_per_minute)}")
 
 
-def _limit(own: int | None, tiers: int | None) -> str:
+def _limit(own: int | None, of_tier: int | None) -> str:
     if own is not None:
-        return f"{own:,} (its own)"
-    return "none: the tier admits no requests" if tiers is None else f"{tiers:,} (the tier's)"
+        return f"{own:,} (own limit)"
+    return "none: the tier admits no requests" if of_tier is None else f"{of_tier:,} (from the tier)"
 
 
 def _row(tenant: Tenant) -> tuple[str, ...]:
-    own = (tenant.requests_per_minute, tenant.tokens_per_minute)
+    limits = (tenant.requests_per_minute, tenant.tokens_per_minute)
     return (
         tenant.name,
         tenant.tier,
         _budget(tenant.month_cap_usd),
         _budget(tenant.day_cap_usd),
-        *("tier's" if limit is None else f"{limit:,}" for limit in own),
+        *("from tier" if limit is None else f"{limit:,}" for limit in limits),
     )
 
 
@@ -113,98 +113,98 @@ def _minute(at: datetime) -> str:
 
 _SETTINGS = {
     "tier": ("TIER", "the rate tier"),
-    "month_budget": ("USD", f"dollars a calendar month (UTC); 0 lets nothing run, {NONE} sets no limit"),
-    "day_budget": ("USD", "the same for a day"),
-    "requests_per_minute": ("N", f"its own limit per model in place of the tier's, or {NONE}"),
+    "month_budget": ("USD", f"dollars per calendar month (UTC); 0 blocks every job, {NONE} removes the budget"),
+    "day_budget": ("USD", "the same per day"),
+    "requests_per_minute": ("N", f"a limit per model instead of the tier's; {NONE} restores the tier's"),
     "tokens_per_minute": ("N", "the same for tokens"),
 }
 
 
-def _takes_nothing(_: argparse.ArgumentParser) -> None:
+def _add_nothing(_: argparse.ArgumentParser) -> None:
     pass
 
 
-def _takes_name(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME", help="the tenant: 1 to 40 of a-z, 0-9 and -")
+def _add_name(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", help="the tenant: 1 to 40 characters of a-z, 0-9 and -")
 
 
-def _takes_name_and_tier(command: argparse.ArgumentParser) -> None:
-    _takes_name(command)
-    command.add_argument("--tier", default=FIRST_TIER, help=f"the rate tier (default: {FIRST_TIER})")
+def _add_name_and_tier(command: argparse.ArgumentParser) -> None:
+    _add_name(command)
+    command.add_argument("--tier", default=DEFAULT_TIER, help=f"the rate tier (default: {DEFAULT_TIER})")
 
 
-def _takes_name_and_settings(command: argparse.ArgumentParser) -> None:
-    _takes_name(command)
+def _add_name_and_settings(command: argparse.ArgumentParser) -> None:
+    _add_name(command)
     for setting, (metavar, words) in _SETTINGS.items():
         command.add_argument(f"--{setting.replace('_', '-')}", metavar=metavar, help=words)
 
 
-def _takes_name_and_key(command: argparse.ArgumentParser) -> None:
-    _takes_name(command)
-    command.add_argument("key", metavar="KEY", help="the beginning of the key, as `list` shows it")
+def _add_name_and_key(command: argparse.ArgumentParser) -> None:
+    _add_name(command)
+    command.add_argument("key", metavar="KEY", help="the first characters of the key, as `list` shows them")
 
 
-def _takes_name_and_month(command: argparse.ArgumentParser) -> None:
-    _takes_name(command)
+def _add_name_and_month(command: argparse.ArgumentParser) -> None:
+    _add_name(command)
     command.add_argument("--month", metavar="YYYY-MM", help="default: this month (UTC)")
 
 
-def _takes_names_and_mend(command: argparse.ArgumentParser) -> None:
+def _add_names_and_repair(command: argparse.ArgumentParser) -> None:
     command.add_argument("names", nargs="*", metavar="NAME", help="default: every tenant")
-    command.add_argument("--mend", action="store_true", help="write what the jobs say over what differs")
+    command.add_argument("--repair", action="store_true", help="set what differs to what the jobs add up to")
 
 
 @dataclass(frozen=True)
 class Command:
-    """`takes` adds the arguments to the command's parser; `run` gives the exit code (None: 0)."""
+    """`add_arguments` adds the arguments to the command's parser. `run` returns the exit code (None: 0)."""
 
     run: Callable[[Deployment, argparse.Namespace], int | None]
-    words: str
-    takes: Callable[[argparse.ArgumentParser], None]
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
 
 
 COMMANDS: Mapping[str, Command] = {
-    "create": Command(create, "a new tenant, with an API key and a webhook secret", _takes_name_and_tier),
-    "set": Command(set_, "a tenant's tier, budgets and limits: what is not named stays", _takes_name_and_settings),
-    "list": Command(listing, "every tenant, with the beginnings of its keys (times in UTC)", _takes_nothing),
-    "key": Command(key, "one more API key for a tenant; then hand it out and revoke the old one", _takes_name),
-    "revoke": Command(revoke, "end an API key", _takes_name_and_key),
-    "rotate": Command(rotate, "a new webhook secret for a tenant", _takes_name),
+    "create": Command(create, "create a tenant with an API key and a webhook secret", _add_name_and_tier),
+    "set": Command(set_, "set a tenant's tier, budgets and limits; what is not given stays", _add_name_and_settings),
+    "list": Command(listing, "list the tenants and the first characters of their keys (times in UTC)", _add_nothing),
+    "key": Command(key, "create another API key; give it to the tenant, then revoke the old one", _add_name),
+    "revoke": Command(revoke, "revoke an API key", _add_name_and_key),
+    "rotate": Command(rotate, "create a new webhook secret", _add_name),
     "usage": Command(
-        books.usage, "what a tenant's jobs used and cost in a month, and its budgets", _takes_name_and_month
+        ledger.usage, "show what a tenant's jobs used and cost in a month, and its budgets", _add_name_and_month
     ),
     "reconcile": Command(
-        books.reconcile, "make the books again from the jobs and show each difference", _takes_names_and_mend
+        ledger.reconcile, "compare the ledger with the jobs and show each difference", _add_names_and_repair
     ),
 }
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m admin.tenant", description="Tenants and keys of a deployed stack.")
-    chosen = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, each in COMMANDS.items():
-        command = chosen.add_parser(name, help=each.words, description=each.words)
-        each.takes(command)
-        command.add_argument("--stack-name", required=True, help="the CloudFormation stack")
-        command.add_argument("--region", help="default: what the AWS configuration says")
-    return made
+    root = argparse.ArgumentParser(prog="python -m admin.tenant", description="Tenants and keys of a deployed stack.")
+    subparsers = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=command.help, description=command.help)
+        command.add_arguments(subparser)
+        subparser.add_argument("--stack-name", required=True, help="the CloudFormation stack")
+        subparser.add_argument("--region", help="default: the region of the AWS configuration")
+    return root
 
 
-def main(arguments: Sequence[str] | None = None, reach: Callable[[str, str | None], Deployment] = connect) -> int:
-    """The process's exit code: 0 done, 1 it could not be done (stderr says why), 2 the command line is wrong. `reach`
-    finds the stack, by its name and region."""
+def main(arguments: Sequence[str] | None = None, connect: Callable[[str, str | None], Deployment] = connect) -> int:
+    """Returns the exit code: 0 success, 1 failure (stderr says why), 2 invalid command line. `connect` takes the name
+    and the region of the stack."""
     options = parser().parse_args(arguments)
     try:
-        return COMMANDS[options.command].run(reach(options.stack_name, options.region), options) or 0
-    except (TenantProblem, NoStack, UnreadableJob) as problem:
-        return _fail(str(problem))
+        return COMMANDS[options.command].run(connect(options.stack_name, options.region), options) or 0
+    except (AdminError, StackNotFound, UnreadableJob) as error:
+        return _fail(str(error))
     except NoCredentialsError:
-        return _fail("There are no AWS credentials here. Log in (aws sso login, aws configure), or set AWS_PROFILE.")
+        return _fail("No AWS credentials found. Log in (aws sso login, aws configure), or set AWS_PROFILE.")
     except NoRegionError:
-        return _fail("Which AWS region? Say --region, or set AWS_DEFAULT_REGION or AWS_PROFILE.")
+        return _fail("No AWS region found. Use --region, or set AWS_DEFAULT_REGION or AWS_PROFILE.")
     except ClientError as error:
-        told = error.response["Error"]
-        return _fail(f"AWS refused {error.operation_name}: {told.get('Message') or told['Code']}")
+        details = error.response["Error"]
+        return _fail(f"AWS refused {error.operation_name}: {details.get('Message') or details['Code']}")
     except BotoCoreError as error:
         return _fail(str(error))
 

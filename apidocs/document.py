@@ -12,8 +12,8 @@ from afterthought.domain.jobs.job import CONTENT_RETENTION, RECORD_RETENTION
 from afterthought.domain.jobs.schedule import MAX_DELIVERIES, delivery_seconds
 from afterthought.domain.request.body import MAX_BODY_BYTES, MAX_DEPTH
 from afterthought.domain.request.options import MAX_DEADLINE_SECONDS
-from afterthought.domain.usage import MOST_DAYS, MOST_ROWS
 from afterthought.domain.wire.deprecation import NOTICE_PERIOD
+from afterthought.domain.wire.usage_report import MAX_DAYS, MAX_ROWS
 from afterthought.services.run.await_call import CHECK_SECONDS
 from apidocs import examples
 from apidocs.components import components, one_line, ref
@@ -42,8 +42,8 @@ _VALUES = {
     "notice_days": NOTICE_PERIOD // timedelta(days=1),
     "max_body_mib": MAX_BODY_BYTES // 2**20,
     "max_depth": MAX_DEPTH,
-    "max_days": MOST_DAYS,
-    "max_rows": MOST_ROWS,
+    "max_days": MAX_DAYS,
+    "max_rows": MAX_ROWS,
     "cancel_seconds": f"{CHECK_SECONDS:.0f}",
     "max_deliveries": MAX_DELIVERIES,
     "delivery_hours": round(sum(map(delivery_seconds, range(1, MAX_DELIVERIES))) / 3600),

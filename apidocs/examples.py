@@ -7,19 +7,20 @@ from types import SimpleNamespace
 from typing import Any
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import books, budget, rate_limit
+from afterthought.domain import rate_limit
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
-from afterthought.domain.pricing import Usage, cost
+from afterthought.domain.ledger import budget, ledger
+from afterthought.domain.models.pricing import Usage, cost
 from afterthought.domain.response import Answer, render
-from afterthought.domain.tenant import Tenant
+from afterthought.domain.tenants.tenant import Tenant
 from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.services.intake.admit import AdmittedRequest, Admitter
 from afterthought.services.intake.dry_run import DryRunner
 from afterthought.services.limit import Limit
 from afterthought.services.query.models import ModelReader
-from afterthought.services.usage import ReadUsage
+from afterthought.services.query.usage import UsageReader
 
 NOW = datetime(2026, 11, 2, 9, 30, 23, tzinfo=UTC)
 TENANT = Tenant(name="acme", created_at=NOW, webhook_secrets=(), month_cap_usd=Decimal(200), day_cap_usd=Decimal(10))
@@ -86,15 +87,15 @@ COMPLETED = _RUNNING.settle(
 
 # The ledger of two jobs: one has ended, another one without tags is queued.
 _WAITING = QUEUED.model_copy(update={"id": "resp_" + "7d1f0c5a2b9e4837" * 3, "tags": ()})
-_LEDGER = books.total(map(books.booked, (COMPLETED, _WAITING)))
+_LEDGER = ledger.total(map(ledger.contribution, (COMPLETED, _WAITING)))
 _BALANCE = _LEDGER.days[NOW.date()]
 _PORTS: Any = SimpleNamespace(
     tenant=lambda _name: TENANT,
-    month=lambda _tenant, _month: budget.MonthBook(_BALANCE, _LEDGER.days),
+    month=lambda _tenant, _month: budget.MonthBalance(_BALANCE, _LEDGER.days),
     usage=lambda _tenant, _start, _end: _LEDGER.usage.items(),
     peek=lambda _tenant, _model, at: rate_limit.Window(requests=2, tokens=8010),  # noqa: ARG005 - the port's name
 )
-USAGE_READER = ReadUsage(_PORTS, _PORTS, lambda: NOW)
+USAGE_READER = UsageReader(_PORTS, _PORTS, lambda: NOW)
 _GROUPING = {"group_by": "tag,status"}
 
 
@@ -115,8 +116,8 @@ def _errors() -> dict[int, dict[str, Any]]:
     limits = rate_limit.limits_of(TENANT, _CATALOGUE.tiers[TENANT.tier])
     window = rate_limit.Window(77, limits.tokens_per_minute - 3000)
     state = rate_limit.RateState(limits, window, rate_limit.resets_in_seconds(NOW))
-    balance = books.Standing(held_usd=Decimal("0.07106"), spent_usd=Decimal("9.917302"))
-    month = budget.MonthBook(balance, {NOW.date(): balance})
+    balance = ledger.Balance(held_usd=Decimal("0.07106"), spent_usd=Decimal("9.917302"))
+    month = budget.MonthBalance(balance, {NOW.date(): balance})
     errors = (
         _refusal(),
         admitted(max_cost_usd="0.02").max_cost_refusal(),
@@ -135,7 +136,7 @@ _CANCELLED = QUEUED.cancel(now=NOW + timedelta(milliseconds=640))
 CANCELLED_RESPONSE: Any = render(_CANCELLED, REQUEST, None, None, stand_in=False)
 DRY_RUN = _dry_run(admitted(max_cost_usd="0.02", dry_run=True))
 _SUCCESSOR = admitted({"model": "o3-mini"}, max_cost_usd="0.2", dry_run=True, model_policy="successor")
-USAGE: Any = USAGE_READER(TENANT.name, _GROUPING)
+USAGE: Any = USAGE_READER.report(TENANT.name, _GROUPING)
 EVENT: Any = json.loads(CompletionEvent.of(COMPLETED).payload())
 ERRORS = _errors()
 

@@ -1,4 +1,4 @@
-"""Counts what the functions ask of AWS, at the last moment before a request leaves botocore: retries count too."""
+"""Amounts what the functions ask of AWS, at the last moment before a request leaves botocore: retries count too."""
 
 import io
 from collections import Counter

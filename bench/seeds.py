@@ -12,17 +12,17 @@ import boto3
 
 from afterthought.adapters import clock
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.domain.budget import Caps
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.call import ATTEMPT, JOB, TOKEN
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
-from afterthought.domain.pricing import Usage
+from afterthought.domain.ledger.budget import Caps
+from afterthought.domain.models.pricing import Usage
 from afterthought.domain.request import body
-from afterthought.domain.tenant import ApiKey, Tenant
 from afterthought.domain.tenants import identity
+from afterthought.domain.tenants.tenant import ApiKey, Tenant
 from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.domain.webhooks.signature import new_secret
 from afterthought.services.contents import put_request
@@ -53,7 +53,7 @@ class Seeds:
         self._provider = provider
         self._hook_url = f"{url}/hook"
         self._table = settings["JOB_TABLE"]
-        self._jobs = LedgerTable(client, self._table, settings["ACCOUNT_TABLE"])
+        self._jobs = JobTable(client, self._table, settings["ACCOUNT_TABLE"])
         self._contents = Payloads(client, lambda: s3, self._table, settings["PAYLOAD_BUCKET"])
         accounts = AccountTable(client, settings["ACCOUNT_TABLE"])
         secret = new_secret(secrets.token_bytes(32)).encode()

@@ -18,8 +18,8 @@ from moto.dynamodb.models.dynamo_type import DDBType, DynamoType
 from afterthought.adapters import clock
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.domain.pricing import exact_sum
-from afterthought.services.tenants import Tenants
+from afterthought.domain.models.pricing import exact_sum
+from afterthought.services.admin.tenants import TenantAdmin
 from bench.provider import SIGNING_SECRET, Provider
 from local.stack import read_template
 
@@ -91,7 +91,7 @@ class Stage:
         os.environ["PROVIDER_SECRET_ARN"] = self._secrets.create_secret(Name="provider", SecretString="{}")["ARN"]
         self.accounts = AccountTable(self.dynamodb, ACCOUNT_TABLE)
         cipher = KmsCipher(kms, kms.create_key()["KeyMetadata"]["KeyId"])
-        self._tenants = Tenants(self.accounts, cipher, self.calendar.now, secrets.token_bytes)
+        self._tenants = TenantAdmin(self.accounts, cipher, self.calendar.now, secrets.token_bytes)
 
     def tenant(self, name: str, **limits: Any) -> str:
         """A new one's API key."""

@@ -6,14 +6,14 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import chain
 
-from afterthought.adapters import books
+from afterthought.adapters import ledger_table
 from afterthought.adapters.job_table import state_item
-from afterthought.domain.books import movement, total
-from afterthought.domain.budget import Caps
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
-from afterthought.domain.pricing import Usage
+from afterthought.domain.ledger.budget import Caps
+from afterthought.domain.ledger.ledger import delta, total
+from afterthought.domain.models.pricing import Usage
 from bench.driver import MODELS, Driver
 from bench.meter import Tally
 from bench.stage import ACCOUNT_TABLE, JOB_TABLE, at
@@ -97,9 +97,11 @@ def _write_history(driver: Driver, tenant: str) -> None:
     for first in range(0, MANY, _AT_ONCE):
         queued = [_queued(tenant, number) for number in range(first, first + _AT_ONCE)]
         ended = [_ended(job) for job in queued]
-        came = total(movement(None, job) for job in queued)
-        went = total(movement(before, after) for before, after in zip(queued, ended, strict=True))
-        for write in chain.from_iterable(books.writes(ACCOUNT_TABLE, tenant, moved, Caps()) for moved in (came, went)):
+        came = total(delta(None, job) for job in queued)
+        went = total(delta(before, after) for before, after in zip(queued, ended, strict=True))
+        for write in chain.from_iterable(
+            ledger_table.writes(ACCOUNT_TABLE, tenant, moved, Caps()) for moved in (came, went)
+        ):
             driver.stage.dynamodb.update_item(**write["Update"])
         for job in ended:
             driver.stage.dynamodb.put_item(TableName=JOB_TABLE, Item=state_item(job))

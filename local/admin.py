@@ -39,7 +39,7 @@ def hint(port: int) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
-    return tenant.main([*given, "--stack-name", STACK, "--region", REGION], reach=_reach)
+    return tenant.main([*given, "--stack-name", STACK, "--region", REGION], connect=_reach)
 
 
 def _reach(stack: str, region: str | None) -> deployment.Deployment:
@@ -50,7 +50,7 @@ def _reach(stack: str, region: str | None) -> deployment.Deployment:
         outputs = deployment.outputs(cloud.cloudformation, stack, region or REGION)
     except (FileNotFoundError, EndpointConnectionError) as error:
         # One that was killed has left its notice.
-        raise deployment.NoStack(nobody) from error
+        raise deployment.StackNotFound(nobody) from error
     return deployment.Deployment(outputs, cloud.dynamodb, cloud.kms)
 
 

@@ -7,7 +7,7 @@ from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
 from afterthought.domain.webhooks.signature import new_secret
-from afterthought.services.tenants import Tenants
+from afterthought.services.admin.tenants import TenantAdmin
 from local.cloud import Cloud
 from local.stack import Stack
 
@@ -30,7 +30,7 @@ TENANTS = (ACME, GLOBEX)
 
 def seed(cloud: Cloud, stack: Stack) -> None:
     """Make them as the admin command makes a tenant: the key hashed, the secret encrypted."""
-    tenants = Tenants(
+    tenants = TenantAdmin(
         records=AccountTable(cloud.dynamodb, stack["AccountTableName"]),
         cipher=KmsCipher(cloud.kms, stack["SecretsKeyArn"]),
         clock=now,

@@ -12,8 +12,8 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.books import BookTable
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sqs import SqsJobQueue
@@ -29,7 +29,7 @@ from afterthought.services.intake.submit import Intake
 from afterthought.services.limit import Limit
 from afterthought.services.query.models import ModelReader
 from afterthought.services.query.read import JobReader
-from afterthought.services.usage import ReadUsage
+from afterthought.services.query.usage import UsageReader
 
 http = APIGatewayHttpResolver()
 
@@ -40,8 +40,8 @@ class Service:
     def __init__(self) -> None:
         account_table = settings.required("ACCOUNT_TABLE")
         accounts = AccountTable(aws.dynamodb(), account_table)
-        books = BookTable(aws.dynamodb(), account_table)
-        jobs = LedgerTable(aws.dynamodb(), settings.required("JOB_TABLE"), account_table)
+        ledger = LedgerTable(aws.dynamodb(), account_table)
+        jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"), account_table)
         contents = Payloads(aws.dynamodb(), aws.s3, settings.required("JOB_TABLE"), settings.required("PAYLOAD_BUCKET"))
         providers = settings.listed("PROVIDERS")
         catalogue = default_catalogue()
@@ -53,14 +53,14 @@ class Service:
             allowed_origins=frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS")),
             clock=clock.now,
         )
-        self.dry_runner = DryRunner(books, accounts, limit, clock.now)
+        self.dry_runner = DryRunner(ledger, accounts, limit, clock.now)
         queue = SqsJobQueue(
             aws.sqs(),
             {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
         )
         self.intake = Intake(
             jobs=jobs,
-            books=books,
+            ledger=ledger,
             accounts=accounts,
             contents=contents,
             queue=queue,
@@ -70,7 +70,7 @@ class Service:
         )
         self.cancel = Canceller(jobs, queue, clock.now)
         self.reader = JobReader(jobs, contents, catalogue)
-        self.usage = ReadUsage(books, accounts, clock.now)
+        self.usage = UsageReader(ledger, accounts, clock.now)
         self.models = ModelReader(catalogue, providers, clock.now)
 
 
@@ -121,7 +121,7 @@ def read_usage() -> Response[str]:
     query = http.current_event.query_string_parameters
     if preferred_media_type(_header("accept"), ("application/json", "text/csv")) == "text/csv":
         return Response(200, "text/csv; charset=utf-8", service().usage.csv(tenant, query), headers=_request_id())
-    return _json(200, service().usage(tenant, query))
+    return _json(200, service().usage.report(tenant, query))
 
 
 @http.get("/v1/models")

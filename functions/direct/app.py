@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, clock, settings, steps, telemetry
-from afterthought.adapters.batch import RetryLater, messages_concurrently
+from afterthought.adapters.batch import RetryLater, process_messages_concurrently
 from afterthought.catalogue import default_catalogue
 from afterthought.composition import compose
 from afterthought.services.run.await_call import DirectRunner, NoTimeLeft
@@ -57,7 +57,7 @@ async def _handle(event: dict[str, Any], context: Any) -> PartialItemFailureResp
             raise RetryLater from None
         steps.log_step(log, step, job_id)
 
-    return await messages_concurrently(event, call, limit=_max_concurrent_calls(context))
+    return await process_messages_concurrently(event, call, max_concurrency=_max_concurrent_calls(context))
 
 
 def _max_concurrent_calls(context: Any) -> int:

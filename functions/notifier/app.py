@@ -7,8 +7,8 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 
 from afterthought.adapters import aws, settings, telemetry
-from afterthought.adapters.batch import each_stream_record
-from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.batch import process_stream_records
+from afterthought.adapters.job_table import JobLookupTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.services.notify.publish import Notifier
 
@@ -16,7 +16,7 @@ from afterthought.services.notify.publish import Notifier
 @cache
 def service() -> Notifier:
     return Notifier(
-        jobs=JobTable(aws.dynamodb(), settings.required("JOB_TABLE")),
+        jobs=JobLookupTable(aws.dynamodb(), settings.required("JOB_TABLE")),
         topic=SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN")),
     )
 
@@ -37,4 +37,4 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
             log.append_keys(tenant=completion.tenant)
             log.info("completion event published", type=completion.type)
 
-    return each_stream_record(event, context, publish)
+    return process_stream_records(event, context, publish)

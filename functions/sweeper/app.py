@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.services.notify.publish import Notifier
@@ -19,7 +19,7 @@ class SweepFailed(Exception):
 
 @cache
 def service() -> Sweeper:
-    jobs = LedgerTable(aws.dynamodb(), settings.required("JOB_TABLE"), settings.required("ACCOUNT_TABLE"))
+    jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"), settings.required("ACCOUNT_TABLE"))
     return Sweeper(
         jobs=jobs,
         queue=SqsJobQueue(

@@ -9,9 +9,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.batch import RetryLater, each_message
+from afterthought.adapters.batch import RetryLater, process_messages
 from afterthought.adapters.delivery_records import DeliveryRecords
-from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.job_table import JobLookupTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.sqs import MessageQueue
@@ -24,7 +24,7 @@ from afterthought.services.notify.deliver import WebhookSender
 def service() -> WebhookSender:
     table = settings.required("JOB_TABLE")
     return WebhookSender(
-        jobs=JobTable(aws.dynamodb(), table, ends_only=True),
+        jobs=JobLookupTable(aws.dynamodb(), table, terminal_only=True),
         contents=Payloads(aws.dynamodb(), aws.s3, table, settings.required("PAYLOAD_BUCKET")),
         accounts=AccountTable(aws.dynamodb(), settings.required("ACCOUNT_TABLE")),
         deliveries=DeliveryRecords(aws.dynamodb(), table),
@@ -56,4 +56,4 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
             queue().hide(record.receipt_handle, delivery_seconds(attempt))
             raise RetryLater
 
-    return each_message(event, context, send)
+    return process_messages(event, context, send)

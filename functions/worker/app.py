@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from afterthought.adapters import aws, settings, steps, telemetry
-from afterthought.adapters.batch import RetryLater, each_message
+from afterthought.adapters.batch import RetryLater, process_messages
 from afterthought.adapters.sqs import MessageQueue
 from afterthought.composition import compose
 from afterthought.domain.errors import ProviderError, VersionConflict
@@ -44,7 +44,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
         log.append_keys(job_id=job_id)
         steps.log_step(log, service().runner.run(job_id), job_id)
 
-    return each_message(event, context, handle)
+    return process_messages(event, context, handle)
 
 
 def _handle_provider_event(message: dict[str, Any], record: SQSRecord) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.breaker_table import BreakerTable
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
@@ -24,13 +24,13 @@ class Composed:
     """The services, wired to AWS and to the model providers."""
 
     services: Calling
-    jobs: LedgerTable
+    jobs: JobTable
     generations: OpenAIResponses
 
 
 def compose() -> Composed:
     table, account_table = settings.required("JOB_TABLE"), settings.required("ACCOUNT_TABLE")
-    jobs = LedgerTable(aws.dynamodb(), table, account_table)
+    jobs = JobTable(aws.dynamodb(), table, account_table)
     generations = OpenAIResponses(ProviderSecrets(aws.secretsmanager(), settings.required("PROVIDER_SECRET_ARN")))
     services = calling(
         jobs=jobs,

@@ -11,23 +11,23 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.delivery_records import DeliveryRecords
+from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.rate_windows import RateWindows
 from afterthought.adapters.sns import SnsTopic
 from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.domain.models.provider import Mode
+from afterthought.services.admin.tenants import TenantRecords
 from afterthought.services.limit import RateWindows as Rates
-from afterthought.services.ports import Accounts, Books, Cipher, Contents, Deliveries, JobQueue, Ledger, Topic
-from afterthought.services.tenants import TenantRecords
+from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobQueue, JobStore, Ledger, Topic
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
-from tests.simulator.books import SimulatedBooks
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import Clock
+from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Line
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.queues import Queue, SimulatedJobQueue
@@ -52,8 +52,8 @@ class Backing(Protocol):
     """The ports, and what is behind them: the messages that are visible now, by mode (taken when read), and the jobs
     whose changes the stream's filter lets through to the notifier, in the order of the changes."""
 
-    jobs: Ledger
-    books: Books
+    jobs: JobStore
+    ledger: Ledger
     contents: Contents
     accounts: AccountRecords
     rates: Rates
@@ -82,10 +82,10 @@ class SimulatedBacking:
             for name in ("JobQueue", "DirectQueue", "WebhookQueue")
         )
         self._job_queues: dict[Mode, Queue] = {"background": job_queue, "direct": direct_queue}
-        self._books = SimulatedBooks(line)
-        self.books: Books = self._books
-        self._jobs = SimulatedJobs(line, self._books)
-        self.jobs: Ledger = self._jobs
+        self._ledger = SimulatedLedger(line)
+        self.ledger: Ledger = self._ledger
+        self._jobs = SimulatedJobs(line, self._ledger)
+        self.jobs: JobStore = self._jobs
         self.contents: Contents = SimulatedContents(line, clock)
         self.accounts: AccountRecords = SimulatedAccounts(line)
         self.rates: Rates = SimulatedRateWindows(line)
@@ -145,8 +145,8 @@ class AwsBacking:
         self.clients = clients
         self.names = names
         s3: Callable[[], S3Client] = lambda: clients.s3  # noqa: E731 the adapter asks for it when it needs it
-        self.jobs: Ledger = LedgerTable(clients.dynamodb, names.job_table, names.account_table)
-        self.books: Books = BookTable(clients.dynamodb, names.account_table)
+        self.jobs: JobStore = JobTable(clients.dynamodb, names.job_table, names.account_table)
+        self.ledger: Ledger = LedgerTable(clients.dynamodb, names.account_table)
         self.contents: Contents = Payloads(clients.dynamodb, s3, names.job_table, names.bucket)
         self.accounts: AccountRecords = AccountTable(clients.dynamodb, names.account_table)
         self.rates: Rates = RateWindows(clients.dynamodb, names.account_table)

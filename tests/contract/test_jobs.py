@@ -1,4 +1,4 @@
-"""The port `Jobs`, on every backing."""
+"""The ports `JobLookup` and `JobStore`, on every backing."""
 
 import json
 from datetime import datetime, timedelta
@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 
 from afterthought.adapters import job_table
 from afterthought.adapters.job_table import OVERDUE_SHARDS
-from afterthought.domain.budget import Caps, OverBudget
 from afterthought.domain.errors import JobExists, VersionConflict
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import FIRST_MARGIN
+from afterthought.domain.ledger.budget import Caps, OverBudget
 from tests.contract.backing import AwsBacking, Backing
 from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
@@ -27,40 +27,40 @@ def overdue(backing: Backing, now: datetime) -> set[str]:
     return set(backing.jobs.overdue(now))
 
 
-def test_a_job_reads_back_as_it_was_created(backing: Backing) -> None:
+def test_created_job_reads_back_equal(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
     assert backing.jobs.get(job.id) == job
 
 
-def test_a_settled_job_reads_back_with_its_usage_and_cost(backing: Backing) -> None:
+def test_settled_job_reads_back_equal(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
     assert backing.jobs.get(job.id) == job
 
 
-def test_a_job_that_is_not_there_reads_as_none(backing: Backing) -> None:
+def test_missing_job_reads_as_none(backing: Backing) -> None:
     assert backing.jobs.get(a_job().id) is None
 
 
-def test_a_taken_id_is_not_given_again(backing: Backing) -> None:
+def test_existing_job_is_not_replaced(backing: Backing) -> None:
     backing.jobs.create(a_job(), Caps())
     with pytest.raises(JobExists):
         backing.jobs.create(a_job(tenant="globex"), Caps())
-    stands = backing.jobs.get(a_job().id)
-    assert stands is not None
-    assert stands.tenant == "acme"
+    stored = backing.jobs.get(a_job().id)
+    assert stored is not None
+    assert stored.tenant == "acme"
 
 
-def test_a_step_is_written_over_the_version_before_it(backing: Backing) -> None:
+def test_step_replaces_the_previous_version(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    begun = job.start_call(token="t", provider="standin", now=START)
-    backing.jobs.save(job, begun)
-    assert backing.jobs.get(job.id) == begun
+    started = job.start_call(token="t", provider="standin", now=START)
+    backing.jobs.save(job, started)
+    assert backing.jobs.get(job.id) == started
 
 
-def test_of_two_steps_from_one_version_the_second_is_refused(backing: Backing) -> None:
+def test_second_step_from_a_version_is_refused(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
     first, second = (job.start_call(token=token, provider="standin", now=START) for token in ("one", "two"))
@@ -70,20 +70,20 @@ def test_of_two_steps_from_one_version_the_second_is_refused(backing: Backing) -
     assert backing.jobs.get(job.id) == first
 
 
-def test_a_step_from_a_version_that_never_stood_is_refused(backing: Backing) -> None:
+def test_step_from_unknown_version_is_refused(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
     with pytest.raises(VersionConflict):
         backing.jobs.save(job.model_copy(update={"version": 2}), job.model_copy(update={"version": 3}))
 
 
-def test_a_job_that_is_gone_is_not_written_back(backing: Backing) -> None:
+def test_deleted_job_is_not_restored(backing: Backing) -> None:
     with pytest.raises(VersionConflict):
         backing.jobs.save(a_job(), a_job().start_call(token="t", provider="standin", now=START))
     assert backing.jobs.get(a_job().id) is None
 
 
-def test_what_a_step_empties_is_gone_from_the_item(backing: Backing) -> None:
+def test_emptied_fields_are_removed(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
     emptied = job.model_copy(
@@ -94,7 +94,7 @@ def test_what_a_step_empties_is_gone_from_the_item(backing: Backing) -> None:
     assert overdue(backing, LATER) == set()
 
 
-def test_what_is_due_before_the_moment_is_overdue_and_nothing_else(backing: Backing) -> None:
+def test_only_past_due_times_are_overdue(backing: Backing) -> None:
     late, just_due, later, done = (a_job(number) for number in range(4))
     backing.jobs.create(late.model_copy(update={"overdue_at": START - timedelta(milliseconds=1)}), Caps())
     backing.jobs.create(just_due.model_copy(update={"overdue_at": START}), Caps())
@@ -103,61 +103,61 @@ def test_what_is_due_before_the_moment_is_overdue_and_nothing_else(backing: Back
     assert overdue(backing, START) == {late.id}
 
 
-def test_overdue_jobs_are_found_in_every_part_of_the_index(backing: Backing) -> None:
-    made = [a_job(number) for number in range(8 * OVERDUE_SHARDS)]
-    for job in made:
+def test_overdue_reads_every_index_shard(backing: Backing) -> None:
+    created = [a_job(number) for number in range(8 * OVERDUE_SHARDS)]
+    for job in created:
         backing.jobs.create(job, Caps())
-    assert overdue(backing, START + FIRST_MARGIN + timedelta(milliseconds=1)) == {job.id for job in made}
+    assert overdue(backing, START + FIRST_MARGIN + timedelta(milliseconds=1)) == {job.id for job in created}
 
 
-def test_an_announced_job_is_due_no_more(backing: Backing) -> None:
+def test_published_job_is_not_overdue(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
-    backing.jobs.announced(job.id)
-    stands = backing.jobs.get(job.id)
-    assert stands is not None
-    assert stands.overdue_at is None
-    assert stands == job.model_copy(update={"overdue_at": None, "version": stands.version})
+    backing.jobs.mark_published(job.id)
+    stored = backing.jobs.get(job.id)
+    assert stored is not None
+    assert stored.overdue_at is None
+    assert stored == job.model_copy(update={"overdue_at": None, "version": stored.version})
     assert overdue(backing, LATER) == set()
 
 
-def test_announcing_twice_changes_nothing_more(backing: Backing) -> None:
+def test_publishing_twice_changes_nothing(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
-    backing.jobs.announced(job.id)
+    backing.jobs.mark_published(job.id)
     once = backing.jobs.get(job.id)
-    backing.jobs.announced(job.id)
+    backing.jobs.mark_published(job.id)
     assert backing.jobs.get(job.id) == once
 
 
-def test_announcing_a_job_that_is_gone_makes_none(backing: Backing) -> None:
-    backing.jobs.announced(a_job().id)
+def test_publishing_a_deleted_job_creates_none(backing: Backing) -> None:
+    backing.jobs.mark_published(a_job().id)
     assert backing.jobs.get(a_job().id) is None
 
 
-def test_a_sweep_that_read_before_the_announcement_cannot_make_the_job_due_again(backing: Backing) -> None:
+def test_stale_sweep_of_published_job_is_refused(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
     swept = job.record_sweep(now=LATER)
-    backing.jobs.announced(job.id)
+    backing.jobs.mark_published(job.id)
     with pytest.raises(VersionConflict):
         backing.jobs.save(job, swept)
 
 
-def test_only_the_step_into_an_end_passes_to_the_notifier(backing: Backing) -> None:
+def test_only_the_terminal_step_is_streamed(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    begun = job.start_call(token="t", provider="standin", now=START)
-    backing.jobs.save(job, begun)
+    started = job.start_call(token="t", provider="standin", now=START)
+    backing.jobs.save(job, started)
     assert backing.ended_on_stream() == []
-    failed = begun.fail("internal_error", "…", now=START)
-    backing.jobs.save(begun, failed)
+    failed = started.fail("internal_error", "…", now=START)
+    backing.jobs.save(started, failed)
     backing.jobs.save(failed, failed.record_sweep(now=LATER))
-    backing.jobs.announced(job.id)
+    backing.jobs.mark_published(job.id)
     assert backing.ended_on_stream() == [job.id]
 
 
-def test_contents_and_deliveries_never_pass_to_the_notifier(backing: Backing) -> None:
+def test_contents_and_deliveries_are_not_streamed(backing: Backing) -> None:
     job = a_job()
     backing.contents.put(job.id, f"INPUT#{job.body_hash}", b"{}", expires_at=LATER)
     backing.deliveries.record(job.id, "endpoint", at=START, status=200, error=None)
@@ -165,14 +165,14 @@ def test_contents_and_deliveries_never_pass_to_the_notifier(backing: Backing) ->
 
 
 @given(any_job)
-def test_any_job_comes_back_from_its_item_as_it_went_in(job: Job) -> None:
+def test_any_job_converts_to_item_and_back(job: Job) -> None:
     assert job_table.job_of(json.loads(json.dumps(job_table.state_item(job)))) == job
 
 
-# The table may be shared by all examples: each begins by taking its own job out.
+# All examples share the table, so each first deletes its own job.
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(job=any_job)
-def test_any_job_comes_back_over_the_wire_as_it_went_out(moto: AwsBacking, job: Job) -> None:
+def test_any_job_reads_back_from_dynamodb(moto: AwsBacking, job: Job) -> None:
     moto.clients.dynamodb.delete_item(TableName=moto.names.job_table, Key=state_key(job))
     moto.jobs.create(job, Caps())
     assert moto.jobs.get(job.id) == job
@@ -182,37 +182,37 @@ def state_key(job: Job) -> dict[str, dict[str, str]]:
     return {"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "STATE"}}
 
 
-def test_a_typical_settled_job_is_billed_as_one_kilobyte(moto: AwsBacking) -> None:
+def test_typical_job_item_fits_one_kilobyte(moto: AwsBacking) -> None:
     job = a_settled_job()
     moto.jobs.create(job, Caps())
     item = moto.clients.dynamodb.get_item(TableName=moto.names.job_table, Key=state_key(job))["Item"]
     assert item_bytes(item) <= UNIT
 
 
-def test_a_second_hold_above_a_cap_writes_nothing(backing: Backing) -> None:
-    """What goes on with another attempt is held against its tenant's budgets as a new job is."""
+def test_second_hold_above_a_cap_is_refused(backing: Backing) -> None:
+    """A further attempt is checked against the budgets like a new job."""
     job = a_job(on_unknown="retry")
     backing.jobs.create(job, Caps())
-    begun = job.start_call(token="t", provider="standin", now=START)
-    backing.jobs.save(job, begun)
+    started = job.start_call(token="t", provider="standin", now=START)
+    backing.jobs.save(job, started)
     plan = CallSpec("o3", "high", None, Decimal("0.6"), "outcome_unknown")
-    again = begun.fail("outcome_unknown", "…", now=START, fallback=plan)
+    again = started.fail("outcome_unknown", "…", now=START, fallback=plan)
     cap = job.held_usd + plan.hold_usd
     for caps in (Caps(month_usd=cap - Decimal("0.000001")), Caps(day_usd=cap - Decimal("0.000001"))):
         with pytest.raises(OverBudget) as refused:
-            backing.jobs.save(begun, again, caps)
-        assert refused.value.book.total.held_usd == job.held_usd
-        assert backing.jobs.get(job.id) == begun
-    backing.jobs.save(begun, again, Caps(month_usd=cap, day_usd=cap))
+            backing.jobs.save(started, again, caps)
+        assert refused.value.balance.total.held_usd == job.held_usd
+        assert backing.jobs.get(job.id) == started
+    backing.jobs.save(started, again, Caps(month_usd=cap, day_usd=cap))
     assert backing.jobs.get(job.id) == again
-    book = backing.books.month(job.tenant, START.date().replace(day=1))
-    assert (book.total.held_usd, book.total.spent_usd) == (plan.hold_usd, job.held_usd)
+    total = backing.ledger.month(job.tenant, START.date().replace(day=1)).total
+    assert (total.held_usd, total.spent_usd) == (plan.hold_usd, job.held_usd)
 
 
-def test_a_lost_version_is_told_before_a_full_budget(backing: Backing) -> None:
+def test_changed_job_wins_over_full_budget(backing: Backing) -> None:
     job = a_job()
     backing.jobs.create(job, Caps())
-    begun = job.start_call(token="t", provider="standin", now=START)
-    again = begun.fail("…", "…", now=START, fallback=CallSpec("o3", "high", None, Decimal(1), "outcome_unknown"))
+    started = job.start_call(token="t", provider="standin", now=START)
+    again = started.fail("…", "…", now=START, fallback=CallSpec("o3", "high", None, Decimal(1), "outcome_unknown"))
     with pytest.raises(VersionConflict):
-        backing.jobs.save(begun, again, Caps(month_usd=Decimal("0.01")))
+        backing.jobs.save(started, again, Caps(month_usd=Decimal("0.01")))

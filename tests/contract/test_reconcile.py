@@ -1,162 +1,168 @@
-"""Making the books again from the jobs, while jobs go on."""
+"""Comparing the ledger with the jobs and repairing it, while jobs continue."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive, UnreadableJob
-from afterthought.domain.budget import Caps
+from afterthought.adapters.reconcile_tables import JobTableScan, LedgerItemTable, UnreadableJob
 from afterthought.domain.jobs.job import RECORD_RETENTION, Job
-from afterthought.services.reconcile import Difference, Reconcile
+from afterthought.domain.ledger.budget import Caps
+from afterthought.services.admin.reconcile import Difference, JobScan, Reconciler
 from tests.contract.backing import AwsBacking
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 
+FIRST_OF_MONTH = START.date().replace(day=1)
 MONTH = f"BUDGET {START:%Y-%m}"
 ROW = f"USAGE {START:%Y-%m-%d}#o3#"
 
 
 @dataclass
-class Before:
-    """An archive in whose table something happens just before it is read."""
+class ScanAfter:
+    """Calls `before_scan` before each scan."""
 
-    archive: JobArchive
-    meanwhile: Callable[[], object]
+    scan: JobScan
+    before_scan: Callable[[], object]
 
     def jobs(self, tenant: str | None) -> Iterator[Job]:
-        self.meanwhile()
-        yield from self.archive.jobs(tenant)
+        self.before_scan()
+        yield from self.scan.jobs(tenant)
 
 
 @dataclass
-class LaggingOnce:
-    """An archive that does not show the newest job when it is read for the first time."""
+class FirstScanLags:
+    """Omits the newest job in the first scan."""
 
-    archive: JobArchive
-    read: int = 0
+    scan: JobScan
+    scans: int = 0
 
     def jobs(self, tenant: str | None) -> Iterator[Job]:
-        self.read += 1
-        yield from list(self.archive.jobs(tenant))[: -1 if self.read == 1 else None]
+        self.scans += 1
+        yield from list(self.scan.jobs(tenant))[: -1 if self.scans == 1 else None]
 
 
 @pytest.fixture
-def reconcile(moto: AwsBacking) -> Reconcile:
+def reconciler(moto: AwsBacking) -> Reconciler:
     client = moto.clients.dynamodb
-    return Reconcile(
-        JobArchive(client, moto.names.job_table), BookkeepingTable(client, moto.names.account_table), lambda: START
+    return Reconciler(
+        JobTableScan(client, moto.names.job_table), LedgerItemTable(client, moto.names.account_table), lambda: START
     )
 
 
-def spoil(moto: AwsBacking, page: str, **amounts: str) -> None:
-    kind, _, sk = page.partition(" ")
+def corrupt(moto: AwsBacking, item: str, **amounts: str) -> None:
+    kind, _, sk = item.partition(" ")
     for name, amount in amounts.items():
         moto.clients.dynamodb.update_item(
             TableName=moto.names.account_table,
             Key={"pk": {"S": f"{kind}#acme"}, "sk": {"S": sk}},
-            UpdateExpression="SET #name = :amount ADD moves :none",
+            UpdateExpression="SET #name = :amount ADD version :zero",
             ExpressionAttributeNames={"#name": name},
-            ExpressionAttributeValues={":amount": {"N": amount}, ":none": {"N": "0"}},
+            ExpressionAttributeValues={":amount": {"N": amount}, ":zero": {"N": "0"}},
         )
 
 
-def test_books_that_moved_with_their_jobs_differ_in_nothing(moto: AwsBacking, reconcile: Reconcile) -> None:
+def held_at(job: Job, day: timedelta) -> Job:
+    at = START + day
+    attempt = job.attempts[0].model_copy(update={"held_at": at})
+    return job.model_copy(update={"created_at": at, "attempts": (attempt,)})
+
+
+def test_ledger_of_saved_jobs_matches(moto: AwsBacking, reconciler: Reconciler) -> None:
     for number in range(5):
         moto.jobs.create(a_job(number, tags=("a", "b") if number % 2 else ()), Caps())
     moto.jobs.save(a_job(0), a_settled_job(0).model_copy(update={"version": 2}))
     moto.jobs.create(a_job(9, tenant="globex"), Caps())
-    found = reconcile(["acme", "globex"], mend=False)
-    assert (found.look.jobs, len(found.look.pages), found.differences, found.moving) == (6, 5, (), ())
+    report = reconciler.run(["acme", "globex"], repair=False)
+    assert (report.reading.job_count, len(report.reading.items), report.differences, report.unstable) == (6, 5, (), ())
 
 
-def test_each_difference_is_told_and_mended_to_the_last_digit(moto: AwsBacking, reconcile: Reconcile) -> None:
+def test_differences_are_exact_and_repaired(moto: AwsBacking, reconciler: Reconciler) -> None:
     job = a_job()
     moto.jobs.create(job, Caps())
-    before = moto.books.month("acme", START.date().replace(day=1))
-    spoil(moto, MONTH, used="7.000000000000000001", held="0")
-    spoil(moto, ROW, failed_jobs="3")
-    found = reconcile(["acme"], mend=False)
-    assert set(found.differences) == {
-        Difference("acme", MONTH, "used", Decimal("7.000000000000000001"), job.held_usd),
-        Difference("acme", MONTH, "held", Decimal(0), job.held_usd),
+    before = moto.ledger.month("acme", FIRST_OF_MONTH)
+    corrupt(moto, MONTH, used_usd="7.000000000000000001", held_usd="0")
+    corrupt(moto, ROW, failed_jobs="3")
+    report = reconciler.run(["acme"], repair=False)
+    assert set(report.differences) == {
+        Difference("acme", MONTH, "used_usd", Decimal("7.000000000000000001"), job.held_usd),
+        Difference("acme", MONTH, "held_usd", Decimal(0), job.held_usd),
         Difference("acme", ROW, "failed_jobs", Decimal(3), Decimal(0)),
     }
-    assert found.mended == ()
-    assert reconcile(["acme"], mend=True).mended == (("acme", MONTH), ("acme", ROW))
-    after = moto.books.month("acme", START.date().replace(day=1))
+    assert report.repaired == ()
+    assert reconciler.run(["acme"], repair=True).repaired == (("acme", MONTH), ("acme", ROW))
+    after = moto.ledger.month("acme", FIRST_OF_MONTH)
     assert (after.total, after.days) == (before.total, before.days)
-    assert reconcile(["acme"], mend=False).differences == ()
+    assert reconciler.run(["acme"], repair=False).differences == ()
 
 
-def test_a_page_that_somebody_wrote_by_hand_is_written_right(moto: AwsBacking, reconcile: Reconcile) -> None:
+def test_handwritten_item_is_repaired(moto: AwsBacking, reconciler: Reconciler) -> None:
+    """An item without a version and with an amount that is not a number."""
     moto.jobs.create(a_job(), Caps())
+    item = {"pk": {"S": "BUDGET#acme"}, "sk": {"S": f"{START:%Y-%m}"}}
     moto.clients.dynamodb.put_item(
         TableName=moto.names.account_table,
-        Item={"pk": {"S": "BUDGET#acme"}, "sk": {"S": f"{START:%Y-%m}"}, "used": {"S": "a lot"}, "held": {"N": "3"}},
+        Item={**item, "used_usd": {"S": "a lot"}, "held_usd": {"N": "3"}},
     )
-    assert reconcile(["acme"], mend=True).mended == (("acme", MONTH),)
-    assert moto.books.month("acme", START.date().replace(day=1)).total.held_usd == a_job().held_usd
+    assert reconciler.run(["acme"], repair=True).repaired == (("acme", MONTH),)
+    assert moto.ledger.month("acme", FIRST_OF_MONTH).total.held_usd == a_job().held_usd
 
 
-def test_a_page_that_is_gone_is_made_again(moto: AwsBacking, reconcile: Reconcile) -> None:
+def test_deleted_items_are_restored(moto: AwsBacking, reconciler: Reconciler) -> None:
     moto.jobs.create(a_job(), Caps())
     for kind, sk in (("BUDGET", f"{START:%Y-%m}"), ("USAGE", f"{START:%Y-%m-%d}#o3#")):
         moto.clients.dynamodb.delete_item(
             TableName=moto.names.account_table, Key={"pk": {"S": f"{kind}#acme"}, "sk": {"S": sk}}
         )
-    assert len(reconcile(["acme"], mend=True).mended) == 2
-    assert moto.books.month("acme", START.date().replace(day=1)).total.held_usd == a_job().held_usd
+    assert len(reconciler.run(["acme"], repair=True).repaired) == 2
+    assert moto.ledger.month("acme", FIRST_OF_MONTH).total.held_usd == a_job().held_usd
 
 
-def test_a_job_made_while_the_jobs_are_read_is_no_difference(moto: AwsBacking, reconcile: Reconcile) -> None:
+def test_job_created_between_reads_is_no_difference(moto: AwsBacking, reconciler: Reconciler) -> None:
     moto.jobs.create(a_job(), Caps())
     numbers = iter(range(1, 3))
 
-    def one_more() -> None:
+    def create_job() -> None:
         if (number := next(numbers, None)) is not None:
             moto.jobs.create(a_job(number), Caps())
 
-    archive: Any = reconcile.archive
-    found = Reconcile(Before(archive, one_more), reconcile.bookkeeping, reconcile.clock)(["acme"], mend=True)
-    assert (found.look.jobs, found.differences, found.moving, found.mended) == (3, (), (), ())
+    report = replace(reconciler, jobs=ScanAfter(reconciler.jobs, create_job)).run(["acme"], repair=True)
+    assert (report.reading.job_count, report.differences, report.unstable, report.repaired) == (3, (), (), ())
 
 
-def test_a_difference_is_told_though_other_books_move_meanwhile(moto: AwsBacking, reconcile: Reconcile) -> None:
+def test_difference_is_found_while_others_change(moto: AwsBacking, reconciler: Reconciler) -> None:
     moto.jobs.create(a_job(), Caps())
     moto.jobs.create(a_job(1, tenant="globex"), Caps())
-    spoil(moto, MONTH, used="5")
+    corrupt(moto, MONTH, used_usd="5")
     numbers = iter(range(2, 100))
-    archive: Any = reconcile.archive
-    busy = Before(archive, lambda: moto.jobs.create(a_job(next(numbers), tenant="globex"), Caps()))
-    found = Reconcile(busy, reconcile.bookkeeping, reconcile.clock)(["acme", "globex"], mend=True)
-    assert {(each.tenant, each.page) for each in found.differences} == {("acme", MONTH)}
-    assert found.mended == (("acme", MONTH),)
-    assert {tenant for tenant, _ in found.moving} == {"globex"}
+    scan = ScanAfter(reconciler.jobs, lambda: moto.jobs.create(a_job(next(numbers), tenant="globex"), Caps()))
+    report = replace(reconciler, jobs=scan).run(["acme", "globex"], repair=True)
+    assert report.differing == {("acme", MONTH)}
+    assert report.repaired == (("acme", MONTH),)
+    assert {tenant for tenant, _ in report.unstable} == {"globex"}
 
 
-def test_a_job_that_is_seen_a_moment_after_its_books_is_no_difference(moto: AwsBacking, reconcile: Reconcile) -> None:
-    """To read two tables is no one moment: of a transaction the one write may be seen before the other."""
+def test_job_read_after_its_ledger_is_no_difference(moto: AwsBacking, reconciler: Reconciler) -> None:
+    """The two tables are not read at one instant: one write of a transaction may be visible before the other."""
     moto.jobs.create(a_job(), Caps())
-    before = moto.books.month("acme", START.date().replace(day=1))
-    archive: Any = reconcile.archive
-    found = Reconcile(LaggingOnce(archive), reconcile.bookkeeping, reconcile.clock)(["acme"], mend=True)
-    assert (found.differences, found.moving, found.mended) == ((), (), ())
-    assert moto.books.month("acme", START.date().replace(day=1)) == before
+    before = moto.ledger.month("acme", FIRST_OF_MONTH)
+    report = replace(reconciler, jobs=FirstScanLags(reconciler.jobs)).run(["acme"], repair=True)
+    assert (report.differences, report.unstable, report.repaired) == ((), (), ())
+    assert moto.ledger.month("acme", FIRST_OF_MONTH) == before
 
 
-def test_jobs_that_cost_more_than_was_held_are_told(moto: AwsBacking, reconcile: Reconcile) -> None:
+def test_jobs_over_max_cost_are_listed(moto: AwsBacking, reconciler: Reconciler) -> None:
     job = a_settled_job()
-    dear = job.attempts[0].model_copy(update={"cost_usd": job.attempts[0].hold_usd + 1})
-    moto.jobs.create(job.model_copy(update={"attempts": (dear,)}), Caps())
+    over = job.attempts[0].model_copy(update={"cost_usd": job.attempts[0].hold_usd + 1})
+    moto.jobs.create(job.model_copy(update={"attempts": (over,)}), Caps())
     moto.jobs.create(a_settled_job(1), Caps())
-    assert reconcile(["acme"], mend=False).look.overruns == (job.id,)
+    assert reconciler.run(["acme"], repair=False).reading.over_max_cost == (job.id,)
 
 
-def test_a_job_in_another_form_stops_it_and_shows_none_of_its_values(moto: AwsBacking, reconcile: Reconcile) -> None:
+def test_unreadable_job_stops_the_run(moto: AwsBacking, reconciler: Reconciler) -> None:
+    """The error names the job and the field, and shows no value."""
     job = a_job()
     moto.jobs.create(job, Caps())
     moto.clients.dynamodb.update_item(
@@ -166,46 +172,39 @@ def test_a_job_in_another_form_stops_it_and_shows_none_of_its_values(moto: AwsBa
         ExpressionAttributeValues={":secret": {"S": "sesame"}},
     )
     with pytest.raises(UnreadableJob, match="from_the_future") as unreadable:
-        reconcile(["acme"], mend=True)
+        reconciler.run(["acme"], repair=True)
     assert job.id in str(unreadable.value)
     assert "sesame" not in str(unreadable.value)
 
 
-def test_books_that_never_stand_still_are_neither_judged_nor_mended(moto: AwsBacking, reconcile: Reconcile) -> None:
+def test_unstable_items_are_not_repaired(moto: AwsBacking, reconciler: Reconciler) -> None:
     moto.jobs.create(a_job(), Caps())
-    spoil(moto, MONTH, used="5")
+    corrupt(moto, MONTH, used_usd="5")
     numbers = iter(range(1, 100))
-    archive: Any = reconcile.archive
-    busy = Before(archive, lambda: moto.jobs.create(a_job(next(numbers)), Caps()))
-    found = Reconcile(busy, reconcile.bookkeeping, reconcile.clock)(["acme"], mend=True)
-    assert set(found.moving) == {("acme", MONTH), ("acme", ROW)}
-    assert (found.differences, found.mended) == ((), ())
+    scan = ScanAfter(reconciler.jobs, lambda: moto.jobs.create(a_job(next(numbers)), Caps()))
+    report = replace(reconciler, jobs=scan).run(["acme"], repair=True)
+    assert set(report.unstable) == {("acme", MONTH), ("acme", ROW)}
+    assert (report.differences, report.repaired) == ((), ())
 
 
-def test_a_page_that_moves_before_it_is_mended_is_left_as_it_is(moto: AwsBacking, reconcile: Reconcile) -> None:
+def test_item_changed_before_repair_is_kept(moto: AwsBacking, reconciler: Reconciler) -> None:
     moto.jobs.create(a_job(), Caps())
-    keeping = reconcile.bookkeeping
-    moves = keeping.pages("acme", date(2020, 1, 1))[MONTH].moves
+    ledger = reconciler.ledger
+    version = ledger.items("acme", date(2020, 1, 1))[MONTH].version
     moto.jobs.create(a_job(1), Caps())
-    assert not keeping.rewrite("acme", MONTH, {}, moves=moves)
-    assert not keeping.rewrite("acme", MONTH, {}, moves=0)
-    assert moto.books.month("acme", START.date().replace(day=1)).total.held_usd == a_job().held_usd * 2
+    assert not ledger.replace("acme", MONTH, {}, version=version)
+    assert not ledger.replace("acme", MONTH, {}, version=0)
+    assert moto.ledger.month("acme", FIRST_OF_MONTH).total.held_usd == a_job().held_usd * 2
 
 
-def test_months_whose_jobs_are_being_deleted_by_their_age_are_left_alone(
-    moto: AwsBacking, reconcile: Reconcile
-) -> None:
-    old = START - RECORD_RETENTION
-    job = a_job(created_at=old)
-    held = job.attempts[0].model_copy(update={"held_at": old})
-    moto.jobs.create(job.model_copy(update={"attempts": (held,)}), Caps())
+def test_months_with_expiring_jobs_are_skipped(moto: AwsBacking, reconciler: Reconciler) -> None:
+    job = held_at(a_job(), -RECORD_RETENTION)
+    moto.jobs.create(job, Caps())
     moto.clients.dynamodb.delete_item(
         TableName=moto.names.job_table, Key={"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "STATE"}}
     )
-    assert reconcile(["acme"], mend=False).differences == ()
-    young = old + timedelta(days=31)
-    kept = a_job(1, created_at=young)
-    kept = kept.model_copy(update={"attempts": (kept.attempts[0].model_copy(update={"held_at": young}),)})
+    assert reconciler.run(["acme"], repair=False).differences == ()
+    kept = held_at(a_job(1), timedelta(days=31) - RECORD_RETENTION)
     moto.jobs.create(kept, Caps())
-    spoil(moto, f"BUDGET {young:%Y-%m}", held="9")
-    assert [each.what for each in reconcile(["acme"], mend=False).differences] == ["held"]
+    corrupt(moto, f"BUDGET {kept.created_at:%Y-%m}", held_usd="9")
+    assert [each.attribute for each in reconciler.run(["acme"], repair=False).differences] == ["held_usd"]

@@ -31,9 +31,9 @@ from openai import OpenAI
 
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.aws import CONFIG
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.breaker_table import BreakerTable
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.job_table import JobTable
+from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
@@ -103,10 +103,10 @@ class Parts:
         secretsmanager = session.client("secretsmanager", endpoint_url=place.url, config=CONFIG)
         sns = session.client("sns", endpoint_url=place.url, config=CONFIG)
         self.catalogue = default_catalogue()
-        self.jobs = LedgerTable(dynamodb, place.jobs, place.accounts)
+        self.jobs = JobTable(dynamodb, place.jobs, place.accounts)
         self.contents = Payloads(dynamodb, lambda: s3, place.jobs, place.bucket)
         self.limit = Limit(RateWindows(dynamodb, place.accounts), self.catalogue, self.now)
-        self.books = BookTable(dynamodb, place.accounts)
+        self.ledger = LedgerTable(dynamodb, place.accounts)
         self.accounts = AccountTable(dynamodb, place.accounts)
         self.queue = HurriedQueue(self.sqs, {"background": place.queue})
         self.admitter = Admitter(
@@ -114,7 +114,7 @@ class Parts:
         )
         self.intake = Intake(
             jobs=self.jobs,
-            books=self.books,
+            ledger=self.ledger,
             accounts=self.accounts,
             contents=self.contents,
             queue=self.queue,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from afterthought.adapters.bookkeeping import JobArchive
+from afterthought.adapters.reconcile_tables import JobTableScan
 from afterthought.domain.jobs.job import Job
 from local.cloud import Cloud
 from tests.simulator import money, stack
@@ -27,7 +27,7 @@ class Tables:
     accounts: str
 
     def all_jobs(self) -> list[Job]:
-        return list(JobArchive(self.dynamodb, self.jobs).jobs(None))
+        return list(JobTableScan(self.dynamodb, self.jobs).jobs(None))
 
     def differences(self) -> list[str]:
         """Where the books are not what the jobs say."""

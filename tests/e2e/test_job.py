@@ -69,8 +69,8 @@ def test_the_cost_is_the_usage_times_the_price_in_force_to_the_last_digit(client
     fresh = usage.input_tokens - details.cached_tokens - written
     millionths = (
         fresh * price.input
-        + details.cached_tokens * price.cached_input_or_input
-        + written * price.cache_write_or_input
+        + details.cached_tokens * price.cached_input_price
+        + written * price.cache_write_price
         + usage.output_tokens * price.output
     )
     cost = ours(job)["cost"]

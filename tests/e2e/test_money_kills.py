@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive
 from afterthought.adapters.kms import KmsCipher
+from afterthought.adapters.reconcile_tables import JobTableScan, LedgerItemTable
 from afterthought.domain.jobs.job import Job
-from afterthought.services.reconcile import Reconcile
-from afterthought.services.tenants import Tenants
+from afterthought.services.admin.reconcile import Reconciler
+from afterthought.services.admin.tenants import TenantAdmin
 from local import ROOT, endpoint
 from local.standin import StandIn
 from tests.e2e import own_tables
@@ -68,7 +68,7 @@ class Scene:
 
     def look(self) -> None:
         for month in (START.date().replace(day=1), date(2026, 12, 1)):
-            self.used.append(self.parts.books.month("capped", month).total.used_usd)
+            self.used.append(self.parts.ledger.month("capped", month).total.used_usd)
 
     def rest(self) -> None:
         """Lets everything come to its end, with nobody killed, after all messages were lost. Time moves on in ever
@@ -107,12 +107,12 @@ def scene(whole: Whole, accepted: Path) -> Iterator[Scene]:
         )
         parts = Parts(place)
         most = FITTING * parts.admitter.admit(question(JOBS_EACH - 1)).max_cost.total_usd
-        tenants = Tenants(
+        tenants = TenantAdmin(
             parts.accounts, KmsCipher(cloud.kms, whole.service.stack["SecretsKeyArn"]), parts.now, secrets.token_bytes
         )
         for name in TENANTS:
             tenants.create(name, tier="tier5")
-        tenants.set("capped", {"month_budget": format(most, "f")})
+        tenants.configure("capped", {"month_budget": format(most, "f")})
         try:
             yield Scene(tables, models.stand_in, parts, most)
         finally:
@@ -153,12 +153,12 @@ def test_processes_killed_at_any_moment_break_no_law_of_the_money(whole: Whole, 
                 spent[tenant] += budget.spent
         assert spent == {tenant: cost_of([job for job in jobs if job.tenant == tenant]) for tenant in TENANTS}
         assert paid_for(here.stand_in, jobs) == []
-        found = Reconcile(
-            JobArchive(here.tables.dynamodb, here.tables.jobs),
-            BookkeepingTable(here.tables.dynamodb, here.tables.accounts),
+        found = Reconciler(
+            JobTableScan(here.tables.dynamodb, here.tables.jobs),
+            LedgerItemTable(here.tables.dynamodb, here.tables.accounts),
             here.parts.now,
-        )(TENANTS, mend=False)
-        assert (found.differences, found.moving) == ((), ())
+        ).run(TENANTS, repair=False)
+        assert (found.differences, found.unstable) == ((), ())
 
         ends = Counter(job.failure.code if job.failure else job.status for job in jobs)
         # It was a storm, and many came through it.

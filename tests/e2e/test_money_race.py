@@ -21,13 +21,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.clock import now
+from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.adapters.ledger import LedgerTable
-from afterthought.domain.budget import Caps, MonthBook, OverBudget
+from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.domain.jobs.job import Job
-from afterthought.services.tenants import Tenants
+from afterthought.domain.ledger.budget import Caps, MonthBalance, OverBudget
+from afterthought.services.admin.tenants import TenantAdmin
 from tests.e2e import own_tables
 from tests.e2e.conftest import Whole
 from tests.e2e.own_tables import Tables
@@ -78,9 +78,9 @@ class Caller:
             connection.close()
 
 
-def admin(whole: Whole) -> Tenants:
+def admin(whole: Whole) -> TenantAdmin:
     cloud, stack = whole.service.cloud, whole.service.stack
-    return Tenants(
+    return TenantAdmin(
         records=AccountTable(cloud.dynamodb, stack["AccountTableName"]),
         cipher=KmsCipher(cloud.kms, stack["SecretsKeyArn"]),
         clock=now,
@@ -93,7 +93,7 @@ def racer(whole: Whole) -> Caller:
     """A tenant that no rate limit meets."""
     tenants = admin(whole)
     api_key = str(tenants.create("racer").api_key)
-    tenants.set("racer", {"requests_per_minute": "1000000", "tokens_per_minute": "1000000000"})
+    tenants.configure("racer", {"requests_per_minute": "1000000", "tokens_per_minute": "1000000000"})
     return Caller(whole.service.base_url, api_key)
 
 
@@ -127,7 +127,7 @@ def test_of_two_hundred_at_once_exactly_those_get_in_that_fit(whole: Whole, race
     assert status == 200, told
     bound = Decimal(told["afterthought"]["bound"]["total_usd"])
     cap = FITTING * bound
-    admin(whole).set("racer", {"month_budget": format(cap, "f")})
+    admin(whole).configure("racer", {"month_budget": format(cap, "f")})
 
     with few_workers(whole) as switch:
         switch(False)
@@ -193,18 +193,18 @@ class Race:
     tables: Tables
     client: "DynamoDBClient"
     accepted: list[Job] = field(default_factory=list)
-    refused: list[MonthBook] = field(default_factory=list)
+    refused: list[MonthBalance] = field(default_factory=list)
     seen: list[Fraction] = field(default_factory=list)
 
     def run(self, caps: Caps, jobs: int = ASKING) -> None:
-        ledger = LedgerTable(self.client, self.tables.jobs, self.tables.accounts)
+        ledger = JobTable(self.client, self.tables.jobs, self.tables.accounts)
 
         def create(number: int) -> None:
             job = a_job(number)
             try:
                 ledger.create(job, caps)
             except OverBudget as over:
-                self.refused.append(over.book)
+                self.refused.append(over.balance)
             else:
                 self.accepted.append(job)
 
@@ -212,15 +212,15 @@ class Race:
 
     def run_to_the_end(self, caps: Caps, cost: Decimal) -> None:
         """Whoever got in ends at once, and gives back what its hold leaves over."""
-        ledger = LedgerTable(self.client, self.tables.jobs, self.tables.accounts)
-        books = BookTable(self.tables.dynamodb, self.tables.accounts)
+        ledger = JobTable(self.client, self.tables.jobs, self.tables.accounts)
+        books = LedgerTable(self.tables.dynamodb, self.tables.accounts)
 
         def go_on(number: int) -> None:
             job = a_job(number)
             try:
                 ledger.create(job, caps)
             except OverBudget as over:
-                self.refused.append(over.book)
+                self.refused.append(over.balance)
                 return
             begun = job.start_call(token=f"t{number}", provider="standin", now=job.created_at)
             ledger.save(job, begun)

@@ -20,7 +20,7 @@ import pytest
 from afterthought.adapters import aws, clock, telemetry
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.kms import KmsCipher
-from afterthought.services.tenants import Credentials, Tenants
+from afterthought.services.admin.tenants import Credentials, TenantAdmin
 from tests.simulator import stack
 
 Json = dict[str, Any]
@@ -192,7 +192,7 @@ class Deployed:
     # ---- a caller ----
 
     def make_tenant(self, name: str, tier: str = "tier5", **fixed: str) -> Credentials:
-        tenants = Tenants(
+        tenants = TenantAdmin(
             AccountTable(aws.dynamodb(), self.refs["AccountTable"]),
             KmsCipher(aws.kms(), self.refs["SecretsKey"]),
             self.clock.now,

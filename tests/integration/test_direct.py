@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from afterthought.adapters import aws
-from afterthought.adapters.ledger import LedgerTable
+from afterthought.adapters.job_table import JobTable
 from afterthought.services.run import await_call
 from local.standin import StandIn
 from tests.integration.deployed import Context, Deployed, HttpAnswer, sample
@@ -223,7 +223,7 @@ def test_cancel_stops_a_running_call(acme: Deployed, standin: StandIn, monkeypat
     monkeypatch.setattr(await_call, "CHECK_SECONDS", 0.2)
     standin.script("slow_run", seconds=30)
     job_id, other_id = submit(acme), submit(acme)
-    ledger = LedgerTable(aws.dynamodb(), "JobTable", "AccountTable")
+    ledger = JobTable(aws.dynamodb(), "JobTable", "AccountTable")
 
     def cancel() -> None:
         # As the api does. The test cannot run the api while the direct function's environment is set.

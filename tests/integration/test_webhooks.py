@@ -13,7 +13,7 @@ from afterthought.adapters import aws
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.domain.jobs.schedule import delivery_seconds
-from afterthought.services.tenants import Tenants
+from afterthought.services.admin.tenants import TenantAdmin
 from local.standin import StandIn
 from tests.integration.conftest import deploy
 from tests.integration.deployed import PROVIDER_KEY, Deployed, sample
@@ -110,7 +110,9 @@ def test_both_secrets_verify_during_rotation(service: Deployed, standin: StandIn
     old = service.make_tenant("acme", api_key=KEY).webhook_secret
     accounts = AccountTable(aws.dynamodb(), "AccountTable")
     cipher = KmsCipher(aws.kms(), service.refs["SecretsKey"])
-    new = Tenants(accounts, cipher, service.clock.now, lambda size: b"r" * size).rotate_secret("acme").webhook_secret
+    new = (
+        TenantAdmin(accounts, cipher, service.clock.now, lambda size: b"r" * size).rotate_secret("acme").webhook_secret
+    )
     assert deliver(service, finish(service, standin, receiver.origin)) == []
     [(headers, body)] = receiver.received
     for secret in (old, new):

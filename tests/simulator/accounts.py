@@ -1,10 +1,10 @@
-"""AccountTable's tenants and API keys."""
+"""The tenants and API keys of AccountTable."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from afterthought.domain.tenant import ApiKey, Tenant
+from afterthought.domain.tenants.tenant import ApiKey, Tenant
 from tests.simulator.line import Line
 
 
@@ -34,9 +34,9 @@ class SimulatedAccounts:
 
     def change_tenant(self, name: str, changes: Mapping[str, Any]) -> Tenant | None:
         def update() -> Tenant | None:
-            if (stands := self.by_name.get(name)) is None:
+            if (tenant := self.by_name.get(name)) is None:
                 return None
-            self.by_name[name] = stands.model_copy(update=dict(changes))
+            self.by_name[name] = tenant.model_copy(update=dict(changes))
             return self.by_name[name]
 
         return self.line.call("accounts.change_tenant", update)

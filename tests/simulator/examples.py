@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from afterthought.domain.jobs.attempt import Attempt, AttemptReason, AttemptState, CallSpec
 from afterthought.domain.jobs.job import RECORD_RETENTION, Failure, Job
 from afterthought.domain.jobs.spec import JobSpec
-from afterthought.domain.pricing import Usage
+from afterthought.domain.models.pricing import Usage
 from tests.simulator.clock import START
 
 JOB_ID = "resp_" + "0a" * 24

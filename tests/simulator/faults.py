@@ -130,7 +130,7 @@ _WAYS: Mapping[str, Way] = {
     "jobs.create": Way(_REPEATED.faults | {Fault.CONFLICT}, _transaction_failed),
     "jobs.save": Way(_MET | {Fault.CONFLICT}, _write_failed),
     "jobs.save with money": Way(_MET | {Fault.CONFLICT}, _transaction_failed),
-    "jobs.announced": Way(_MET | {Fault.CONFLICT}),
+    "jobs.mark_published": Way(_MET | {Fault.CONFLICT}),
     "contents.put": _REPEATED,
     "rates.take": _REPEATED,
     "rates.correct": _REPEATED,

@@ -11,10 +11,10 @@ from decimal import Decimal
 from itertools import pairwise
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.books import Standing
-from afterthought.domain.budget import NO_CAPS
 from afterthought.domain.jobs.attempt import OPEN_STATES, Attempt
 from afterthought.domain.jobs.job import Job
+from afterthought.domain.ledger.budget import NO_CAPS
+from afterthought.domain.ledger.ledger import Balance
 from tests.simulator import money
 from tests.simulator.provider import REFUSED_RUNS, usage_of
 from tests.simulator.receiver import Received
@@ -256,9 +256,9 @@ def verifies(received: Received, secret: str) -> bool:
 
 def _budgets(world: World) -> Iterator[str]:
     """What stands in the books is what the jobs hold, have cost and have used."""
-    yield from money.differences(money.of_jobs(world.jobs.items.values()), money.of_books(world.books))
-    for (tenant, month), book in world.books.months.items():
-        if Standing(*(sum(column, Decimal(0)) for column in zip(*book.days.values(), strict=True))) != book.total:
+    yield from money.differences(money.of_jobs(world.jobs.items.values()), money.of_ledger(world.ledger))
+    for (tenant, month), book in world.ledger.months.items():
+        if Balance(*(sum(column, Decimal(0)) for column in zip(*book.days.values(), strict=True))) != book.total:
             yield f"{tenant} {month}: the month is not the sum of its days"
 
 
@@ -267,7 +267,7 @@ def _never_over_the_cap(world: World) -> Iterator[str]:
     overrun: dict[str, Decimal] = defaultdict(Decimal)
     for job in world.jobs.items.values():
         overrun[job.tenant] += sum((e.spent_usd - e.hold_usd for e in job.attempts if e.over_max_cost), Decimal(0))
-    for (tenant, month), book in world.books.history:
+    for (tenant, month), book in world.ledger.history:
         cap = world.capped.get(tenant, NO_CAPS)
         stands = [(f"{month:%Y-%m}", book.total, cap.month_usd)]
         stands += [(day.isoformat(), standing, cap.day_usd) for day, standing in book.days.items()]

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from afterthought.domain.jobs.job import TERMINAL, Job
-from tests.simulator.books import SimulatedBooks
+from tests.simulator.ledger import SimulatedLedger
 
 OPEN = frozenset({"pending", "calling", "running", "outcome_unknown"})
 SETTLED = "settled"
@@ -62,7 +62,7 @@ def of_jobs(jobs: Iterable[Job]) -> Money:
     return _without_zeros(budgets, usage)
 
 
-def of_books(books: SimulatedBooks) -> Money:
+def of_ledger(books: SimulatedLedger) -> Money:
     """What the simulator's books say."""
     budgets: dict[Period, Budget] = {}
     for (tenant, month), book in books.months.items():
@@ -85,11 +85,11 @@ def of_items(items: Iterable[Mapping[str, Any]]) -> Money:
         kind, _, tenant = item["pk"]["S"].partition("#")
         sk = item["sk"]["S"]
         numbers = {name: Decimal(value["N"]) for name, value in item.items() if "N" in value}
-        numbers.pop("moves", None)
+        numbers.pop("version", None)
         if kind == "BUDGET":
-            budgets[tenant, sk] = _used_budget(numbers.pop("used"), numbers.pop("held"))
-            for name in [name for name in numbers if name.endswith("u")]:
-                budgets[tenant, f"{sk}-{name[1:3]}"] = _used_budget(numbers[name], numbers.get(f"{name[:3]}h"))
+            budgets[tenant, sk] = _used_budget(numbers.pop("used_usd"), numbers.pop("held_usd"))
+            for day in [name.removeprefix("used") for name in numbers if name.startswith("used")]:
+                budgets[tenant, f"{sk}-{day}"] = _used_budget(numbers[f"used{day}"], numbers.get(f"held{day}"))
         elif kind == "USAGE":
             day, model, tags = sk.split("#")
             usage[tenant, day, model, tags] = {name: Fraction(amount) for name, amount in numbers.items()}

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import TERMINAL, Status
+from afterthought.domain.models.pricing import Usage
 from afterthought.domain.models.provider import Provider
-from afterthought.domain.pricing import Usage
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 from tests.simulator.secret import SimulatedSecret

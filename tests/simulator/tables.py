@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from afterthought.domain.books import movement
-from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import JobExists, VersionConflict
 from afterthought.domain.jobs.job import Job
-from tests.simulator.books import SimulatedBooks
+from afterthought.domain.ledger.budget import NO_CAPS, Caps
+from afterthought.domain.ledger.ledger import delta
 from tests.simulator.clock import Clock
+from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Line
 
 
@@ -43,11 +43,11 @@ def _image(job: Job) -> dict[str, Any]:
 
 @dataclass
 class SimulatedJobs:
-    """The port `Ledger`. `items` is the table as it stands, `history` every version that ever stood. The books move in
-    the same call: in it all is written or nothing."""
+    """The port `JobStore`. `items` is the table as it stands, `history` every version that ever stood. The books move
+    in the same call: in it all is written or nothing."""
 
     line: Line
-    books: SimulatedBooks
+    ledger: SimulatedLedger
     items: dict[str, Job] = field(default_factory=dict)
     history: dict[str, list[Job]] = field(default_factory=dict)
     stream: list[StreamRecord] = field(default_factory=list)
@@ -56,7 +56,7 @@ class SimulatedJobs:
         def put() -> None:
             if job.id in self.items:
                 raise JobExists(job.id)
-            self.books.move(job.tenant, movement(None, job), caps)
+            self.ledger.apply(job.tenant, delta(None, job), caps)
             self._write(job)
 
         self.line.call("jobs.create", put)
@@ -69,19 +69,19 @@ class SimulatedJobs:
             stands = self.items.get(after.id)
             if stands is None or stands.version != before.version:
                 raise VersionConflict(after.id)
-            self.books.move(after.tenant, moved, caps)
+            self.ledger.apply(after.tenant, moved, caps)
             self._write(after)
 
-        moved = movement(before, after)
+        moved = delta(before, after)
         self.line.call("jobs.save", put, as_="jobs.save with money" if moved else None)
 
-    def announced(self, job_id: str) -> None:
+    def mark_published(self, job_id: str) -> None:
         def update() -> None:
             stands = self.items.get(job_id)
             if stands is not None and stands.overdue_at is not None:
                 self._write(stands.model_copy(update={"overdue_at": None, "version": stands.version + 1}))
 
-        self.line.call("jobs.announced", update)
+        self.line.call("jobs.mark_published", update)
 
     def overdue(self, now: datetime) -> Iterable[str]:
         return self.line.call("jobs.overdue", lambda: self._overdue(now))

@@ -11,11 +11,12 @@ from random import Random
 from typing import Any, Literal
 
 from afterthought.catalogue import Catalogue, default_catalogue
-from afterthought.domain.budget import Caps
 from afterthought.domain.errors import ProviderError, VersionConflict
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import delivery_seconds, event_seconds
 from afterthought.domain.jobs.step import Step
+from afterthought.domain.ledger.budget import Caps
+from afterthought.services.admin.tenants import TenantAdmin
 from afterthought.services.calling import calling
 from afterthought.services.intake.admit import Admitter
 from afterthought.services.intake.cancel import Canceller
@@ -30,15 +31,14 @@ from afterthought.services.run.handle_event import ProviderEventHandler
 from afterthought.services.run.receive_event import ProviderEventReceiver
 from afterthought.services.run.run_job import JobRunner
 from afterthought.services.run.sweep import Sweeper
-from afterthought.services.tenants import Tenants
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
-from tests.simulator.books import SimulatedBooks
 from tests.simulator.breakers import SimulatedBreakers
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import START, Clock
 from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
+from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Fault, Line, ProcessDied
 from tests.simulator.paces import SimulatedPaces
 from tests.simulator.pattern import passes_stream_filter
@@ -131,8 +131,8 @@ class World:
         self.job_messages = self._queue("JobQueue")
         self.direct_messages = self._queue("DirectQueue")
         self.webhook_messages = self._queue("WebhookQueue")
-        self.books = SimulatedBooks(self.line)
-        self.jobs = SimulatedJobs(self.line, self.books)
+        self.ledger = SimulatedLedger(self.line)
+        self.jobs = SimulatedJobs(self.line, self.ledger)
         self.rates = SimulatedRateWindows(self.line)
         self.contents = SimulatedContents(self.line, self.clock)
         self.accounts = SimulatedAccounts(self.line)
@@ -150,7 +150,7 @@ class World:
         self._record_again_at = self.clock()
         self._announcements = 0
         self._calling_directly = False
-        tenants = Tenants(self.accounts, self.cipher, self.clock, self.random.randbytes)
+        tenants = TenantAdmin(self.accounts, self.cipher, self.clock, self.random.randbytes)
         # What is no test of the limits must not meet them.
         self.secrets = {name: str(tenants.create(name, tier="tier5").webhook_secret) for name in TENANTS}
         self.line.calls.clear()
@@ -165,10 +165,10 @@ class World:
         self.admitter = Admitter(
             catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock
         )
-        self.dry_runner = DryRunner(self.books, self.accounts, limit, self.clock)
+        self.dry_runner = DryRunner(self.ledger, self.accounts, limit, self.clock)
         self.intake = Intake(
             jobs=self.jobs,
-            books=self.books,
+            ledger=self.ledger,
             accounts=self.accounts,
             contents=self.contents,
             queue=self.queue,

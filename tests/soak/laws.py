@@ -7,10 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
-from afterthought.adapters.bookkeeping import BookkeepingTable, JobArchive
 from afterthought.adapters.clock import now
+from afterthought.adapters.reconcile_tables import JobTableScan, LedgerItemTable
 from afterthought.domain.jobs.job import Job
-from afterthought.services.reconcile import Reconcile
+from afterthought.services.admin.reconcile import Reconciler
 from local.receiver import Arrival
 from local.service import Service
 from local.standin.runs import Generation
@@ -143,12 +143,12 @@ def nothing_is_held_and_what_is_spent_is_what_the_jobs_cost(found: Found) -> Ite
 
 
 def reconcile_finds_no_difference(found: Found) -> Iterator[str]:
-    reconciled = Reconcile(
-        JobArchive(found.tables.dynamodb, found.tables.jobs),
-        BookkeepingTable(found.tables.dynamodb, found.tables.accounts),
+    reconciled = Reconciler(
+        JobTableScan(found.tables.dynamodb, found.tables.jobs),
+        LedgerItemTable(found.tables.dynamodb, found.tables.accounts),
         now,
-    )(found.caps, mend=False)
-    yield from (str(each) for each in (*reconciled.differences, *reconciled.moving))
+    ).run(found.caps, repair=False)
+    yield from (str(each) for each in (*reconciled.differences, *reconciled.unstable))
 
 
 def no_budget_was_ever_passed(found: Found) -> Iterator[str]:

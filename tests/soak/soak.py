@@ -13,10 +13,10 @@ from decimal import Decimal
 from queue import Empty, SimpleQueue
 
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.books import BookTable
 from afterthought.adapters.clock import now
 from afterthought.adapters.kms import KmsCipher
-from afterthought.services.tenants import Tenants
+from afterthought.adapters.ledger_table import LedgerTable
+from afterthought.services.admin.tenants import TenantAdmin
 from local import endpoint, receiver, service
 from local.address import HOST, free_port
 from local.ministack import LOGS
@@ -175,7 +175,7 @@ class Soak:
             self.callers.problems.append(repr(error))
 
     def _look_at_budgets(self, over: threading.Event) -> None:
-        books = BookTable(self.tables.dynamodb, self.tables.accounts)
+        books = LedgerTable(self.tables.dynamodb, self.tables.accounts)
         while not over.wait(0.2):
             for tenant in self.caps:
                 used = books.month(tenant, now().date().replace(day=1)).total.used_usd
@@ -241,7 +241,7 @@ def bound_concurrency(running: service.Service, function: str, most: int) -> Non
 
 def budgets(running: service.Service, callers: Callers) -> dict[str, Decimal]:
     """Each tenant's month, as it is set: wide, or narrow."""
-    tenants = Tenants(
+    tenants = TenantAdmin(
         records=AccountTable(running.cloud.dynamodb, running.stack["AccountTableName"]),
         cipher=KmsCipher(running.cloud.kms, running.stack["SecretsKeyArn"]),
         clock=now,
@@ -251,7 +251,7 @@ def budgets(running: service.Service, callers: Callers) -> dict[str, Decimal]:
     hold = callers.bound(NARROW.name, request(0, 0.0, direct=False, chance=random.Random(0)))
     caps = {tenant.name: Decimal(WIDE_USD) for tenant in TENANTS} | {NARROW.name: FITTING * hold}
     for name, cap in caps.items():
-        tenants.set(name, {"month_budget": format(cap, "f")})
+        tenants.configure(name, {"month_budget": format(cap, "f")})
     return caps
 
 

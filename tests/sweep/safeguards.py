@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from afterthought.domain.books import movement
-from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.jobs.job import Job
+from afterthought.domain.ledger.budget import NO_CAPS, Caps
+from afterthought.domain.ledger.ledger import delta
 from tests.simulator.tables import SimulatedJobs
 from tests.simulator.world import World
 from tests.sweep.journeys import JOURNEYS
@@ -33,11 +33,11 @@ class NoCondition(SimulatedJobs):
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         def put() -> None:
             stands = self.items.get(after.id)
-            self.books.move(after.tenant, moved, caps)
+            self.ledger.apply(after.tenant, moved, caps)
             # It counts on, so that it is not the numbers alone that tell.
             self._write(after.model_copy(update={"version": stands.version + 1 if stands else after.version}))
 
-        moved = movement(before, after)
+        moved = delta(before, after)
         self.line.call("jobs.save", put, as_="jobs.save with money" if moved else None)
 
 
@@ -52,7 +52,7 @@ class Without(World):
     jobs_class: type[SimulatedJobs]
 
     def _wire(self) -> None:
-        self.jobs = self.jobs_class(self.line, self.books)
+        self.jobs = self.jobs_class(self.line, self.ledger)
         super()._wire()
 
 

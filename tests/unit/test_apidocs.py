@@ -30,9 +30,9 @@ from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.request.options import AfterthoughtOptions
 from afterthought.domain.request.request import UNSUPPORTED_PARAMETERS, CreateResponse
 from afterthought.domain.response import render
-from afterthought.domain.usage import PARAMETERS, query_of
 from afterthought.domain.webhooks import signature
 from afterthought.domain.wire.deprecation import deprecation_headers
+from afterthought.domain.wire.usage_report import PARAMETERS, parse_query
 from afterthought.services.query.models import ModelReader
 from afterthought.services.run.await_call import CHECK_SECONDS
 from apidocs import examples
@@ -205,7 +205,7 @@ def test_additional_field_is_noticed() -> None:
 
 @pytest.mark.parametrize("grouping", ["day", "model,tag", "day,model,tag,status"])
 def test_usage_matches_schema_in_every_grouping(grouping: str) -> None:
-    usage = examples.USAGE_READER("acme", {"group_by": grouping})
+    usage = examples.USAGE_READER.report("acme", {"group_by": grouping})
     assert usage["data"]
     assert violations("UsageReport", usage) == []
 
@@ -214,9 +214,9 @@ def test_usage_parameters_are_accepted() -> None:
     parameters = {each["name"]: each for each in openapi()["paths"]["/v1/usage"]["get"]["parameters"]}
     assert tuple(parameters) == PARAMETERS
     for status in parameters["status"]["schema"]["enum"]:
-        assert query_of({"status": status}, NOW.date()).status == status
+        assert parse_query({"status": status}, NOW.date()).status == status
     groups = parameters["group_by"]["schema"]["items"]["enum"]
-    assert query_of({"group_by": ",".join(groups)}, NOW.date()).group_by == tuple(groups)
+    assert parse_query({"group_by": ",".join(groups)}, NOW.date()).group_by == tuple(groups)
 
 
 def test_csv_example_equals_json_example() -> None:

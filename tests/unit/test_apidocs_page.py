@@ -16,8 +16,8 @@ import pytest
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.request import body
-from afterthought.domain.usage import query_of
 from afterthought.domain.webhooks import signature
+from afterthought.domain.wire.usage_report import parse_query
 from afterthought.services.query.models import ModelReader
 from apidocs import examples
 from apidocs.document import document
@@ -125,7 +125,7 @@ def answer(request: httpx2.Request) -> httpx2.Response:
             dry_run = options is not None and options.dry_run
             return httpx2.Response(200, json=examples.DRY_RUN if dry_run else examples.QUEUED_RESPONSE)
         case "GET", "/v1/usage":
-            assert query_of(dict(request.url.params), examples.NOW.date()).group_by == ("tag", "status")
+            assert parse_query(dict(request.url.params), examples.NOW.date()).group_by == ("tag", "status")
             return httpx2.Response(200, json=examples.USAGE)
         case "GET", "/v1/models":
             return httpx2.Response(200, json=models.list())

@@ -1,29 +1,29 @@
-"""Budgets: what fits, what is said when it does not, and when it renews."""
+"""Budgets: what fits, the refusal of what does not, and when a budget renews."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 
-from afterthought.domain import budget
-from afterthought.domain.books import Standing
-from afterthought.domain.budget import Caps, MonthBook, budgets
 from afterthought.domain.errors import MoneyRefused
+from afterthought.domain.ledger import budget
+from afterthought.domain.ledger.budget import Caps, MonthBalance, budgets
+from afterthought.domain.ledger.ledger import Balance
 
 TODAY = date(2026, 11, 21)
-BOOK = MonthBook(
-    total=Standing(Decimal("1.5"), Decimal(7)),
-    days={TODAY: Standing(Decimal("0.5"), Decimal(1)), date(2026, 11, 20): Standing(Decimal(1), Decimal(6))},
+BALANCE = MonthBalance(
+    total=Balance(Decimal("1.5"), Decimal(7)),
+    days={TODAY: Balance(Decimal("0.5"), Decimal(1)), date(2026, 11, 20): Balance(Decimal(1), Decimal(6))},
 )
 
 
-def refusal(book: MonthBook, caps: Caps, hold_usd: Decimal, on: date) -> MoneyRefused | None:
-    full = budget.over(book, caps, hold_usd, on)
+def refusal(balance: MonthBalance, caps: Caps, hold_usd: Decimal, on: date) -> MoneyRefused | None:
+    full = budget.exceeded(balance, caps, hold_usd, on)
     return budget.refusal(full, hold_usd, 17) if full else None
 
 
-def test_what_fits_to_the_last_digit_is_not_refused() -> None:
-    assert refusal(BOOK, Caps(Decimal(10), Decimal(3)), Decimal("1.5"), TODAY) is None
+def test_exact_fit_is_accepted() -> None:
+    assert refusal(BALANCE, Caps(Decimal(10), Decimal(3)), Decimal("1.5"), TODAY) is None
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_what_fits_to_the_last_digit_is_not_refused() -> None:
         (Caps(Decimal(100), Decimal(3)), ["day"]),
     ],
 )
-def test_what_does_not_fit_is_refused_with_every_budget_in_its_way(caps: Caps, periods: list[str]) -> None:
-    """Who is told of the day alone would wait until tomorrow, and meet the month."""
-    refused = refusal(BOOK, caps, Decimal("1.500000000001"), TODAY)
+def test_refusal_names_every_full_budget(caps: Caps, periods: list[str]) -> None:
+    """If only the day were named, the caller would wait a day and then exceed the month."""
+    refused = refusal(BALANCE, caps, Decimal("1.500000000001"), TODAY)
     assert refused is not None
     assert (refused.status, refused.code, refused.retryable) == (402, "budget_exceeded", False)
     assert refused.detail is not None
@@ -46,8 +46,8 @@ def test_what_does_not_fit_is_refused_with_every_budget_in_its_way(caps: Caps, p
     assert refused.message.count("$1.5 is left") == len(periods)
 
 
-def test_a_refusal_says_all_there_is_to_know() -> None:
-    refused = refusal(BOOK, Caps(day_usd=Decimal(2)), Decimal("0.75"), TODAY)
+def test_refusal_has_all_details() -> None:
+    refused = refusal(BALANCE, Caps(day_usd=Decimal(2)), Decimal("0.75"), TODAY)
     assert refused is not None
     assert refused.detail == {
         "bound_usd": "0.75",
@@ -65,28 +65,28 @@ def test_a_refusal_says_all_there_is_to_know() -> None:
         "max_output_tokens": 17,
     }
     assert refused.message == (
-        "This job can cost up to $0.75. $0.5 is left of the day's budget of $2 (2026-11-21): $1 is spent and $0.5 held "
-        "for jobs that have not ended, of which what they do not cost comes back. It renews at 2026-11-22T00:00:00Z. "
+        "This job can cost up to $0.75. $0.5 is left of the day's budget of $2 (2026-11-21): $1 is spent and $0.5 is "
+        "held for jobs that have not ended; what they do not spend is released. It renews at 2026-11-22T00:00:00Z. "
         "With max_output_tokens of 17 or less it fits."
     )
 
 
-def test_a_budget_that_is_passed_has_nothing_left() -> None:
-    refused = refusal(BOOK, Caps(month_usd=Decimal(8)), Decimal(1), TODAY)
+def test_exceeded_budget_has_nothing_left() -> None:
+    refused = refusal(BALANCE, Caps(month_usd=Decimal(8)), Decimal(1), TODAY)
     assert refused is not None
     assert "Nothing is left of the month's budget of $8" in refused.message
 
 
-def test_no_cap_refuses_nothing() -> None:
-    assert refusal(BOOK, Caps(), Decimal(10**9), TODAY) is None
+def test_no_cap_accepts_any_hold() -> None:
+    assert refusal(BALANCE, Caps(), Decimal(10**9), TODAY) is None
 
 
-def test_a_cap_of_nothing_lets_nothing_through() -> None:
-    assert refusal(MonthBook(), Caps(month_usd=Decimal(0)), Decimal("1e-18"), TODAY) is not None
+def test_cap_of_zero_refuses_any_hold() -> None:
+    assert refusal(MonthBalance(), Caps(month_usd=Decimal(0)), Decimal("1e-18"), TODAY) is not None
 
 
-def test_a_cap_below_what_is_used_leaves_less_than_nothing() -> None:
-    month, _ = budgets(BOOK, Caps(month_usd=Decimal(8)), TODAY)
+def test_lowered_cap_leaves_negative_amount() -> None:
+    month, _ = budgets(BALANCE, Caps(month_usd=Decimal(8)), TODAY)
     assert month.left_usd == Decimal("-0.5")
     assert month.wire()["left_usd"] == "-0.5"
 
@@ -98,8 +98,6 @@ def test_a_cap_below_what_is_used_leaves_less_than_nothing() -> None:
         (date(2028, 2, 28), datetime(2028, 3, 1, tzinfo=UTC), datetime(2028, 2, 29, tzinfo=UTC)),
     ],
 )
-def test_a_budget_renews_at_the_beginning_of_its_next_period(
-    on: date, month_renews: datetime, day_renews: datetime
-) -> None:
-    month, day = budgets(MonthBook(), Caps(), on)
+def test_budget_renews_with_next_period(on: date, month_renews: datetime, day_renews: datetime) -> None:
+    month, day = budgets(MonthBalance(), Caps(), on)
     assert (month.renews_at, day.renews_at) == (month_renews, day_renews)

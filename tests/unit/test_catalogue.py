@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
 from afterthought.domain.models.model import Model, NoPrice
+from afterthought.domain.models.pricing import ServiceTier
 from afterthought.domain.models.provider import Provider
-from afterthought.domain.pricing import ServiceTier
 
 TODAY = date(2026, 11, 21)
 

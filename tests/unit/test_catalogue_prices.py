@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.models.model import Model, NoPrice
-from afterthought.domain.pricing import ServiceTier, Usage, cost, price_id
+from afterthought.domain.models.pricing import ServiceTier, Usage, cost, price_id
 
 TODAY = date(2026, 11, 21)
 
@@ -164,7 +164,7 @@ def test_differing_batch_prices_are_not_lower() -> None:
     for row_id, column in DIFFERENCES:
         model = default_catalogue().models[row_id.split("/", maxsplit=1)[0]]
         row = next(row for row in model.prices if row.id == row_id)
-        charged = {"cached_input": row.cached_input_or_input}[column]
+        charged = {"cached_input": row.cached_input_price}[column]
         their_price = DIFFERENCES[row_id, column][1]
         assert their_price is not None
         assert charged >= Decimal(their_price), row_id

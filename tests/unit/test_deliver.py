@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from afterthought.services.tenants import Tenants
+from afterthought.services.admin.tenants import TenantAdmin
 from tests.simulator.laws import verifies
 from tests.simulator.world import WEBHOOK_URL, World, question
 
@@ -71,7 +71,7 @@ def test_retry_has_same_id_and_body(world: World) -> None:
 
 
 def test_both_secrets_verify_during_rotation(world: World) -> None:
-    tenants = Tenants(world.accounts, world.cipher, world.clock, world.random.randbytes)
+    tenants = TenantAdmin(world.accounts, world.cipher, world.clock, world.random.randbytes)
     new = tenants.rotate_secret("acme").webhook_secret
     world.webhook_sender.send(only_job(world))
     (received,) = world.receiver.received

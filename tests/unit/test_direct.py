@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from afterthought.adapters.batch import RetryLater, messages_concurrently
+from afterthought.adapters.batch import RetryLater, process_messages_concurrently
 from afterthought.domain.errors import CallAbandoned, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
 from afterthought.domain.jobs.call import Call
 from afterthought.domain.jobs.generation import Generation
@@ -67,7 +67,7 @@ class Table:
             raise TableBusy
         return self.standing.get(job_id)
 
-    def announced(self, job_id: str) -> None:
+    def mark_published(self, job_id: str) -> None:
         raise AssertionError
 
     def overdue(self, now: object) -> list[str]:
@@ -273,7 +273,7 @@ def batch(*message_ids: str) -> dict[str, Any]:
 
 
 def handled(event: dict[str, Any], handle: Callable[[SQSRecord], Coroutine[Any, Any, None]], most: int) -> list[str]:
-    answer = in_virtual_time(lambda _: messages_concurrently(event, handle, limit=most))
+    answer = in_virtual_time(lambda _: process_messages_concurrently(event, handle, max_concurrency=most))
     return [str(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]
 
 

@@ -13,7 +13,7 @@ from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.jobs.attempt import AttemptReason, CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
-from afterthought.domain.pricing import Usage
+from afterthought.domain.models.pricing import Usage
 from afterthought.domain.request import body
 from afterthought.domain.request.max_cost import max_cost
 from afterthought.domain.request.request import CreateResponse

@@ -24,7 +24,7 @@ from afterthought.domain.jobs.schedule import (
     SWEEP_AHEAD,
     SWEEPS_BEFORE_FAILURE,
 )
-from afterthought.domain.pricing import Usage
+from afterthought.domain.models.pricing import Usage
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.models.model import Model, NoPrice
-from afterthought.domain.pricing import Price, Usage, cost, exact_sum, price_id
+from afterthought.domain.models.pricing import Price, Usage, cost, exact_sum, price_id
 from afterthought.domain.request import body
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.request.max_cost import (
@@ -358,7 +358,7 @@ def test_maximum_is_the_highest_applicable_row(
         for each in model.price_rows("standard", first + timedelta(days=number)):
             if each.above_input_tokens == 0 or limit.input_tokens > each.above_input_tokens:
                 totals[each.id] = (
-                    limit.input_tokens * each.dearest_input + limit.output_tokens * each.output
+                    limit.input_tokens * each.max_input_price + limit.output_tokens * each.output
                 ) / 1_000_000
     assert totals[limit.price_id] == limit.total_usd == max(totals.values())
 

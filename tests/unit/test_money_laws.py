@@ -1,7 +1,7 @@
-"""The law of the money, under all that can happen: no budget is ever passed, and the books are what the jobs say.
+"""The laws of money under failures: no budget is ever exceeded, and the ledger always equals the jobs.
 
-A machine drives the whole service in virtual time and looks after every step, and at every single write. That it sees
-what is wrong is shown by services with one part broken, each of which it finds.
+A hypothesis state machine drives the whole service in virtual time and checks after each step and at each write. The
+tests at the end break one part of the service and show that the machine detects it.
 """
 
 import json
@@ -26,14 +26,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from afterthought.domain import books
-from afterthought.domain.budget import Caps
 from afterthought.domain.errors import IdempotencyConflict, MoneyRefused, QueueUnavailable, TablesBusy
 from afterthought.domain.jobs.job import Job
+from afterthought.domain.ledger import ledger
+from afterthought.domain.ledger.budget import Caps, caps_of
 from afterthought.domain.tenants.identity import idempotent_job_id
 from tests.simulator import money
-from tests.simulator.books import SimulatedBooks
 from tests.simulator.laws import broken
+from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Fault, ProcessDied, TransportFailed
 from tests.simulator.provider import Answer, Ending
 from tests.simulator.queues import Luck
@@ -42,7 +42,7 @@ from tests.simulator.world import TENANTS, World
 
 TINY = Decimal("1e-12")
 OUTPUTS = (5_000, 20_000, None)
-"""Of o3, at $8 a million: holds of 4 cents, 16 and 80. What the provider plays uses less than 4."""
+"""For o3 at $8 a million: holds of 4, 16 and 80 cents. The simulated responses cost less than 4."""
 
 
 def uncapped(tenant: str) -> Caps:
@@ -51,61 +51,60 @@ def uncapped(tenant: str) -> Caps:
 
 @dataclass
 class WatchedJobs(SimulatedJobs):
-    """Looks at the budgets at every write: what is used may rise by an admission within the caps in force, or by what
-    an answer cost above its hold."""
+    """Checks the budgets at each write. The used amount may grow only by an admission within the current caps, or by
+    what a response cost above its hold."""
 
     caps: Callable[[str], Caps] = uncapped
-    seen: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     used: dict[tuple[str, str], Decimal] = field(default_factory=dict)
 
     def _write(self, job: Job) -> None:
         before = self.items.get(job.id)
         super()._write(job)
         caps = self.caps(job.tenant)
-        for day in {entry.held_at.date() for entry in job.attempts}:
-            book = self.books.stands(job.tenant, day.replace(day=1))
-            of_day = book.days.get(day, books.Standing())
-            self._look(before, job, f"{day:%Y-%m}", book.total.used_usd, caps.month_usd)
-            self._look(before, job, f"{day}", of_day.used_usd, caps.day_usd)
+        for day in {attempt.held_at.date() for attempt in job.attempts}:
+            balance = self.ledger.balance(job.tenant, day.replace(day=1))
+            of_day = balance.days.get(day, ledger.Balance())
+            self._check(before, job, f"{day:%Y-%m}", balance.total.used_usd, caps.month_usd)
+            self._check(before, job, f"{day}", of_day.used_usd, caps.day_usd)
 
-    def _look(self, before: Job | None, job: Job, period: str, used: Decimal, cap: Decimal | None) -> None:
+    def _check(self, before: Job | None, job: Job, period: str, used: Decimal, cap: Decimal | None) -> None:
         rise = used - self.used.get((job.tenant, period), Decimal(0))
         self.used[job.tenant, period] = used
         if rise > 0 and before is None and cap is not None and used > cap:
-            self.seen.append(f"{job.tenant} {period}: {used} is used after an admission, the cap is {cap}")
+            self.violations.append(f"{job.tenant} {period}: {used} is used after an admission, the cap is {cap}")
         if before is not None and rise > overrun(job) - overrun(before):
-            self.seen.append(f"{job.tenant} {period}: {rise} more is used, and no job was admitted")
+            self.violations.append(f"{job.tenant} {period}: {rise} more is used, and no job was admitted")
 
 
 def overrun(job: Job) -> Decimal:
-    """Dollars by which what has ended cost more than was held for it."""
-    ended = [entry for entry in job.attempts if entry.state == money.SETTLED]
-    return sum((max(entry.spent_usd - entry.hold_usd, Decimal(0)) for entry in ended), Decimal(0))
+    """Dollars by which the settled attempts cost more than their holds."""
+    settled = [attempt for attempt in job.attempts if attempt.state == money.SETTLED]
+    return sum((max(attempt.spent_usd - attempt.hold_usd, Decimal(0)) for attempt in settled), Decimal(0))
 
 
 class WatchedWorld(World):
-    books_class: type[SimulatedBooks] = SimulatedBooks
+    ledger_class: type[SimulatedLedger] = SimulatedLedger
     jobs_class: type[WatchedJobs] = WatchedJobs
 
     def _wire(self) -> None:
-        self.books = self.books_class(self.line)
-        self.jobs = self.watched = self.jobs_class(self.line, self.books, caps=self.caps)
+        self.ledger = self.ledger_class(self.line)
+        self.jobs = self.watched = self.jobs_class(self.line, self.ledger, caps=self.caps)
         super()._wire()
 
     def caps(self, tenant: str) -> Caps:
-        """What is in force now; not a call on the line."""
-        named = self.accounts.by_name[tenant]
-        return Caps(month_usd=named.month_cap_usd, day_usd=named.day_cap_usd)
+        """The current caps, without a call on the line."""
+        return caps_of(self.accounts.by_name[tenant])
 
 
 tenants = st.sampled_from(TENANTS)
 amounts = st.sampled_from(("none", "nothing", "used", "below used", "one more", "almost one more", "three more"))
 soon = st.integers(0, 12)
-"""So many calls from now."""
+"""A number of calls from now."""
 
 
 class Spending(RuleBasedStateMachine):
-    """Tenants submit, budgets change, workers and the sweeper run, everything fails now and then, and time passes."""
+    """Tenants submit, budgets change, workers and the sweeper run, any call may fail, and time passes."""
 
     world_class: type[WatchedWorld] = WatchedWorld
 
@@ -114,7 +113,7 @@ class Spending(RuleBasedStateMachine):
         self.faults: dict[int, Fault] = {}
         self.world = self.world_class(seed=seed, faults=self.faults, luck=Luck(duplicates=duplicates))
 
-    # ---- what tenants and admins do ----
+    # ---- tenants and admins ----
 
     @rule(
         tenant=tenants,
@@ -126,23 +125,23 @@ class Spending(RuleBasedStateMachine):
     def submit(
         self, tenant: str, output: int | None, own_cap: Decimal | None, tags: Sequence[str], key: str | None
     ) -> None:
-        """`own_cap` is what `max_cost_usd` is above the bound."""
+        """`own_cap` is `max_cost_usd` minus the maximum cost."""
         hold = self._hold(output)
         body = question(output, tags, None if own_cap is None else hold + own_cap)
-        before = money.of_books(self.world.books)
-        today, certain = self.world.clock().date(), self._is_certain()
-        known = key is not None and idempotent_job_id(tenant, key) in self.world.jobs.items
-        told = self._try(tenant, body, key)
-        if not certain or self.world.clock().date() != today:
+        before = money.of_ledger(self.world.ledger)
+        today, predictable = self.world.clock().date(), self._is_predictable()
+        repeated = key is not None and idempotent_job_id(tenant, key) in self.world.jobs.items
+        result = self._submit(tenant, body, key)
+        if not predictable or self.world.clock().date() != today:
             return
         held = self._used(tenant, f"{today}") - before.budgets.get((tenant, f"{today}"), money.Budget()).used
-        if known:
-            assert told in ("repeated", "conflict")
+        if repeated:
+            assert result in ("repeated", "conflict")
         elif own_cap is not None and own_cap < 0:
-            assert told == "max_cost_exceeded"
+            assert result == "max_cost_exceeded"
         else:
-            assert told == ("accepted" if self._fitted(tenant, hold, before, today) else "budget_exceeded")
-        assert held == (Fraction(hold) if told == "accepted" else 0)
+            assert result == ("accepted" if self._fits(tenant, hold, before, today) else "budget_exceeded")
+        assert held == (Fraction(hold) if result == "accepted" else 0)
 
     @rule(
         tenant=tenants,
@@ -155,30 +154,30 @@ class Spending(RuleBasedStateMachine):
     def submit_three_at_once(
         self, tenant: str, output: int | None, room: int | None, budget: str, when: int, key: str | None
     ) -> None:
-        """Each begins while the one before it is at its call number `when`, and so many of them fit."""
+        """Each starts during call number `when` of the previous one. `room` of them fit the budget."""
         now = self.world.clock()
         if room is not None:
             used = self._used(tenant, f"{now:%Y-%m}" if budget == "month_cap_usd" else f"{now:%Y-%m-%d}")
             caps = {"month_cap_usd": None, "day_cap_usd": None, budget: dollars(used) + room * self._hold(output)}
             self._set(tenant, caps)
-        certain = self._is_certain()
-        told: list[str] = []
+        predictable = self._is_predictable()
+        results: list[str] = []
 
         def submit(others: int) -> None:
             if others:
                 line = self.world.line
                 line.meanwhile[len(line.calls) + when] = partial(submit, others - 1)
-            told.append(self._try(tenant, question(output), key))
+            results.append(self._submit(tenant, question(output), key))
 
         submit(2)
-        if certain and key is None and len(told) == 3 and self.world.clock().date() == now.date():
+        if predictable and key is None and len(results) == 3 and self.world.clock().date() == now.date():
             fits = 3 if room is None else room
             if room is not None or self.world.caps(tenant) == Caps():
-                assert sorted(told) == ["accepted"] * fits + ["budget_exceeded"] * (3 - fits)
+                assert sorted(results) == ["accepted"] * fits + ["budget_exceeded"] * (3 - fits)
 
     @rule(tenant=tenants, month=amounts, day=amounts)
     def change_budgets(self, tenant: str, month: str, day: str) -> None:
-        """Up or down, below what is used too."""
+        """Raises or lowers the caps, also below what is used."""
         now = self.world.clock()
         caps = {
             "month_cap_usd": self._amount(month, self._used(tenant, f"{now:%Y-%m}")),
@@ -186,21 +185,21 @@ class Spending(RuleBasedStateMachine):
         }
         self._set(tenant, caps)
 
-    # ---- what goes well and badly ----
+    # ---- the provider and failures ----
 
     @rule(endings=st.lists(st.sampled_from(get_args(Ending)), min_size=1, max_size=3))
-    def end_so(self, endings: list[Ending]) -> None:
+    def set_endings(self, endings: list[Ending]) -> None:
         self.world.provider.plan.endings[:] = endings
 
     @rule(hours=st.sampled_from((1, 18)))
     def lose_all_workers(self, hours: float) -> None:
-        """For so long that the sweeper gives jobs up, too."""
+        """Also for so long that the sweeper gives up jobs."""
         self.world.down.worker = True
         self.world.run_for(hours=hours)
         self.world.down.worker = False
 
     @rule(answers=st.lists(st.sampled_from(get_args(Answer)), min_size=1, max_size=3))
-    def answer_so(self, answers: list[Answer]) -> None:
+    def set_answers(self, answers: list[Answer]) -> None:
         self.world.provider.plan.answers[:] = answers
 
     @rule(when=soon, fault=st.sampled_from(Fault))
@@ -219,8 +218,8 @@ class Spending(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.jobs.items)
     @rule(data=st.data(), when=soon)
-    def look_meanwhile(self, data: st.DataObject, when: int) -> None:
-        """Another worker looks at a job, in the midst of what is done next."""
+    def poll_concurrently(self, data: st.DataObject, when: int) -> None:
+        """Another worker polls a job during the next operation."""
         job_id = data.draw(st.sampled_from(sorted(self.world.jobs.items)))
         self.world.line.meanwhile[len(self.world.line.calls) + when] = partial(self.world.look, job_id)
 
@@ -232,51 +231,52 @@ class Spending(RuleBasedStateMachine):
 
     @rule(until=st.sampled_from(("midnight", "month", "year")))
     def approach(self, until: str) -> None:
-        """A moment before the next midnight, the next month or the next year."""
-        end = next_end(until, self.world.clock()) - timedelta(milliseconds=40)
+        """Runs until just before the next day, month or year."""
+        end = next_start(until, self.world.clock()) - timedelta(milliseconds=40)
         if end > self.world.clock():
             self.world.run_for(seconds=(end - self.world.clock()).total_seconds())
 
-    # ---- the law ----
+    # ---- the laws ----
 
     @invariant()
-    def no_budget_is_passed(self) -> None:
-        assert self.world.watched.seen == []
+    def no_budget_is_exceeded(self) -> None:
+        assert self.world.watched.violations == []
 
     @invariant()
-    def the_books_are_what_the_jobs_say(self) -> None:
-        told, stands = money.of_jobs(self.world.jobs.items.values()), money.of_books(self.world.books)
-        assert list(money.differences(told, stands)) == []
+    def ledger_equals_jobs(self) -> None:
+        expected, actual = money.of_jobs(self.world.jobs.items.values()), money.of_ledger(self.world.ledger)
+        assert list(money.differences(expected, actual)) == []
 
     @invariant()
     def a_month_is_the_sum_of_its_days(self) -> None:
-        for (tenant, month), book in self.world.books.months.items():
-            days = [standing for day, standing in book.days.items() if day.replace(day=1) == month]
-            assert sum(day.held_usd for day in days) == book.total.held_usd, (tenant, month)
-            assert sum(day.spent_usd for day in days) == book.total.spent_usd, (tenant, month)
+        for (tenant, month), balance in self.world.ledger.months.items():
+            days = [of_day for day, of_day in balance.days.items() if day.replace(day=1) == month]
+            assert sum(day.held_usd for day in days) == balance.total.held_usd, (tenant, month)
+            assert sum(day.spent_usd for day in days) == balance.total.spent_usd, (tenant, month)
 
     def teardown(self) -> None:
-        """When all is over nothing is held, and what is spent is what the jobs have cost."""
+        """At the end nothing is held, and the spent amount is the cost of the jobs."""
         if not hasattr(self, "world"):
             return
         self.faults.clear()
         self.world.line.meanwhile.clear()
         self.world.run()
-        self.no_budget_is_passed()
-        self.the_books_are_what_the_jobs_say()
-        # Without workers nobody ends a job at its deadline.
-        assert [what for what in broken(self.world) if "after its deadline" not in what] == []
-        for (tenant, _), book in self.world.books.months.items():
-            assert book.total.held_usd == 0, tenant
-        for one in self.world.jobs.items.values():
-            assert list(paid_for_nothing(self.world.jobs.history[one.id])) == []
+        self.no_budget_is_exceeded()
+        self.ledger_equals_jobs()
+        # While no worker runs, jobs end after their deadline.
+        assert [breach for breach in broken(self.world) if "after its deadline" not in breach] == []
+        months = self.world.ledger.months
+        for (tenant, _), balance in months.items():
+            assert balance.total.held_usd == 0, tenant
+        for job in self.world.jobs.items.values():
+            assert list(paid_without_a_call(self.world.jobs.history[job.id])) == []
         for tenant in TENANTS:
-            spent = sum(book.total.spent_usd for (whose, _), book in self.world.books.months.items() if whose == tenant)
-            jobs = [one for one in self.world.jobs.items.values() if one.tenant == tenant]
-            assert spent == sum(entry.cost_usd or 0 for one in jobs for entry in one.attempts)
+            spent = sum(balance.total.spent_usd for (owner, _), balance in months.items() if owner == tenant)
+            jobs = [job for job in self.world.jobs.items.values() if job.tenant == tenant]
+            assert spent == sum(attempt.cost_usd or 0 for job in jobs for attempt in job.attempts)
 
-    def _try(self, tenant: str, body: dict[str, Any], key: str | None) -> str:
-        """What the caller is told; "failed" where that is nothing or an error of ours."""
+    def _submit(self, tenant: str, body: dict[str, Any], key: str | None) -> str:
+        """The result for the caller; "failed" for no response or an internal error."""
         try:
             return "repeated" if self.world.submit(body, tenant=tenant, key=key).repeated else "accepted"
         except MoneyRefused as refused:
@@ -293,28 +293,28 @@ class Spending(RuleBasedStateMachine):
         return self.world.admitter.admit(encoded(question(output))).max_cost.total_usd
 
     def _used(self, tenant: str, period: str) -> Fraction:
-        return money.of_books(self.world.books).budgets.get((tenant, period), money.Budget()).used
+        return money.of_ledger(self.world.ledger).budgets.get((tenant, period), money.Budget()).used
 
-    def _fitted(self, tenant: str, hold: Decimal, before: money.Money, today: object) -> bool:
+    def _fits(self, tenant: str, hold: Decimal, before: money.Money, today: object) -> bool:
         caps = self.world.caps(tenant)
-        stood = [before.budgets.get((tenant, str(today)[:length]), money.Budget()).used for length in (7, 10)]
-        return all(cap is None or used + Fraction(hold) <= cap for cap, used in zip(caps, stood, strict=True))
+        used = [before.budgets.get((tenant, str(today)[:length]), money.Budget()).used for length in (7, 10)]
+        return all(cap is None or amount + Fraction(hold) <= cap for cap, amount in zip(caps, used, strict=True))
 
-    def _is_certain(self) -> bool:
-        """Whether nothing but the caller's own doing decides what the next request comes to."""
+    def _is_predictable(self) -> bool:
+        """Whether no fault and no concurrent operation is scheduled that may change the next result."""
         line = self.world.line
         return not line.meanwhile and not any(number >= len(line.calls) for number in self.faults)
 
     def _amount(self, amount: str, used: Fraction) -> Decimal | None:
-        stands, hold = dollars(used), self._hold(5_000)
+        used_usd, hold = dollars(used), self._hold(5_000)
         return {
             "none": None,
             "nothing": Decimal(0),
-            "used": stands,
-            "below used": max(stands - TINY, Decimal(0)),
-            "one more": stands + hold,
-            "almost one more": stands + hold - TINY,
-            "three more": stands + 3 * hold,
+            "used": used_usd,
+            "below used": max(used_usd - TINY, Decimal(0)),
+            "one more": used_usd + hold,
+            "almost one more": used_usd + hold - TINY,
+            "three more": used_usd + 3 * hold,
         }[amount]
 
 
@@ -322,10 +322,10 @@ def question(output: int | None, tags: Sequence[str] = (), max_cost: Decimal | N
     ours: dict[str, Any] = {"tags": list(tags)} if tags else {}
     if max_cost is not None:
         ours["max_cost_usd"] = format(max_cost, "f")
-    asked: dict[str, Any] = {"model": "o3", "input": "What is 17 times 23?", "reasoning": {"effort": "low"}}
+    body: dict[str, Any] = {"model": "o3", "input": "What is 17 times 23?", "reasoning": {"effort": "low"}}
     if output is not None:
-        asked["max_output_tokens"] = output
-    return {**asked, "afterthought": ours} if ours else asked
+        body["max_output_tokens"] = output
+    return {**body, "afterthought": ours} if ours else body
 
 
 def dollars(exact: Fraction) -> Decimal:
@@ -336,8 +336,8 @@ def encoded(body: dict[str, Any]) -> bytes:
     return json.dumps(body).encode()
 
 
-def next_end(of: str, now: datetime) -> datetime:
-    """The beginning of the next day, month or year."""
+def next_start(of: str, now: datetime) -> datetime:
+    """The start of the next day, month or year."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if of == "midnight":
         return midnight + timedelta(days=1)
@@ -346,21 +346,27 @@ def next_end(of: str, now: datetime) -> datetime:
     return midnight.replace(month=midnight.month + 1, day=1)
 
 
-def paid_for_nothing(history: Sequence[Job]) -> Iterator[str]:
-    """An entry whose call was not made when its job ended costs nothing."""
+def paid_without_a_call(history: Sequence[Job]) -> Iterator[str]:
+    """An attempt whose call was not made when its job ended must cost nothing."""
     for before, after in pairwise(history):
-        entry, ended = before.attempt, after.attempt
-        if entry is not None and ended is not None and entry.state == "pending" and after.terminal and ended.cost_usd:
+        attempt, ended = before.attempt, after.attempt
+        if (
+            attempt is not None
+            and ended is not None
+            and attempt.state == "pending"
+            and after.terminal
+            and ended.cost_usd
+        ):
             yield f"{after.id} was never called and cost {ended.cost_usd}"
 
 
-TestNoBudgetIsPassed = Spending.TestCase
-TestNoBudgetIsPassed.settings = settings(
+TestMoneyLaws = Spending.TestCase
+TestMoneyLaws.settings = settings(
     max_examples=200, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
-# ---- that the machine sees what is wrong
+# ---- the machine detects defects
 
 
 class WithoutCondition(WatchedJobs):
@@ -368,102 +374,102 @@ class WithoutCondition(WatchedJobs):
         super().create(job, Caps())
 
 
-class WithoutDaysCondition(WatchedJobs):
+class WithoutDayCondition(WatchedJobs):
     def create(self, job: Job, caps: Caps) -> None:
         super().create(job, caps._replace(day_usd=None))
 
 
 class HeldTwice(WatchedJobs):
-    """A write that finds its job there already takes the hold all the same."""
+    """A repeated create of a job takes the hold again."""
 
     def create(self, job: Job, caps: Caps) -> None:
         if job.id in self.items:
-            self.books.move(job.tenant, books.movement(None, job), caps)
+            self.ledger.apply(job.tenant, ledger.delta(None, job), caps)
         super().create(job, caps)
 
 
-class NothingGivenBack(SimulatedBooks):
-    def move(self, tenant: str, movement: books.Books, caps: Caps) -> None:
-        days = {day: moved._replace(held_usd=max(moved.held_usd, Decimal(0))) for day, moved in movement.days.items()}
-        super().move(tenant, movement._replace(days=days), caps)
+class HoldNotReleased(SimulatedLedger):
+    def apply(self, tenant: str, delta: ledger.Contribution, caps: Caps) -> None:
+        days = {day: moved._replace(held_usd=max(moved.held_usd, Decimal(0))) for day, moved in delta.days.items()}
+        super().apply(tenant, delta._replace(days=days), caps)
 
 
-class CostForgotten(SimulatedBooks):
-    def move(self, tenant: str, movement: books.Books, caps: Caps) -> None:
-        days = {day: moved._replace(spent_usd=Decimal(0)) for day, moved in movement.days.items()}
-        super().move(tenant, movement._replace(days=days), caps)
+class CostNotSpent(SimulatedLedger):
+    def apply(self, tenant: str, delta: ledger.Contribution, caps: Caps) -> None:
+        days = {day: moved._replace(spent_usd=Decimal(0)) for day, moved in delta.days.items()}
+        super().apply(tenant, delta._replace(days=days), caps)
 
 
 def bill_each_poll(patch: pytest.MonkeyPatch) -> None:
     checked = Job.record_poll
 
-    def billed(job: Job, **known: Any) -> Job:
-        after = checked(job, **known)
-        entry = after.called_attempt
+    def billed(job: Job, **fields: Any) -> Job:
+        after = checked(job, **fields)
+        attempt = after.called_attempt
         return after.model_copy(
-            update={"attempts": (entry.model_copy(update={"cost_usd": entry.spent_usd + Decimal("0.01")}),)}
+            update={"attempts": (attempt.model_copy(update={"cost_usd": attempt.spent_usd + Decimal("0.01")}),)}
         )
 
     patch.setattr(Job, "record_poll", billed)
 
 
-def book_at_the_end(patch: pytest.MonkeyPatch) -> None:
-    """In the day on which a job ends, not in the one from which its hold was taken."""
-    booked = books.booked
+def count_on_the_last_day(patch: pytest.MonkeyPatch) -> None:
+    """On the day on which a job ends, not on the day of its hold."""
+    contribution = ledger.contribution
 
-    def late(job: Job) -> books.Books:
+    def late(job: Job) -> ledger.Contribution:
         if job.finished_at is None:
-            return booked(job)
-        moved = (entry.model_copy(update={"held_at": job.finished_at}) for entry in job.attempts)
-        return booked(job.model_copy(update={"attempts": tuple(moved)}))
+            return contribution(job)
+        moved = (attempt.model_copy(update={"held_at": job.finished_at}) for attempt in job.attempts)
+        return contribution(job.model_copy(update={"attempts": tuple(moved)}))
 
-    patch.setattr(books, "booked", late)
+    patch.setattr(ledger, "contribution", late)
 
 
 def add_to_the_estimate(patch: pytest.MonkeyPatch) -> None:
     corrected = Job.correct_usage
 
-    def added(job: Job, number: int, *, cost_usd: Decimal, **known: Any) -> Job:
-        return corrected(job, number, cost_usd=job.spent_usd + cost_usd, **known)
+    def added(job: Job, number: int, *, cost_usd: Decimal, **fields: Any) -> Job:
+        return corrected(job, number, cost_usd=job.spent_usd + cost_usd, **fields)
 
     patch.setattr(Job, "correct_usage", added)
 
 
-def book_no_more_than_the_hold(patch: pytest.MonkeyPatch) -> None:
+def limit_cost_to_the_hold(patch: pytest.MonkeyPatch) -> None:
     settled = Job.settle
 
-    def clipped(job: Job, *args: Any, cost_usd: Decimal | None, **known: Any) -> Job:
+    def clipped(job: Job, *args: Any, cost_usd: Decimal | None, **fields: Any) -> Job:
         return settled(
-            job, *args, cost_usd=min(cost_usd or job.called_attempt.hold_usd, job.called_attempt.hold_usd), **known
+            job, *args, cost_usd=min(cost_usd or job.called_attempt.hold_usd, job.called_attempt.hold_usd), **fields
         )
 
     patch.setattr(Job, "settle", clipped)
 
 
-def bill_what_was_not_called(patch: pytest.MonkeyPatch) -> None:
+def bill_without_a_call(patch: pytest.MonkeyPatch) -> None:
     failed = Job.fail
 
-    def billed(job: Job, *told: str, **known: Any) -> Job:
-        after = failed(job, *told, **known)
-        entry = after.attempts[-1]
-        paid = entry.model_copy(update={"state": "settled", "cost_usd": entry.hold_usd})
+    def billed(job: Job, *failure: str, **fields: Any) -> Job:
+        after = failed(job, *failure, **fields)
+        attempt = after.attempts[-1]
+        paid = attempt.model_copy(update={"state": "settled", "cost_usd": attempt.hold_usd})
         return after.model_copy(update={"attempts": (*after.attempts[:-1], paid)})
 
     patch.setattr(Job, "fail", billed)
 
 
-def take_silence_for_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Nobody said what was used, so nothing is booked."""
+def missing_usage_costs_nothing(patch: pytest.MonkeyPatch) -> None:
+    """A call without usage costs nothing, instead of its hold."""
     settled = Job.settle
 
-    def free(job: Job, *args: Any, cost_usd: Decimal | None, **known: Any) -> Job:
-        return settled(job, *args, cost_usd=cost_usd or Decimal(0), **known)
+    def free(job: Job, *args: Any, cost_usd: Decimal | None, **fields: Any) -> Job:
+        return settled(job, *args, cost_usd=cost_usd or Decimal(0), **fields)
 
     patch.setattr(Job, "settle", free)
 
 
-def settings_to_find() -> settings:
-    """The same examples each time, and no time spent on making them small."""
+def detection_settings() -> settings:
+    """The same examples in each run, and no shrinking."""
     return settings(
         max_examples=1000,
         stateful_step_count=25,
@@ -476,36 +482,36 @@ def settings_to_find() -> settings:
     )
 
 
-def find(**parts: Any) -> None:
+def run_machine(**parts: Any) -> None:
     """Runs the machine on a world with these parts."""
     world_class = type("BrokenWorld", (WatchedWorld,), parts)
-    run_state_machine_as_test(type("Broken", (Spending,), {"world_class": world_class}), settings=settings_to_find())
+    run_state_machine_as_test(type("Broken", (Spending,), {"world_class": world_class}), settings=detection_settings())
 
 
-@pytest.mark.parametrize("jobs_class", [WithoutCondition, WithoutDaysCondition, HeldTwice])
-def test_a_hold_taken_without_its_condition_or_twice_is_found(jobs_class: type[WatchedJobs]) -> None:
+@pytest.mark.parametrize("jobs_class", [WithoutCondition, WithoutDayCondition, HeldTwice])
+def test_broken_hold_is_detected(jobs_class: type[WatchedJobs]) -> None:
     with pytest.raises(AssertionError):
-        find(jobs_class=jobs_class)
+        run_machine(jobs_class=jobs_class)
 
 
-@pytest.mark.parametrize("books_class", [NothingGivenBack, CostForgotten])
-def test_a_settlement_that_moves_half_of_the_books_is_found(books_class: type[SimulatedBooks]) -> None:
+@pytest.mark.parametrize("ledger_class", [HoldNotReleased, CostNotSpent])
+def test_incomplete_settlement_is_detected(ledger_class: type[SimulatedLedger]) -> None:
     with pytest.raises(AssertionError):
-        find(books_class=books_class)
+        run_machine(ledger_class=ledger_class)
 
 
 @pytest.mark.parametrize(
     "defect",
     [
         bill_each_poll,
-        book_at_the_end,
+        count_on_the_last_day,
         add_to_the_estimate,
-        book_no_more_than_the_hold,
-        bill_what_was_not_called,
-        take_silence_for_nothing,
+        limit_cost_to_the_hold,
+        bill_without_a_call,
+        missing_usage_costs_nothing,
     ],
 )
-def test_a_wrong_bill_is_found(defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_cost_is_detected(defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     defect(monkeypatch)
     with pytest.raises(AssertionError):
-        find()
+        run_machine()

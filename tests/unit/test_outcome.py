@@ -32,7 +32,7 @@ from afterthought.domain.jobs.outcome import (
     outcome_of_poll,
 )
 from afterthought.domain.jobs.schedule import OUTCOME_UNKNOWN_WAIT, busy_seconds, fallback_poll_seconds, poll_seconds
-from afterthought.domain.pricing import Usage
+from afterthought.domain.models.pricing import Usage
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job
 

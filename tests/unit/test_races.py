@@ -144,7 +144,7 @@ def test_two_workers_on_a_retired_model_take_one_step() -> None:
     other.jobs.items[job_id] = world.job(job_id)
     other.jobs.history[job_id] = [world.job(job_id)]
     other.contents.items |= world.contents.items
-    other.books.months |= world.books.months
+    other.ledger.months |= world.ledger.months
     save = len(other.line.calls) + 4
     for number in range(save, save + 3):
         other.line.meanwhile[number] = partial(other.look, job_id)

@@ -20,7 +20,7 @@ from afterthought.domain.rate_limit import (
     window_number,
 )
 from afterthought.domain.rate_tier import RateTier
-from afterthought.domain.tenant import Tenant
+from afterthought.domain.tenants.tenant import Tenant
 from afterthought.services.limit import Limit
 from tests.simulator.clock import START, Clock
 from tests.simulator.line import Fault, Line, TransportFailed

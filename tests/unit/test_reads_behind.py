@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afterthought.adapters.dynamodb import Item, to_item
-from afterthought.adapters.job_table import JobTable, state_item
+from afterthought.adapters.job_table import JobLookupTable, state_item
 from afterthought.adapters.payloads import Payloads
 from afterthought.domain.jobs.job import Job
 from tests.simulator.clock import START
@@ -51,8 +51,8 @@ def test_content_is_not_there_only_when_the_consistent_read_says_so() -> None:
     assert table.reads == [False, True]
 
 
-def jobs(table: BehindTable, *, ends_only: bool) -> JobTable:
-    return JobTable(table, "jobs", ends_only=ends_only)  # type: ignore[arg-type]
+def jobs(table: BehindTable, *, terminal_only: bool) -> JobLookupTable:
+    return JobLookupTable(table, "jobs", terminal_only=terminal_only)  # type: ignore[arg-type]
 
 
 def ended(job: Job) -> Job:
@@ -63,15 +63,15 @@ def test_who_asks_for_ends_believes_an_end_and_nothing_before_it() -> None:
     begun, end = a_job(), ended(a_job())
     for before in (None, begun):
         table = BehindTable(state_item(end), before=None if before is None else state_item(before))
-        assert jobs(table, ends_only=True).get(end.id) == end
+        assert jobs(table, terminal_only=True).get(end.id) == end
         assert table.reads == [False, True]
     table = BehindTable(state_item(end), before=state_item(end))
-    assert jobs(table, ends_only=True).get(end.id) == end
+    assert jobs(table, terminal_only=True).get(end.id) == end
     assert table.reads == [False]
 
 
 def test_who_takes_jobs_on_reads_what_stands() -> None:
     begun, end = a_job(), ended(a_job())
     table = BehindTable(state_item(end), before=state_item(begun))
-    assert jobs(table, ends_only=False).get(end.id) == end
+    assert jobs(table, terminal_only=False).get(end.id) == end
     assert table.reads == [True]

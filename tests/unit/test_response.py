@@ -10,7 +10,7 @@ from openai.types.responses import Response, ResponseError
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.job import STARVED, Failure, Job
 from afterthought.domain.jobs.spec import JobSpec
-from afterthought.domain.pricing import Usage
+from afterthought.domain.models.pricing import Usage
 from afterthought.domain.response import Answer, render
 
 NOW = datetime(2026, 11, 21, 9, 15, 42, 310_000, tzinfo=UTC)

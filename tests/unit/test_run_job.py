@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from afterthought.domain.books import movement
-from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import (
     GenerationGone,
     OutcomeUnknown,
@@ -20,6 +18,8 @@ from afterthought.domain.errors import (
 )
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import poll_seconds
+from afterthought.domain.ledger.budget import NO_CAPS, Caps
+from afterthought.domain.ledger.ledger import delta
 from afterthought.services.run.run_job import JobRunner
 from tests.simulator.line import Fault
 from tests.simulator.provider import Answer, Ending, Plan
@@ -304,7 +304,7 @@ class BusyBooks:
         return getattr(self._jobs, name)
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
-        if movement(before, after):
+        if delta(before, after):
             raise TablesBusy("busy")
         self._jobs.save(before, after, caps)
 
@@ -332,7 +332,7 @@ def test_a_correction_that_meets_the_announcement_is_made_all_the_same(world: Wo
     world.down.worker = world.down.sweeper = True
     world.run_for(hours=1)
     # The calls of the step: the job, the look, the save.
-    world.line.meanwhile[len(world.line.calls) + 2] = lambda: world.jobs.announced(job_id)
+    world.line.meanwhile[len(world.line.calls) + 2] = lambda: world.jobs.mark_published(job_id)
     step = world.step(job_id)
     assert step.outcome == "corrected"
     assert not world.job(job_id).estimated

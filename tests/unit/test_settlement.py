@@ -10,7 +10,7 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Failure, Job
 from afterthought.domain.jobs.settlement import settle
-from afterthought.domain.pricing import Usage
+from afterthought.domain.models.pricing import Usage
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from afterthought.domain.budget import MonthBook
 from afterthought.domain.errors import InvalidRequest, MoneyRefused, RateLimited, TierRefused, Unauthenticated
+from afterthought.domain.ledger.budget import MonthBalance
 from afterthought.domain.rate_limit import Window, window_number
 from tests.simulator.world import World, question
 
@@ -48,7 +48,7 @@ def dry_run(world: World, body: dict[str, Any]) -> dict[str, Any]:
 def test_job_holds_its_maximum_cost(world: World) -> None:
     job = world.submit(request()).job
     assert job.held_usd == maximum(world)
-    assert world.books.stands("acme", world.clock().date().replace(day=1)).total.held_usd == maximum(world)
+    assert world.ledger.balance("acme", world.clock().date().replace(day=1)).total.held_usd == maximum(world)
 
 
 def test_cap_equal_to_the_maximum_is_accepted(world: World) -> None:
@@ -195,7 +195,7 @@ def test_dry_run_changes_nothing(world: World) -> None:
     assert result["would_refuse"] == []
     assert set(calls(world)) == {"accounts.tenant", "books.month", "rates.peek"}
     assert (world.jobs.items, world.contents.items, world.job_messages.messages) == ({}, {}, [])
-    assert world.books.stands("acme", world.clock().date().replace(day=1)) == MonthBook()
+    assert world.ledger.balance("acme", world.clock().date().replace(day=1)) == MonthBalance()
 
 
 def test_dry_run_lists_every_refusal(world: World) -> None:

@@ -1,12 +1,12 @@
-"""AccountTable's tenants and API keys."""
+"""The tenants and API keys in AccountTable."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from afterthought.adapters.dynamodb import from_item, lost_condition, to_item
-from afterthought.domain.tenant import ApiKey, Tenant
+from afterthought.adapters.dynamodb import from_item, is_condition_failure, to_item
+from afterthought.domain.tenants.tenant import ApiKey, Tenant
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,7 +20,7 @@ class AccountTable:
         self._table = table
 
     def tenant_of(self, key_hash: str) -> str | None:
-        # Consistent, so that a revoked key is refused from the next request on.
+        # A consistent read, so that a revoked key is refused from the next request on.
         values = self._get({"pk": f"KEY#{key_hash}", "sk": "KEY"})
         return None if values is None or "revoked_at" in values else str(values["tenant"])
 
@@ -35,7 +35,7 @@ class AccountTable:
                 TableName=self._table, Item=to_item(values), ConditionExpression="attribute_not_exists(pk)"
             )
         except ClientError as error:
-            if lost_condition(error):
+            if is_condition_failure(error):
                 return False
             raise
         return True
@@ -43,22 +43,22 @@ class AccountTable:
     def change_tenant(self, name: str, changes: Mapping[str, Any]) -> Tenant | None:
         names = {f"#{attribute}": attribute for attribute in changes}
         values = {f":{attribute}": value for attribute, value in changes.items()}
-        set_ = [f"#{attribute} = :{attribute}" for attribute, value in changes.items() if value is not None]
+        assigned = [f"#{attribute} = :{attribute}" for attribute, value in changes.items() if value is not None]
         removed = [f"#{attribute}" for attribute, value in changes.items() if value is None]
-        clauses = [f"{verb} {', '.join(each)}" for verb, each in (("SET", set_), ("REMOVE", removed)) if each]
+        clauses = [f"{verb} {', '.join(each)}" for verb, each in (("SET", assigned), ("REMOVE", removed)) if each]
         try:
             answer = self._client.update_item(
                 TableName=self._table,
                 Key=to_item(_tenant_key(name)),
                 UpdateExpression=" ".join(clauses),
-                # That the item exists, said with a value: DynamoDB refuses an empty map of them.
+                # The item exists. A condition with a value, because DynamoDB refuses an empty map of values.
                 ConditionExpression="sk = :sk",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=to_item({":sk": "TENANT", **values}),
                 ReturnValues="ALL_NEW",
             )
         except ClientError as error:
-            if lost_condition(error):
+            if is_condition_failure(error):
                 return None
             raise
         return Tenant.model_validate({**from_item(answer["Attributes"]), "name": name})

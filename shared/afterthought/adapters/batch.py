@@ -1,4 +1,4 @@
-"""Batch handling with partial failures: a record whose handler raises is retried, the others are done."""
+"""Handle each record of a batch separately: those that fail are delivered again, the others are done."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,25 +10,24 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQS
 
 from afterthought.adapters.telemetry import logger
 
-_FAILED = "record failed; it will be retried"
+_FAILED = "the record failed; it will be delivered again"
 
 
 class RetryLater(Exception):
-    """The record must be retried, for a reason that is already logged."""
+    """The record must be delivered again. The reason is logged already."""
 
 
-def each_message(event: dict[str, Any], context: Any, handle: Callable[[Any], None]) -> PartialItemFailureResponse:
-    """Handles the messages of an SQS event."""
-    return _each(EventType.SQS, event, context, handle)
+def process_messages(event: dict[str, Any], context: Any, handle: Callable[[Any], None]) -> PartialItemFailureResponse:
+    """Handles the messages of an SQS event one after the other."""
+    return _process(EventType.SQS, event, context, handle)
 
 
-async def messages_concurrently(
-    event: dict[str, Any], handle: Callable[[SQSRecord], Awaitable[None]], *, limit: int
+async def process_messages_concurrently(
+    event: dict[str, Any], handle: Callable[[SQSRecord], Awaitable[None]], *, max_concurrency: int
 ) -> PartialItemFailureResponse:
-    """Handles the messages of an SQS event on one event loop, `limit` at a time. The handler must log the job id
-    itself, because concurrent handlers share the logger's keys."""
+    """Handles the messages of an SQS event on one event loop. `handle` must name its job in each log line."""
     log = logger()
-    slots = asyncio.Semaphore(limit)
+    slots = asyncio.Semaphore(max_concurrency)
 
     async def failed(record: SQSRecord) -> bool:
         async with slots:
@@ -50,20 +49,20 @@ async def messages_concurrently(
     }
 
 
-def each_stream_record(
+def process_stream_records(
     event: dict[str, Any], context: Any, handle: Callable[[Any], None]
 ) -> PartialItemFailureResponse:
-    """Handles the records of a DynamoDB stream's event."""
-    return _each(EventType.DynamoDBStreams, event, context, handle)
+    """Handles the records of a DynamoDB stream event one after the other."""
+    return _process(EventType.DynamoDBStreams, event, context, handle)
 
 
-def _each(
-    event_type: EventType, event: dict[str, Any], context: Any, handle: Callable[[Any], None]
+def _process(
+    kind: EventType, event: dict[str, Any], context: Any, handle: Callable[[Any], None]
 ) -> PartialItemFailureResponse:
     log = logger()
 
     def handle_logged(record: Any) -> None:
-        # The keys of the previous record must not be on this record's lines.
+        # The log lines of a record, including that of its failure, must carry its own job.
         log.append_keys(job_id=None, tenant=None)
         try:
             handle(record)
@@ -73,6 +72,6 @@ def _each(
             log.warning(_FAILED, exc_info=True)
             raise
 
-    # When all records fail, the list of failures says more than an exception.
-    processor = BatchProcessor(event_type=event_type, raise_on_entire_batch_failure=False)
+    # When the whole batch fails, the list of failures says more than an exception.
+    processor = BatchProcessor(event_type=kind, raise_on_entire_batch_failure=False)
     return process_partial_response(event, record_handler=handle_logged, processor=processor, context=context)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from afterthought.adapters.dynamodb import Item, from_item, lost_condition, to_item
+from afterthought.adapters.dynamodb import Item, from_item, is_condition_failure, to_item
 from afterthought.domain.breaker import BreakerUnavailable, Pause
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class BreakerTable:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except (ClientError, BotoCoreError) as error:
-            if isinstance(error, ClientError) and lost_condition(error):
+            if isinstance(error, ClientError) and is_condition_failure(error):
                 return _pause(error.response.get("Item"))  # type: ignore[arg-type]
             raise BreakerUnavailable(str(error)) from error
         return after
@@ -72,7 +72,7 @@ class BreakerTable:
                 ExpressionAttributeValues=to_item(values),
             )
         except (ClientError, BotoCoreError) as error:
-            if not (isinstance(error, ClientError) and lost_condition(error)):
+            if not (isinstance(error, ClientError) and is_condition_failure(error)):
                 raise BreakerUnavailable(str(error)) from error
 
 

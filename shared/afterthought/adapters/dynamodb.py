@@ -1,7 +1,7 @@
 """DynamoDB's attribute values: models to items and back.
 
-Times are stored as numbers, seconds since 1970 with milliseconds: shorter than text, and what the index and the time to
-live need. Money is stored as a number too: DynamoDB keeps 38 decimal digits and rounds nothing.
+Times are numbers: seconds since 1970 with milliseconds. They are shorter than text, and the index and the time to live
+need them. Money is a number too: DynamoDB stores 38 decimal digits and does not round.
 """
 
 from collections.abc import Mapping
@@ -19,22 +19,22 @@ _deserializer = TypeDeserializer()
 
 
 def seconds(at: datetime) -> Decimal:
-    """A time as it is stored."""
+    """The stored form of a time."""
     return Decimal(str(round(at.timestamp(), 3)))
 
 
 def to_item(values: Mapping[str, Any]) -> Item:
-    """Attribute values of plain ones; what is None is left out."""
+    """Attribute values from plain ones. None is omitted."""
     return {name: _serializer.serialize(_plain(value)) for name, value in values.items() if value is not None}
 
 
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values of attribute ones: numbers are Decimals, binaries are bytes."""
+    """Plain values from attribute values: numbers as Decimal, binaries as bytes."""
     return {name: _bytes(_deserializer.deserialize(value)) for name, value in item.items()}
 
 
-def lost_condition(error: ClientError) -> bool:
-    """Whether a write was refused because its condition did not hold."""
+def is_condition_failure(error: ClientError) -> bool:
+    """Whether a write failed because its condition was false."""
     return error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
 
 

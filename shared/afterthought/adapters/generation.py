@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from afterthought.domain.errors import OutcomeUnknown
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Status
+from afterthought.domain.models.pricing import Usage
 from afterthought.domain.models.provider import Provider
-from afterthought.domain.pricing import Usage
 from afterthought.domain.redaction import redact
 
 MAX_CODE_CHARACTERS = 64

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from afterthought.adapters.dynamodb import Item, from_item, lost_condition, to_item
+from afterthought.adapters.dynamodb import Item, from_item, is_condition_failure, to_item
 from afterthought.domain.pace import Charge, Room, Taken, TenantLine
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class PaceTable:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            if lost_condition(error):
+            if is_condition_failure(error):
                 return False, _taken(error.response.get("Item", {}))  # type: ignore[arg-type]
             raise
         return True, _taken(answer["Attributes"])
@@ -109,7 +109,7 @@ class PaceTable:
                 ExpressionAttributeValues=to_item(values),
             )
         except ClientError as error:
-            if lost_condition(error):
+            if is_condition_failure(error):
                 return False
             raise
         return True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from afterthought.adapters.dynamodb import Item, from_item, lost_condition, to_item
+from afterthought.adapters.dynamodb import Item, from_item, is_condition_failure, to_item
 from afterthought.domain.rate_limit import WINDOW_SECONDS, Limits, Window, window_number
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class RateWindows:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            if lost_condition(error):
+            if is_condition_failure(error):
                 return False, _window(_stood(error))
             raise
         return True, _window(answer["Attributes"])
@@ -67,7 +67,7 @@ class RateWindows:
                 ExpressionAttributeValues=to_item({":tokens": tokens}),
             )
         except ClientError as error:
-            if not lost_condition(error):
+            if not is_condition_failure(error):
                 raise
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from afterthought.domain.errors import AfterthoughtError
 from afterthought.domain.models.model import Model
+from afterthought.domain.models.pricing import Price
 from afterthought.domain.models.provider import Provider
-from afterthought.domain.pricing import Price
 from afterthought.domain.rate_tier import RateTier
 
 

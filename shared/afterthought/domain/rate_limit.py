@@ -12,7 +12,7 @@ from typing import NamedTuple
 from afterthought.domain.errors import InvalidRequest, RateLimited, TierRefused
 from afterthought.domain.rate_tier import RateTier
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
-from afterthought.domain.tenant import Tenant
+from afterthought.domain.tenants.tenant import Tenant
 
 WINDOW_SECONDS = 60
 

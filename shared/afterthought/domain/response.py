@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.jobs.attempt import Attempt, AttemptState
 from afterthought.domain.jobs.job import STARVED, Job
-from afterthought.domain.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd, price_date
+from afterthought.domain.models.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd, price_date
 
 if TYPE_CHECKING:
     from afterthought.domain.wire import schemas

@@ -8,7 +8,7 @@ from afterthought.catalogue import Catalogue
 from afterthought.services.breaker import Breaker, Breakers
 from afterthought.services.limit import Limit, RateWindows
 from afterthought.services.pace import Pace, Paces
-from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, Ledger
+from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, JobStore
 from afterthought.services.run.fallback import Fallbacks
 from afterthought.services.run.handle_event import ProviderEventHandler
 from afterthought.services.run.late_usage import LateUsage
@@ -27,7 +27,7 @@ class Calling:
 
 def calling(
     *,
-    jobs: Ledger,
+    jobs: JobStore,
     contents: Contents,
     accounts: Accounts,
     queue: JobQueue,

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from afterthought.domain.budget import NO_CAPS, Caps
 from afterthought.domain.errors import IllegalTransition, VersionConflict
 from afterthought.domain.jobs.job import Job
-from afterthought.services.ports import Ledger
+from afterthought.domain.ledger.budget import NO_CAPS, Caps
+from afterthought.services.ports import JobStore
 
 MAX_TRIES = 8
 """Several writers can change one job at the same moment: a worker, its owner's cancel, the sweeper, the notifier."""
@@ -41,7 +41,7 @@ def same_call(job: Job) -> Callable[[Job], bool]:
 
 
 def commit(
-    jobs: Ledger,
+    jobs: JobStore,
     job: Job,
     change: Callable[[Job], Job | None],
     *,

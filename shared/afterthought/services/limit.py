@@ -19,7 +19,7 @@ from afterthought.domain.rate_limit import (
     window_number,
 )
 from afterthought.domain.rate_tier import RateTier
-from afterthought.domain.tenant import Tenant
+from afterthought.domain.tenants.tenant import Tenant
 
 
 class RateWindows(Protocol):

@@ -1,58 +1,59 @@
-"""What the services need of the outside, and no more. The adapters give it, and so does the tests' simulator.
+"""The interfaces that the services need from the outside. The adapters implement them, and so does the simulator of the
+tests.
 
-Every method may also raise what its transport raises; the record is then handed out again by its queue or stream.
+Any method may also raise errors of its transport. The queue or stream then delivers the record again.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from afterthought.domain.books import Counts, UsageKey
-from afterthought.domain.budget import NO_CAPS, Caps, MonthBook
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Job
+from afterthought.domain.ledger.budget import NO_CAPS, Caps, MonthBalance
+from afterthought.domain.ledger.ledger import Amounts, UsageKey
 from afterthought.domain.models.provider import Provider
-from afterthought.domain.tenant import Tenant
+from afterthought.domain.tenants.tenant import Tenant
 from afterthought.domain.webhooks.event import CompletionEvent
 
 
-class Jobs(Protocol):
-    """The STATE of every job. Reads are consistent."""
+class JobLookup(Protocol):
+    """Reads of jobs. They are consistent."""
 
     def get(self, job_id: str) -> Job | None: ...
 
-    def announced(self, job_id: str) -> None:
-        """Takes `overdue_at` off a terminal job: nothing is due any more. Harmless when done twice."""
+    def mark_published(self, job_id: str) -> None:
+        """Removes `overdue_at` from a terminal job: nothing is left to do. May be repeated."""
 
     def overdue(self, now: datetime) -> Iterable[str]:
-        """Ids of jobs with `overdue_at` before `now`. May name a job that has moved on meanwhile."""
+        """Ids of jobs with `overdue_at` before `now`. A job may have changed since the index was read."""
 
 
-class Ledger(Jobs, Protocol):
-    """The jobs, as those see them who take them on. The books move with each write, in the same transaction."""
+class JobStore(JobLookup, Protocol):
+    """Jobs, with the ledger: each write changes both, in one transaction."""
 
     def create(self, job: Job, caps: Caps) -> None:
-        """Writes the job and moves the books, or neither. Raises JobExists when the id is taken, OverBudget when a cap
-        would be passed, TablesBusy when too many wanted the same books."""
+        """Raises JobExists when the id is taken, OverBudget when a cap would be exceeded, and TablesBusy when too many
+        transactions conflict on the same ledger items."""
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
-        """Writes the job over the version before it and moves the books, or neither. Raises VersionConflict when that
-        version is not what stands, OverBudget when the movement would pass a cap, TablesBusy as `create` does."""
+        """Writes `after` over `before`. Raises VersionConflict when another version is stored, OverBudget when a cap
+        would be exceeded, and TablesBusy as `create` does."""
 
 
-class Books(Protocol):
-    """What stands in the books of money and usage. Reads are consistent."""
+class Ledger(Protocol):
+    """Reads of the accounting. They are consistent."""
 
-    def month(self, tenant: str, month: date) -> MonthBook:
-        """The budgets of the month that begins on that day; empty where nothing was ever held."""
+    def month(self, tenant: str, month: date) -> MonthBalance:
+        """The balances of the month that begins on that day; empty where nothing was held."""
 
-    def usage(self, tenant: str, first: date, last: date) -> Iterable[tuple[UsageKey, Counts]]:
-        """The usage of the days from `first` to `last`, both included, in the order of the days; no empty rows. Each is
-        read as it stands at some moment while they are gone through, not all at the same one."""
+    def usage(self, tenant: str, first: date, last: date) -> Iterable[tuple[UsageKey, Amounts]]:
+        """The usage of the days from `first` to `last`, both included, in the order of the days, without empty rows.
+        The rows are read one after the other, so they are not one snapshot."""
 
 
 class Contents(Protocol):
-    """What is big, written once: a request (`INPUT#<body hash>`), an answer (`OUTPUT#<attempt>`)."""
+    """Large contents, written once: a request (`INPUT#<body hash>`), an answer (`OUTPUT#<attempt>`)."""
 
     def put(self, job_id: str, name: str, content: bytes, *, expires_at: datetime) -> None: ...
 
@@ -60,26 +61,26 @@ class Contents(Protocol):
 
 
 class JobQueue(Protocol):
-    """Messages that say only "look at job X"."""
+    """Messages that name a job whose next step is due."""
 
     def send(self, job: Job, *, delay_seconds: int = 0) -> None:
-        """To those who take on jobs of its mode. `delay_seconds` at most 900. Raises QueueUnavailable."""
+        """Sends to the queue of the job's mode. `delay_seconds` is at most 900. Raises QueueUnavailable."""
 
 
 class Generations(Protocol):
     """The model providers."""
 
     def sends_events(self, provider: Provider) -> bool:
-        """Whether the provider tells us by its webhook that a response has ended."""
+        """Whether the provider reports the end of a response by a webhook that is set up here."""
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
-        """The paid call: made once, never repeated here. Raises ProviderBusy, ProviderRefused or OutcomeUnknown."""
+        """The paid call: made once, never retried here. Raises ProviderBusy, ProviderRefused or OutcomeUnknown."""
 
     def retrieve(self, provider: Provider, response_id: str) -> Generation:
         """Raises ProviderBusy, ProviderRefused, OutcomeUnknown or GenerationGone."""
 
     def cancel(self, provider: Provider, response_id: str) -> Generation:
-        """The generation as it stands after the cancel. Raises as `retrieve`."""
+        """The response after the cancel. Raises as `retrieve` does."""
 
 
 class Topic(Protocol):
@@ -92,13 +93,13 @@ class Accounts(Protocol):
     """Tenants and their API keys."""
 
     def tenant_of(self, key_hash: str) -> str | None:
-        """The tenant whose live key has this hash."""
+        """The tenant of the active key with this hash."""
 
     def tenant(self, name: str) -> Tenant | None: ...
 
 
 class Cipher(Protocol):
-    """Encrypts what must not stand in a table as it is, bound to the tenant it belongs to."""
+    """Encrypts secrets, bound to their tenant."""
 
     def encrypt(self, plain: str, *, tenant: str) -> bytes: ...
 
@@ -106,14 +107,14 @@ class Cipher(Protocol):
 
 
 class WebhookClient(Protocol):
-    """The callers' webhook endpoints."""
+    """Sends to the callers' webhook endpoints."""
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """The 2xx status that accepted it. Raises DeliveryFailed for everything else."""
+        """The 2xx status of the endpoint. Raises DeliveryFailed for anything else."""
 
 
 class Deliveries(Protocol):
-    """The record of webhook sends, one a job and endpoint."""
+    """The record of webhook attempts, one for each job and endpoint."""
 
     def delivered(self, job_id: str, endpoint: str) -> bool: ...
 

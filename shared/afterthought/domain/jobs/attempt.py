@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from afterthought.domain.pricing import Usage
+from afterthought.domain.models.pricing import Usage
 
 AttemptState = Literal["pending", "calling", "running", "outcome_unknown", "settled", "refused", "voided"]
 """

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.jobs.job import TERMINAL, Status
-from afterthought.domain.pricing import Usage
+from afterthought.domain.models.pricing import Usage
 
 
 class Generation(BaseModel):

@@ -15,8 +15,8 @@ from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.jobs import schedule
 from afterthought.domain.jobs.attempt import Attempt, AttemptState, CallSpec
 from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.models.pricing import Usage, exact_sum
 from afterthought.domain.models.provider import Mode
-from afterthought.domain.pricing import Usage, exact_sum
 
 Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "incomplete", "cancelled"})

@@ -6,7 +6,7 @@ from afterthought.domain.jobs.attempt import Attempt, CallSpec
 from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import STARVED, Failure, Job
 from afterthought.domain.models.model import Model, NoPrice
-from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, Cost, cost
+from afterthought.domain.models.pricing import TIERS_BY_WIRE_NAME, Cost, cost
 
 
 def settle(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from afterthought.domain.errors import AfterthoughtError
-from afterthought.domain.pricing import Price, ServiceTier
+from afterthought.domain.models.pricing import Price, ServiceTier
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 InputModality = Literal["text", "image", "file"]

@@ -7,7 +7,7 @@ from datetime import date
 from afterthought.domain.errors import InvalidRequest
 from afterthought.domain.models.effort import successor_effort
 from afterthought.domain.models.model import Effort, Model
-from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, WIRE_NAMES
+from afterthought.domain.models.pricing import TIERS_BY_WIRE_NAME, WIRE_NAMES
 from afterthought.domain.request.request import (
     CreateResponse,
     CustomToolCallOutput,

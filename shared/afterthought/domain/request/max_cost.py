@@ -23,7 +23,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.models.model import Model, NoPrice
-from afterthought.domain.pricing import Price, ServiceTier, Tokens, Usd, exact_sum, tokens_usd
+from afterthought.domain.models.pricing import Price, ServiceTier, Tokens, Usd, exact_sum, tokens_usd
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.request.rendering import (
     max_arguments_bytes,
@@ -106,7 +106,7 @@ def fitting_output_tokens(
     input_tokens = max_input_tokens(request, model)
     fitting = _max_output_tokens(request, model)
     for row in _applicable_rows(model, tier, input_tokens, first, last):
-        left = exact_sum(cap_usd, tokens_usd(input_tokens, row.dearest_input).copy_negate())
+        left = exact_sum(cap_usd, tokens_usd(input_tokens, row.max_input_price).copy_negate())
         if left < 0:
             return None
         if row.output:
@@ -250,7 +250,7 @@ def _applicable_rows(model: Model, tier: ServiceTier, input_tokens: int, first: 
 
 
 def _cost_by_row(row: Price, input_tokens: int, output_tokens: int) -> MaxCost:
-    input_usd = tokens_usd(input_tokens, row.dearest_input)
+    input_usd = tokens_usd(input_tokens, row.max_input_price)
     output_usd = tokens_usd(output_tokens, row.output)
     return MaxCost(
         input_tokens=input_tokens,

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from afterthought.domain.pricing import format_usd
+from afterthought.domain.models.pricing import format_usd
 
 MAX_TAGS = 5
 MIN_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS = 60, 86_400

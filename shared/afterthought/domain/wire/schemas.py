@@ -12,8 +12,8 @@ from typing_extensions import TypedDict
 
 from afterthought.domain.jobs.attempt import AttemptReason
 from afterthought.domain.jobs.job import Status
+from afterthought.domain.models.pricing import ServiceTier
 from afterthought.domain.models.provider import Mode
-from afterthought.domain.pricing import ServiceTier
 
 Dollars = Annotated[str, WithJsonSchema({"type": "string", "format": "decimal"})]
 Day = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]

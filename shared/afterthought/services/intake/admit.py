@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain import budget
-from afterthought.domain.budget import Caps, MonthBook
 from afterthought.domain.errors import InvalidRequest, MoneyRefused
 from afterthought.domain.jobs.attempt import CallSpec
+from afterthought.domain.ledger import budget
+from afterthought.domain.ledger.budget import Caps, MonthBalance
 from afterthought.domain.models.model import Effort, Model
+from afterthought.domain.models.pricing import TIERS_BY_WIRE_NAME, ServiceTier, format_usd
 from afterthought.domain.models.provider import Mode, Provider
-from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, ServiceTier, format_usd
 from afterthought.domain.request import admission, body
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.request.max_cost import MaxCost, estimated_tokens, fitting_output_tokens, max_cost
@@ -101,9 +101,9 @@ class AdmittedRequest:
             },
         )
 
-    def budget_refusal(self, book: MonthBook, caps: Caps, on: date) -> MoneyRefused | None:
+    def budget_refusal(self, book: MonthBalance, caps: Caps, on: date) -> MoneyRefused | None:
         """The refusal if the maximum cost exceeds a budget. It names the `max_output_tokens` that would fit."""
-        exceeded = budget.over(book, caps, self.max_cost.total_usd, on)
+        exceeded = budget.exceeded(book, caps, self.max_cost.total_usd, on)
         if not exceeded:
             return None
         least = min(each.left_usd or Decimal(0) for each in exceeded)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from afterthought.domain.errors import Unauthenticated
-from afterthought.domain.tenant import Tenant
 from afterthought.domain.tenants.identity import bearer_key, hash_api_key
+from afterthought.domain.tenants.tenant import Tenant
 from afterthought.services.ports import Accounts
 
 

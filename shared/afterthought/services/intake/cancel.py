@@ -9,7 +9,7 @@ from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import LATE_USAGE_SECONDS
 from afterthought.domain.tenants.identity import response_not_found, valid_job_id
 from afterthought.services.commit import always, commit
-from afterthought.services.ports import JobQueue, Ledger
+from afterthought.services.ports import JobQueue, JobStore
 from afterthought.services.run.wake import send_wakeup
 
 
@@ -23,7 +23,7 @@ class Cancellation:
 
 @dataclass(frozen=True)
 class Canceller:
-    jobs: Ledger
+    jobs: JobStore
     queue: JobQueue
     clock: Callable[[], datetime]
 

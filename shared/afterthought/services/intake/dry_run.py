@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from afterthought.domain import budget
-from afterthought.domain.pricing import format_usd, price_date
+from afterthought.domain.ledger import budget
+from afterthought.domain.models.pricing import format_usd, price_date
 from afterthought.services.intake.admit import AdmittedRequest
 from afterthought.services.intake.authenticate import load_tenant
 from afterthought.services.limit import Limit
-from afterthought.services.ports import Accounts, Books
+from afterthought.services.ports import Accounts, Ledger
 
 Wire = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class DryRunner:
-    books: Books
+    ledger: Ledger
     accounts: Accounts
     limit: Limit
     clock: Callable[[], datetime]
@@ -26,7 +26,7 @@ class DryRunner:
         """The response body. Invalid requests were refused at admission."""
         tenant = load_tenant(self.accounts, tenant_name)
         today = self.clock().date()
-        book = self.books.month(tenant.name, today.replace(day=1))
+        book = self.ledger.month(tenant.name, today.replace(day=1))
         caps = budget.caps_of(tenant)
         call, cost, max_cost_usd = admitted.call_spec, admitted.max_cost, admitted.options.max_cost_usd
         rate, rate_refusal = self.limit.peek(

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from afterthought.domain import budget
-from afterthought.domain.budget import Caps, OverBudget
 from afterthought.domain.errors import (
     IdempotencyConflict,
     JobExists,
@@ -16,15 +14,17 @@ from afterthought.domain.errors import (
 )
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.ledger import budget
+from afterthought.domain.ledger.budget import Caps, OverBudget
 from afterthought.domain.rate_limit import RateState
 from afterthought.domain.request import admission, body
-from afterthought.domain.tenant import Tenant
 from afterthought.domain.tenants import identity
+from afterthought.domain.tenants.tenant import Tenant
 from afterthought.services.contents import put_request
 from afterthought.services.intake.admit import AdmittedRequest
 from afterthought.services.intake.authenticate import load_tenant
 from afterthought.services.limit import Limit
-from afterthought.services.ports import Accounts, Books, Contents, JobQueue, Ledger
+from afterthought.services.ports import Accounts, Contents, JobQueue, JobStore, Ledger
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Submission:
 
 @dataclass(frozen=True)
 class Intake:
-    jobs: Ledger
-    books: Books
+    jobs: JobStore
+    ledger: Ledger
     accounts: Accounts
     contents: Contents
     queue: JobQueue
@@ -87,7 +87,7 @@ class Intake:
         try:
             self.jobs.create(new, caps)
         except OverBudget as over:
-            refusal = admitted.budget_refusal(over.book, caps, now.date())
+            refusal = admitted.budget_refusal(over.balance, caps, now.date())
             if refusal is None:
                 raise
             raise refusal from over
@@ -104,7 +104,7 @@ class Intake:
         """Refuses a request over budget before its content is stored. The transaction decides between racing ones."""
         if caps == Caps():
             return
-        book = self.books.month(tenant.name, now.date().replace(day=1))
+        book = self.ledger.month(tenant.name, now.date().replace(day=1))
         if (refusal := admitted.budget_refusal(book, caps, now.date())) is not None:
             raise refusal
 

@@ -9,7 +9,7 @@ from afterthought.domain.errors import DeliveryFailed
 from afterthought.domain.webhooks import signature
 from afterthought.domain.webhooks.event import CompletionEvent, endpoint_hash, webhook_id
 from afterthought.services.contents import get_request
-from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, Jobs, WebhookClient
+from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobLookup, WebhookClient
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class WebhookSender:
-    jobs: Jobs
+    jobs: JobLookup
     contents: Contents
     accounts: Accounts
     deliveries: Deliveries

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from afterthought.domain.webhooks.event import CompletionEvent
-from afterthought.services.ports import Jobs, Topic
+from afterthought.services.ports import JobLookup, Topic
 
 
 @dataclass(frozen=True)
 class Notifier:
-    jobs: Jobs
+    jobs: JobLookup
     topic: Topic
 
     def publish(self, job_id: str) -> CompletionEvent | None:
@@ -21,5 +21,5 @@ class Notifier:
             return None
         event = CompletionEvent.of(job)
         self.topic.publish(event)
-        self.jobs.announced(job.id)
+        self.jobs.mark_published(job.id)
         return event

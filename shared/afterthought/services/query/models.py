@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from afterthought.catalogue import Catalogue
 from afterthought.domain.errors import NotFound
 from afterthought.domain.models.model import Model
-from afterthought.domain.pricing import Price, format_usd
+from afterthought.domain.models.pricing import Price, format_usd
 from afterthought.domain.wire.deprecation import deprecation_headers
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.pricing import Cost, cost
+from afterthought.domain.models.pricing import Cost, cost
 from afterthought.domain.response import render
 from afterthought.domain.tenants.identity import response_not_found, valid_job_id
 from afterthought.services.contents import get_answer, get_request
 from afterthought.services.intake.submit import Submission
-from afterthought.services.ports import Contents, Jobs
+from afterthought.services.ports import Contents, JobLookup
 
 if TYPE_CHECKING:
     from afterthought.domain.wire import schemas
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobReader:
-    jobs: Jobs
+    jobs: JobLookup
     contents: Contents
     catalogue: Catalogue
 

@@ -15,7 +15,7 @@ from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.step import Step
 from afterthought.domain.models.provider import Provider
-from afterthought.services.ports import Jobs
+from afterthought.services.ports import JobLookup
 
 CHECK_SECONDS = 20.0
 """The interval of the checks whether the answer is still wanted. A check reads one item; a cancelled call may run, and
@@ -54,7 +54,7 @@ class DirectRunner:
     after the attempt is recorded, and then the call must be made."""
 
     runner: Runner
-    jobs: Jobs
+    jobs: JobLookup
     generations: AsyncGenerations
     max_call_seconds: float
     clock: Callable[[], datetime]

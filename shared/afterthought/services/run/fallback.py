@@ -16,7 +16,7 @@ from afterthought.domain.jobs.attempt import AttemptReason, CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.models.effort import next_lower_effort
 from afterthought.domain.models.model import Model, NoPrice
-from afterthought.domain.pricing import TIERS_BY_WIRE_NAME, exact_sum, format_usd
+from afterthought.domain.models.pricing import TIERS_BY_WIRE_NAME, exact_sum, format_usd
 from afterthought.domain.request import admission
 from afterthought.domain.request.max_cost import max_cost
 from afterthought.domain.request.request import CreateResponse

@@ -15,7 +15,7 @@ from afterthought.domain.jobs.call import ATTEMPT, JOB, belongs
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.step import Step
 from afterthought.domain.tenants.identity import valid_job_id
-from afterthought.services.ports import Generations, Jobs
+from afterthought.services.ports import Generations, JobLookup
 from afterthought.services.run.run_job import JobRunner
 
 
@@ -30,7 +30,7 @@ class HandledEvent:
 
 @dataclass(frozen=True)
 class ProviderEventHandler:
-    jobs: Jobs
+    jobs: JobLookup
     generations: Generations
     catalogue: Catalogue
     providers: tuple[str, ...]

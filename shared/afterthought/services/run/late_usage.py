@@ -12,12 +12,12 @@ from afterthought.domain.jobs.next_step import cancel_late_run
 from afterthought.domain.jobs.settlement import correct
 from afterthought.domain.jobs.step import Step
 from afterthought.services.commit import always, commit
-from afterthought.services.ports import Generations, Ledger
+from afterthought.services.ports import Generations, JobStore
 
 
 @dataclass(frozen=True)
 class LateUsage:
-    jobs: Ledger
+    jobs: JobStore
     generations: Generations
     catalogue: Catalogue
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from afterthought.catalogue import Catalogue
-from afterthought.domain.budget import NO_CAPS, Caps, OverBudget, caps_of
 from afterthought.domain.errors import OUT_OF_FUNDS_CODES, TablesBusy
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.job import Job
@@ -20,12 +19,13 @@ from afterthought.domain.jobs.outcome import (
     apply,
     fallback_reason,
 )
+from afterthought.domain.ledger.budget import NO_CAPS, Caps, OverBudget, caps_of
 from afterthought.domain.models.provider import Provider
 from afterthought.domain.response import Answer
 from afterthought.services.breaker import Breaker
 from afterthought.services.commit import Committed, commit, never, same_call
 from afterthought.services.contents import get_request, put_answer
-from afterthought.services.ports import Accounts, Contents, Generations, Ledger
+from afterthought.services.ports import Accounts, Contents, Generations, JobStore
 from afterthought.services.run.fallback import Fallback, Fallbacks
 
 
@@ -33,7 +33,7 @@ from afterthought.services.run.fallback import Fallback, Fallbacks
 class OutcomeRecorder:
     """`on_provider_paused` is called with the provider and its error code when the circuit breaker opens."""
 
-    jobs: Ledger
+    jobs: JobStore
     contents: Contents
     accounts: Accounts
     generations: Generations

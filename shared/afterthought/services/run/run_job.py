@@ -41,7 +41,7 @@ from afterthought.services.commit import Committed, commit, same_call
 from afterthought.services.contents import get_request
 from afterthought.services.limit import Limit
 from afterthought.services.pace import Pace
-from afterthought.services.ports import Contents, Generations, JobQueue, Ledger
+from afterthought.services.ports import Contents, Generations, JobQueue, JobStore
 from afterthought.services.run.late_usage import LateUsage
 from afterthought.services.run.record_outcome import OutcomeRecorder
 from afterthought.services.run.wake import send_wakeup
@@ -51,7 +51,7 @@ from afterthought.services.run.wake import send_wakeup
 class JobRunner:
     """`mode` is how this function makes calls; `providers` are the enabled ones in order of preference."""
 
-    jobs: Ledger
+    jobs: JobStore
     contents: Contents
     queue: JobQueue
     generations: Generations

@@ -10,7 +10,7 @@ from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import LATE_USAGE_SECONDS
 from afterthought.services.commit import commit
 from afterthought.services.notify.publish import Notifier
-from afterthought.services.ports import JobQueue, Ledger
+from afterthought.services.ports import JobQueue, JobStore
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SweepReport:
 
 @dataclass(frozen=True)
 class Sweeper:
-    jobs: Ledger
+    jobs: JobStore
     queue: JobQueue
     notifier: Notifier
     clock: Callable[[], datetime]

@@ -1,21 +1,21 @@
-"""Who uses the service."""
+"""Tenants and their API keys."""
 
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from afterthought.domain.pricing import Usd
+from afterthought.domain.models.pricing import Usd
 
-FIRST_TIER = "tier1"
-"""The rate tier of a tenant that was given none."""
+DEFAULT_TIER = "tier1"
+"""The rate tier of a new tenant without an explicit one."""
 
 
 class Tenant(BaseModel):
-    """`webhook_secrets` are encrypted, newest first; while a rotation overlaps there are two.
+    """`webhook_secrets` are encrypted, newest first; after a rotation there are two.
 
-    `month_cap_usd` and `day_cap_usd` are budgets in dollars: None is no limit, 0 lets nothing run. `tier` is a rate
-    tier of the catalogue; `requests_per_minute` and `tokens_per_minute` are the tenant's own limits (per model), each
-    of which takes the place of its tier's.
+    `month_cap_usd` and `day_cap_usd` are budgets in dollars: None means no limit, 0 blocks every job. `tier` is a rate
+    tier of the catalogue. `requests_per_minute` and `tokens_per_minute` are limits per model that replace those of the
+    tier.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -23,7 +23,7 @@ class Tenant(BaseModel):
     name: str
     created_at: AwareDatetime
     webhook_secrets: tuple[bytes, ...]
-    tier: str = FIRST_TIER
+    tier: str = DEFAULT_TIER
     month_cap_usd: Annotated[Usd, Field(ge=0)] | None = None
     day_cap_usd: Annotated[Usd, Field(ge=0)] | None = None
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
@@ -31,7 +31,7 @@ class Tenant(BaseModel):
 
 
 class ApiKey(BaseModel):
-    """What is kept of a key: its hash, never the key. `hint` is its first characters, to tell keys apart in a list."""
+    """The stored form of a key: its hash, never the key. `hint` is its first characters, to identify it in a list."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""The books and the jobs as the admin sees them: all of them, item by item."""
+"""All jobs and all items of the ledger, as `admin reconcile` reads them."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -7,42 +7,42 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from afterthought.adapters import books as book_table
+from afterthought.adapters import ledger_table
 from afterthought.adapters.dynamodb import Item, to_item
 from afterthought.adapters.job_table import job_of
-from afterthought.adapters.transactions import ConditionsLost, Transactions
-from afterthought.domain.books import Books, Page
+from afterthought.adapters.transactions import ConditionsFailed, Transactions
 from afterthought.domain.errors import AfterthoughtError, TablesBusy
 from afterthought.domain.jobs.job import Job
+from afterthought.domain.ledger.ledger import Contribution, LedgerItem
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_NO_AMOUNTS = frozenset({"pk", "sk", "moves"})
-# An item that somebody made by hand.
-_NEVER_MOVED = -1
-# A page's name is its item's key without the tenant: "BUDGET 2026-11", "USAGE 2026-11-21#o3#team:search".
+_NO_AMOUNTS = frozenset({"pk", "sk", "version"})
+# The version of an item that was not written by this service and has none.
+_NO_VERSION = -1
+# An item's name is its key without the tenant: "BUDGET 2026-11", "USAGE 2026-11-21#o3#team:search".
 _KINDS = ("BUDGET", "USAGE")
 
 
 class UnreadableJob(AfterthoughtError):
-    """A job in another form than this code's."""
+    """A stored job does not have the form that this code expects."""
 
 
-class JobArchive:
-    """The port `Archive` on DynamoDB: a consistent scan of the whole table, contents included (they are read and
-    billed, not sent). Raises UnreadableJob, and botocore's ClientError."""
+class JobTableScan:
+    """The port `JobScan` on DynamoDB: a consistent scan of the whole table. Content items are read and billed, but not
+    returned. Raises UnreadableJob, and botocore's ClientError."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
     def jobs(self, tenant: str | None) -> Iterator[Job]:
-        wanted: dict[str, Any] = {":sk": "STATE"} | ({":tenant": tenant} if tenant is not None else {})
+        values: dict[str, Any] = {":sk": "STATE"} | ({":tenant": tenant} if tenant is not None else {})
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table,
             FilterExpression="sk = :sk" + (" AND tenant = :tenant" if tenant is not None else ""),
-            ExpressionAttributeValues=to_item(wanted),
+            ExpressionAttributeValues=to_item(values),
             ConsistentRead=True,
         )
         for page in pages:
@@ -52,46 +52,48 @@ class JobArchive:
         try:
             return job_of(item)
         except ValidationError as error:
-            # To leave it out would make its money a difference. Nothing of its values may be shown.
+            # Skipping the job would make its money a difference. The message must not show any of its values.
             fields = ", ".join(sorted({".".join(map(str, each["loc"])) for each in error.errors(include_input=False)}))
-            raise UnreadableJob(f"{item['pk']['S']} cannot be read by this version ({fields}): is it older?") from None
+            raise UnreadableJob(
+                f"{item['pk']['S']} cannot be read by this version ({fields}). Is it older than the deployed one?"
+            ) from None
 
 
-class BookkeepingTable:
-    """The port `Bookkeeping` on DynamoDB. Raises botocore's ClientError."""
+class LedgerItemTable:
+    """The port `LedgerItems` on DynamoDB. Raises botocore's ClientError."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
         self._transactions = Transactions(client)
 
-    def pages(self, tenant: str, since: date) -> Mapping[str, Page]:
-        # A month sorts before its days, so this takes the budgets' months and the usage's days alike.
+    def items(self, tenant: str, since: date) -> Mapping[str, LedgerItem]:
+        # A month sorts before its days, so the same sort key selects budgets (by month) and usage (by day).
         return {
-            f"{kind} {item['sk']['S']}": Page(_amounts(item), int(item.get("moves", {}).get("N", _NEVER_MOVED)))
+            f"{kind} {item['sk']['S']}": LedgerItem(_amounts(item), int(item.get("version", {}).get("N", _NO_VERSION)))
             for kind in _KINDS
             for item in self._items(f"{kind}#{tenant}", f"{since:%Y-%m}")
         }
 
-    def made(self, books: Books) -> Mapping[str, Mapping[str, Decimal]]:
+    def amounts(self, part: Contribution) -> Mapping[str, Mapping[str, Decimal]]:
         return {
             f"{kind} {sk}": {name: amount for name, amount in amounts.items() if amount}
-            for kind, sk, amounts in book_table.items(books)
+            for kind, sk, amounts in ledger_table.items(part)
         }
 
-    def rewrite(self, tenant: str, name: str, amounts: Mapping[str, Decimal], *, moves: int) -> bool:
+    def replace(self, tenant: str, name: str, amounts: Mapping[str, Decimal], *, version: int) -> bool:
         kind, _, sk = name.partition(" ")
-        item = to_item({"pk": f"{kind}#{tenant}", "sk": sk, **amounts, "moves": max(0, moves) + 1})
-        absent = "moves" if moves == _NEVER_MOVED else "pk"
+        item = to_item({"pk": f"{kind}#{tenant}", "sk": sk, **amounts, "version": max(0, version) + 1})
+        absent = "version" if version == _NO_VERSION else "pk"
         condition: dict[str, Any] = {"ConditionExpression": f"attribute_not_exists({absent})"}
-        if moves > 0:
+        if version > 0:
             condition = {
-                "ConditionExpression": "moves = :seen",
-                "ExpressionAttributeValues": to_item({":seen": moves}),
+                "ConditionExpression": "version = :version",
+                "ExpressionAttributeValues": to_item({":version": version}),
             }
         try:
             self._transactions.put({"TableName": self._table, "Item": item, **condition})
-        except (ConditionsLost, TablesBusy):
+        except (ConditionsFailed, TablesBusy):
             return False
         return True
 
@@ -107,6 +109,6 @@ class BookkeepingTable:
 
 
 def _amounts(item: Item) -> dict[str, Decimal]:
-    # What is no number was not written by this service: it is no amount, and goes when the page is written right.
+    # An attribute that is not a number was not written by this service. A repair removes it.
     amounts = {name: Decimal(value["N"]) for name, value in item.items() if name not in _NO_AMOUNTS and "N" in value}
     return {name: amount for name, amount in amounts.items() if amount}

@@ -1,4 +1,4 @@
-"""Usage: what is asked for, and sums that agree with the jobs to the last digit."""
+"""Usage reports: the query parameters, and sums that match the jobs exactly."""
 
 import csv
 import io
@@ -16,27 +16,27 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain.books import UsageKey, movement
-from afterthought.domain.budget import Caps
 from afterthought.domain.errors import InvalidRequest, Unauthenticated
 from afterthought.domain.jobs.job import Job
+from afterthought.domain.ledger.budget import Caps
+from afterthought.domain.ledger.ledger import UsageKey, delta
 from afterthought.domain.request.options import TagName
-from afterthought.domain.usage import (
+from afterthought.domain.wire.usage_report import (
     GROUPS,
+    MAX_ROWS,
+    MAX_STORED_ROWS,
     MEASURES,
-    MOST_ROWS,
-    MOST_ROWS_READ,
     STATUSES,
-    Summary,
     UsageQuery,
-    query_of,
-    summed,
+    UsageReport,
+    build_report,
+    parse_query,
 )
-from afterthought.services.usage import ReadUsage
-from tests.simulator.books import SimulatedBooks
+from afterthought.services.query.usage import UsageReader
 from tests.simulator.clock import START, Clock
 from tests.simulator.examples import a_job, a_settled_job
 from tests.simulator.examples import jobs as any_job
+from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Line
 from tests.simulator.provider import Answer, Ending, Plan
 from tests.simulator.world import TENANTS, World, question
@@ -50,37 +50,37 @@ EXACT = Context(prec=200)
 OPEN_STATES = ("pending", "calling", "running", "outcome_unknown")
 
 
-def asked(**parameters: str) -> UsageQuery:
-    return query_of(parameters, TODAY)
+def parse(**parameters: str) -> UsageQuery:
+    return parse_query(parameters, TODAY)
 
 
 def usage_of(world: World, tenant: str = "acme", **parameters: str) -> Wire:
-    return ReadUsage(world.books, world.accounts, world.clock)(tenant, parameters)
+    return UsageReader(world.ledger, world.accounts, world.clock).report(tenant, parameters)
 
 
-def table_of(world: World, tenant: str = "acme", **parameters: str) -> list[dict[str, str]]:
-    text = ReadUsage(world.books, world.accounts, world.clock).csv(tenant, parameters)
+def csv_rows(world: World, tenant: str = "acme", **parameters: str) -> list[dict[str, str]]:
+    text = UsageReader(world.ledger, world.accounts, world.clock).csv(tenant, parameters)
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
-# ---- the same, worked out from the jobs alone ----
+# ---- the expected report, calculated from the jobs alone ----
 
 
-def pieces(job: Job) -> Iterable[tuple[date, str, Sums]]:
-    """What a job contributes, by day and model: the job itself counts for the model that it called last."""
+def contributions(job: Job) -> Iterable[tuple[date, str, Sums]]:
+    """The contribution of a job by day and model. The job itself counts for the model of its newest attempt."""
     yield job.created_at.date(), (job.attempts[-1].model if job.attempts else None) or job.model, {"jobs": Decimal(1)}
-    for entry in job.attempts:
-        is_open = entry.state in OPEN_STATES
+    for attempt in job.attempts:
+        is_open = attempt.state in OPEN_STATES
         money = {
-            "held_usd": entry.hold_usd if is_open else Decimal(0),
-            "spent_usd": entry.cost_usd or Decimal(0),
+            "held_usd": attempt.hold_usd if is_open else Decimal(0),
+            "spent_usd": attempt.cost_usd or Decimal(0),
         }
-        tokens = {name: Decimal(n) for name, n in (entry.usage.model_dump() if entry.usage else {}).items()}
-        yield entry.held_at.date(), entry.model or job.model, money | tokens
+        tokens = {name: Decimal(n) for name, n in (attempt.usage.model_dump() if attempt.usage else {}).items()}
+        yield attempt.held_at.date(), attempt.model or job.model, money | tokens
 
 
-def told_by(jobs: Iterable[Job], query: UsageQuery) -> tuple[dict[tuple[str | None, ...], Sums], Sums]:
-    """The rows and the total: what stands of every job, taken apart in the plainest way."""
+def expected_report(jobs: Iterable[Job], query: UsageQuery) -> tuple[dict[tuple[str | None, ...], Sums], Sums]:
+    """The expected rows and total."""
     rows: dict[tuple[str | None, ...], Sums] = defaultdict(lambda: defaultdict(Decimal))
     total: Sums = defaultdict(Decimal)
     for job in jobs:
@@ -94,7 +94,7 @@ def told_by(jobs: Iterable[Job], query: UsageQuery) -> tuple[dict[tuple[str | No
             tags = (None,)
         elif query.tag is not None:
             tags = (query.tag,)
-        for day, model, amounts in pieces(job):
+        for day, model, amounts in contributions(job):
             if not query.start <= day <= query.end or query.model not in (None, model):
                 continue
             for name, amount in amounts.items():
@@ -106,21 +106,21 @@ def told_by(jobs: Iterable[Job], query: UsageQuery) -> tuple[dict[tuple[str | No
     return {group: row for group, row in rows.items() if any(row.values())}, total
 
 
-def shown(counts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+def all_measures(counts: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {name: counts.get(name, Decimal(0)) for name in MEASURES}
 
 
-def read(row: Mapping[str, Any]) -> dict[str, Decimal]:
-    """The measures of a row on the wire or in the table, as they are written."""
+def measures_of(row: Mapping[str, Any]) -> dict[str, Decimal]:
+    """The measures of a row in JSON or CSV."""
     return {name: Decimal(row[name]) for name in MEASURES}
 
 
 def check_agrees(answer: Wire, jobs: Iterable[Job], query: UsageQuery) -> None:
-    rows, total = told_by(jobs, query)
-    given = {tuple(row[part] for part in query.group_by): read(row) for row in answer["data"]}
-    assert len(given) == len(answer["data"])
-    assert given == {group: shown(row) for group, row in rows.items()}
-    assert read(answer["total"]) == shown(total)
+    rows, total = expected_report(jobs, query)
+    actual = {tuple(row[part] for part in query.group_by): measures_of(row) for row in answer["data"]}
+    assert len(actual) == len(answer["data"])
+    assert actual == {group: all_measures(row) for group, row in rows.items()}
+    assert measures_of(answer["total"]) == all_measures(total)
 
 
 groupings = st.lists(st.sampled_from(GROUPS), min_size=1, unique=True).map(tuple)
@@ -128,10 +128,10 @@ groupings = st.lists(st.sampled_from(GROUPS), min_size=1, unique=True).map(tuple
 
 @st.composite
 def queries(draw: st.DrawFn, jobs: list[Job]) -> UsageQuery:
-    """Those that hit and those that miss."""
-    days = [day for job in jobs for day, _, _ in pieces(job)]
+    """Queries that match some jobs, and queries that match none."""
+    days = [day for job in jobs for day, _, _ in contributions(job)]
     start = draw(st.sampled_from(days)) - timedelta(days=draw(st.integers(0, 2)))
-    models = st.sampled_from([model for job in jobs for _, model, _ in pieces(job)])
+    models = st.sampled_from([model for job in jobs for _, model, _ in contributions(job)])
     tags = st.sampled_from([tag for job in jobs for tag in job.tags] or ["none"])
     return UsageQuery(
         start,
@@ -144,12 +144,12 @@ def queries(draw: st.DrawFn, jobs: list[Job]) -> UsageQuery:
 
 
 @given(st.data(), st.lists(any_job, min_size=1, max_size=8))
-def test_it_agrees_with_any_jobs_to_the_last_digit(data: st.DataObject, jobs: list[Job]) -> None:
-    books = SimulatedBooks(Line(Clock()))
+def test_report_matches_any_jobs_exactly(data: st.DataObject, jobs: list[Job]) -> None:
+    ledger = SimulatedLedger(Line(Clock()))
     for job in jobs:
-        books.move("acme", movement(None, job), Caps())
+        ledger.apply("acme", delta(None, job), Caps())
     query = data.draw(queries(jobs))
-    check_agrees(summed(books.usage("acme", query.start, query.end), query).wire(), jobs, query)
+    check_agrees(build_report(ledger.usage("acme", query.start, query.end), query).wire(), jobs, query)
 
 
 @settings(max_examples=25, deadline=None)
@@ -158,9 +158,7 @@ def test_it_agrees_with_any_jobs_to_the_last_digit(data: st.DataObject, jobs: li
     answers=st.lists(st.sampled_from(get_args(Answer)), max_size=8),
     endings=st.lists(st.sampled_from(get_args(Ending)), max_size=8),
 )
-def test_it_agrees_with_the_worlds_jobs_while_they_run_and_after(
-    seed: int, answers: list[Answer], endings: list[Ending]
-) -> None:
+def test_report_matches_jobs_while_they_run(seed: int, answers: list[Answer], endings: list[Ending]) -> None:
     world = World(seed=seed)
     world.provider.plan = Plan(answers=answers, endings=endings)
     tags: tuple[list[str], ...] = ([], ["a"], ["a", "b"], ["team/x", "b", "c.1"])
@@ -179,17 +177,19 @@ def check_world(world: World) -> None:
         jobs = [job for job in world.jobs.items.values() if job.tenant == tenant]
         for group_by in (GROUPS, ("tag",), ("status", "day")):
             parameters = {**EVER, "group_by": ",".join(group_by)}
-            query = query_of(parameters, TODAY)
+            query = parse_query(parameters, TODAY)
             answer = usage_of(world, tenant, **parameters)
             check_agrees(answer, jobs, query)
-            rows = [{name: "" if held is None else str(held) for name, held in row.items()} for row in answer["data"]]
-            assert table_of(world, tenant, **parameters) == rows
+            rows = [
+                {name: "" if value is None else str(value) for name, value in row.items()} for row in answer["data"]
+            ]
+            assert csv_rows(world, tenant, **parameters) == rows
         answer = usage_of(world, tenant)
         for name in ("held_usd", "spent_usd"):
             assert answer["total"][name] == answer["budgets"][0][name]
 
 
-# ---- the answer ----
+# ---- the report ----
 
 
 def world_with(*jobs: Job) -> World:
@@ -199,10 +199,10 @@ def world_with(*jobs: Job) -> World:
     return world
 
 
-def test_the_answer_names_what_was_asked_and_what_stands() -> None:
+def test_report_has_query_rows_and_total() -> None:
     job = a_settled_job().model_copy(update={"tags": ("blue", "team/x")})
     answer = usage_of(world_with(job), group_by="tag,status")
-    used = {
+    measures = {
         "jobs": 1,
         "input_tokens": 12_345,
         "cached_input_tokens": 1024,
@@ -219,23 +219,26 @@ def test_the_answer_names_what_was_asked_and_what_stands() -> None:
         "end": "2026-11-02",
         "group_by": ["tag", "status"],
         "data": [
-            {"tag": "blue", "status": "completed", **used},
-            {"tag": "team/x", "status": "completed", **used},
+            {"tag": "blue", "status": "completed", **measures},
+            {"tag": "team/x", "status": "completed", **measures},
         ],
-        "total": used,
+        "total": measures,
     }
-    assert [(each["period"], each["spent_usd"]) for each in budgets] == [("month", "0.211066"), ("day", "0.211066")]
+    assert [(budget["period"], budget["spent_usd"]) for budget in budgets] == [
+        ("month", "0.211066"),
+        ("day", "0.211066"),
+    ]
     assert list(answer["data"][0]) == ["tag", "status", *MEASURES]
 
 
-def test_without_jobs_there_are_no_rows_and_a_total_of_nothing() -> None:
+def test_report_without_jobs_is_empty() -> None:
     answer = usage_of(World())
     assert answer["data"] == []
-    assert read(answer["total"]) == shown({})
-    assert [each["period"] for each in answer["budgets"]] == ["month", "day"]
+    assert measures_of(answer["total"]) == all_measures({})
+    assert [budget["period"] for budget in answer["budgets"]] == ["month", "day"]
 
 
-def test_rows_are_in_the_order_of_their_groups_and_no_tag_comes_first() -> None:
+def test_rows_are_sorted_no_tag_first() -> None:
     world = world_with(
         a_job(0, tags=("b",)),
         a_job(1, model="gpt-5"),
@@ -248,37 +251,37 @@ def test_rows_are_in_the_order_of_their_groups_and_no_tag_comes_first() -> None:
     assert [(row["day"], row["jobs"]) for row in days] == [("2026-11-01", 1), ("2026-11-02", 3)]
 
 
-def test_a_job_with_two_tags_counts_under_each_and_once_in_the_total() -> None:
+def test_job_with_two_tags_counts_once_in_total() -> None:
     answer = usage_of(world_with(a_job(tags=("a", "b"))), group_by="tag")
     assert [row["jobs"] for row in answer["data"]] == [1, 1]
     assert answer["total"]["jobs"] == 1
 
 
-def test_who_asks_for_one_tag_sees_no_other() -> None:
+def test_tag_filter_shows_one_tag() -> None:
     answer = usage_of(world_with(a_job(0, tags=("a", "b")), a_job(1, tags=("b",))), group_by="tag", tag="a")
     assert [(row["tag"], row["jobs"]) for row in answer["data"]] == [("a", 1)]
     assert answer["total"]["jobs"] == 1
 
 
-def test_what_has_gone_back_to_nothing_is_no_row() -> None:
+def test_row_of_zeros_is_omitted() -> None:
     world = world_with(a_job())
     world.jobs.save(a_job(), a_job().fail("deadline_exceeded", "…", now=START))
     assert [row["status"] for row in usage_of(world)["data"]] == ["failed"]
     assert usage_of(world, status="open")["data"] == []
 
 
-def test_another_tenants_usage_never_appears() -> None:
+def test_usage_of_other_tenants_is_hidden() -> None:
     world = world_with(a_job(0), a_job(1, tenant="globex"), a_job(2, tenant="acme-2"), a_job(3, tenant="acm"))
     assert usage_of(world)["total"]["jobs"] == 1
     assert usage_of(world, group_by="day")["data"][0]["jobs"] == 1
 
 
-def test_a_tenant_that_is_no_more_is_told_so() -> None:
+def test_removed_tenant_is_refused() -> None:
     with pytest.raises(Unauthenticated):
-        usage_of(World(), "nobody")
+        usage_of(World(), "other")
 
 
-def test_caps_are_those_of_now() -> None:
+def test_budgets_have_current_caps() -> None:
     world = world_with(a_job())
     world.accounts.by_name["acme"] = world.accounts.by_name["acme"].model_copy(
         update={"month_cap_usd": Decimal("0.5"), "day_cap_usd": None}
@@ -288,11 +291,11 @@ def test_caps_are_those_of_now() -> None:
     assert (day["name"], day["cap_usd"], day["left_usd"]) == ("2026-11-02", None, None)
 
 
-# ---- the table ----
+# ---- CSV ----
 
 
-def test_the_table_has_a_header_line_and_ends_its_lines_as_the_rfc_says() -> None:
-    text = ReadUsage(world_with(a_job()).books, World().accounts, Clock()).csv("acme", {"group_by": "day,tag"})
+def test_csv_has_header_and_crlf() -> None:
+    text = UsageReader(world_with(a_job()).ledger, World().accounts, Clock()).csv("acme", {"group_by": "day,tag"})
     assert text == (
         "day,tag,jobs,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens,"
         "held_usd,spent_usd\r\n"
@@ -300,57 +303,57 @@ def test_the_table_has_a_header_line_and_ends_its_lines_as_the_rfc_says() -> Non
     )
 
 
-def test_an_empty_table_is_its_header() -> None:
-    assert table_of(World()) == []
+def test_empty_csv_is_its_header() -> None:
+    assert csv_rows(World()) == []
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=cmd|" /C calc"!A0'])
-def test_no_name_becomes_a_formula(name: str) -> None:
+def test_csv_has_no_formulas(name: str) -> None:
     query = UsageQuery(TODAY, TODAY, ("tag",))
-    text = summed([(UsageKey(TODAY, "o3", (name,)), {"open_jobs": Decimal(1)})], query).csv()
+    text = build_report([(UsageKey(TODAY, "o3", (name,)), {"open_jobs": Decimal(1)})], query).csv()
     (row,) = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     assert row["tag"] == f"'{name}"
     assert text.split("\r\n", 1)[1].lstrip('"').startswith("'")
 
 
-def test_no_tag_that_a_job_can_have_is_changed_in_the_table() -> None:
+def test_valid_tags_are_unchanged_in_csv() -> None:
     for name in ("a,b", '"', " a", "-a", "=a"):
         with pytest.raises(ValidationError):
             TypeAdapter(TagName).validate_python(name)
 
 
-# ---- what can be asked for ----
+# ---- query parameters ----
 
 
-def test_without_parameters_it_is_the_month_so_far_by_everything() -> None:
-    assert asked() == UsageQuery(TODAY.replace(day=1), TODAY, GROUPS)
+def test_default_is_current_month_by_all_groups() -> None:
+    assert parse() == UsageQuery(TODAY.replace(day=1), TODAY, GROUPS)
 
 
-def test_without_a_start_it_is_the_month_of_the_end() -> None:
-    assert asked(end="2026-09-17") == UsageQuery(date(2026, 9, 1), date(2026, 9, 17))
+def test_default_start_is_first_of_end_month() -> None:
+    assert parse(end="2026-09-17") == UsageQuery(date(2026, 9, 1), date(2026, 9, 17))
 
 
-def test_every_choice_of_groups_can_be_asked_for() -> None:
+def test_every_combination_of_groups_is_valid() -> None:
     for size in range(1, 5):
         for chosen in combinations(GROUPS, size):
-            assert asked(group_by=",".join(reversed(chosen))).group_by == chosen[::-1]
+            assert parse(group_by=",".join(reversed(chosen))).group_by == chosen[::-1]
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_every_status_can_be_asked_for(status: str) -> None:
-    assert asked(status=status).status == status
+def test_every_status_is_valid(status: str) -> None:
+    assert parse(status=status).status == status
 
 
-def test_every_model_and_every_tag_can_be_asked_for() -> None:
+def test_every_model_and_tag_is_valid() -> None:
     for model in default_catalogue().models.values():
         for name in (model.id, *model.snapshots):
-            assert asked(model=name).model == name
+            assert parse(model=name).model == name
     for tag in ("a", "0", "A" * 64, "team/x:y_z-1.2"):
-        assert asked(tag=TypeAdapter(TagName).validate_python(tag)).tag == tag
+        assert parse(tag=TypeAdapter(TagName).validate_python(tag)).tag == tag
 
 
 @pytest.mark.parametrize(
-    ("parameters", "param", "told"),
+    ("parameters", "param", "parts"),
     [
         ({"start": "2026-11-31"}, "start", ["YYYY-MM-DD"]),
         ({"start": "2026-11"}, "start", ["YYYY-MM-DD"]),
@@ -384,72 +387,70 @@ def test_every_model_and_every_tag_can_be_asked_for() -> None:
         ({"status": ""}, "status", ["open"]),
     ],
 )
-def test_what_is_wrong_is_refused_by_name_with_its_form(
-    parameters: dict[str, str], param: str, told: list[str]
-) -> None:
+def test_invalid_parameter_is_refused(parameters: dict[str, str], param: str, parts: list[str]) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        asked(**parameters)
+        parse(**parameters)
     assert (refused.value.param, refused.value.code) == (param, "invalid_value")
-    for part in told:
+    for part in parts:
         assert part in refused.value.message
 
 
-def test_a_year_with_a_leap_day_is_asked_for_at_once() -> None:
-    assert asked(start="2028-01-01", end="2028-12-31").start == date(2028, 1, 1)
+def test_leap_year_fits_one_query() -> None:
+    assert parse(start="2028-01-01", end="2028-12-31").start == date(2028, 1, 1)
 
 
-def test_the_last_day_of_all_can_be_asked_for() -> None:
-    answer = ReadUsage(World().books, World().accounts, Clock())("acme", {"end": "9999-12-31"})
+def test_last_representable_day_is_valid() -> None:
+    answer = UsageReader(World().ledger, World().accounts, Clock()).report("acme", {"end": "9999-12-31"})
     assert (answer["start"], answer["data"]) == ("9999-12-01", [])
 
 
-def test_a_parameter_that_there_is_not_is_refused_by_name() -> None:
+def test_unknown_parameter_is_refused() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        asked(tags="a")
+        parse(tags="a")
     assert (refused.value.param, refused.value.code) == ("tags", "unknown_parameter")
     assert "start, end, group_by, model, tag, status" in refused.value.message
 
 
-# ---- how much ----
+# ---- limits ----
 
 
-def stands(number: int) -> Iterable[tuple[UsageKey, dict[str, Decimal]]]:
-    """So many rows, as long as rows can be."""
+def longest_rows(number: int) -> Iterable[tuple[UsageKey, dict[str, Decimal]]]:
+    """`number` rows of the maximum length."""
     amount = Decimal("9" * 20 + "." + "9" * 18)
     counts = {f"incomplete_{name}": amount if name.endswith("usd") else Decimal(10**12) for name in MEASURES}
     for each in range(number):
         yield UsageKey(TODAY, "m" * 128, (f"{each:064}",)), counts
 
 
-def wide(number: int) -> Summary:
-    return summed(stands(number), UsageQuery(TODAY, TODAY))
+def largest_report(number: int) -> UsageReport:
+    return build_report(longest_rows(number), UsageQuery(TODAY, TODAY))
 
 
-def test_the_longest_answer_fits_into_what_a_function_may_give_back() -> None:
-    answer = json.dumps({"body": json.dumps(wide(MOST_ROWS).wire(), separators=(",", ":"))})
+def test_largest_report_fits_response_limit() -> None:
+    answer = json.dumps({"body": json.dumps(largest_report(MAX_ROWS).wire(), separators=(",", ":"))})
     assert len(answer) < 6 * 1024 * 1024
-    assert len(json.dumps({"body": wide(MOST_ROWS).csv()})) < 6 * 1024 * 1024
+    assert len(json.dumps({"body": largest_report(MAX_ROWS).csv()})) < 6 * 1024 * 1024
 
 
-def test_more_rows_than_an_answer_can_hold_are_refused_with_a_way_out() -> None:
+def test_too_many_rows_are_refused() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        wide(MOST_ROWS + 1)
+        largest_report(MAX_ROWS + 1)
     assert refused.value.code == "too_much_usage"
     assert "group_by" in refused.value.message
     query = UsageQuery(TODAY, TODAY, ("day", "status"))
-    assert summed(stands(MOST_ROWS + 1), query).total["jobs"] == (MOST_ROWS + 1) * 10**12
+    assert build_report(longest_rows(MAX_ROWS + 1), query).total["jobs"] == (MAX_ROWS + 1) * 10**12
 
 
-def test_no_more_is_read_than_can_be_in_time() -> None:
-    passed = 0
+def test_reading_stops_at_the_row_limit() -> None:
+    rows_read = 0
 
-    def counted() -> Iterable[tuple[UsageKey, dict[str, Decimal]]]:
-        nonlocal passed
+    def endless_rows() -> Iterable[tuple[UsageKey, dict[str, Decimal]]]:
+        nonlocal rows_read
         key, counts = UsageKey(TODAY, "o3", ()), {"open_jobs": Decimal(1)}
         while True:
-            passed += 1
+            rows_read += 1
             yield key, counts
 
     with pytest.raises(InvalidRequest) as refused:
-        summed(counted(), UsageQuery(TODAY, TODAY, ("day",)))
-    assert (refused.value.code, passed) == ("too_much_usage", MOST_ROWS_READ + 1)
+        build_report(endless_rows(), UsageQuery(TODAY, TODAY, ("day",)))
+    assert (refused.value.code, rows_read) == ("too_much_usage", MAX_STORED_ROWS + 1)

@@ -83,7 +83,7 @@ def test_full_budget_refuses_before_storing(world: World) -> None:
     world.line.calls.clear()
     with pytest.raises(MoneyRefused) as refused:
         world.submit(request())
-    assert calls(world) == ["accounts.tenant", "rates.take", "books.month"]
+    assert calls(world) == ["accounts.tenant", "rates.take", "ledger.month"]
     assert refused.value.detail is not None
     assert refused.value.detail["budgets"][0]["left_usd"] == "0"
 
@@ -131,7 +131,7 @@ def test_concurrent_repeat_is_not_refused_for_its_twin(world: World, place: int,
 
 def test_no_budget_is_read_without_caps(world: World) -> None:
     world.submit(request())
-    assert "books.month" not in calls(world)
+    assert "ledger.month" not in calls(world)
 
 
 def test_rate_limit_resets_each_minute(world: World) -> None:
@@ -193,7 +193,7 @@ def test_dry_run_changes_nothing(world: World) -> None:
     assert result["bound"]["price_id"] == "o3/standard/2025-06-10"
     assert result["bound"]["price_date"] == "2025-06-10"
     assert result["would_refuse"] == []
-    assert set(calls(world)) == {"accounts.tenant", "books.month", "rates.peek"}
+    assert set(calls(world)) == {"accounts.tenant", "ledger.month", "rates.peek"}
     assert (world.jobs.items, world.contents.items, world.job_messages.messages) == ({}, {}, [])
     assert world.ledger.balance("acme", world.clock().date().replace(day=1)) == MonthBalance()
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from local.failure import LocalFailure
 
-LEASH = Path(__file__).with_name("leash.py")
+DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 READY_SECONDS = 30.0
 STOP_SECONDS = 12.0
 REAP_SECONDS = 3.0
@@ -25,8 +25,8 @@ REAP_SECONDS = 3.0
 class Child:
     """A command that serves HTTP, in a process group and a folder of its own, both gone when it is.
 
-    Its own group keeps a Ctrl-C in the terminal from reaching it, so that parts stop in the order we choose; the leash
-    ends it should we be killed without a chance to stop it.
+    Its own group keeps a Ctrl-C in the terminal from reaching it, so that parts stop in the order we choose; the
+    wrapper ends it should we be killed without a chance to stop it.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Child:
         self._command = command
         self._health_url = health_url
         self._environment = environment
-        self._leash: subprocess.Popen[bytes] | None = None
+        self._wrapper: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -65,8 +65,8 @@ class Child:
             # It would be taken for ours, and two services would share one state.
             raise LocalFailure(f"Something else answers at {self._health_url}. Try again.")
         with self.log.open("wb") as log:
-            self._leash = subprocess.Popen(
-                [sys.executable, str(LEASH), str(self.home), *self._command],
+            self._wrapper = subprocess.Popen(
+                [sys.executable, str(DIE_WITH_PARENT), str(self.home), *self._command],
                 env=dict(self._environment),
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -75,7 +75,7 @@ class Child:
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self._healthy():
-            if self._leash.poll() is not None:
+            if self._wrapper.poll() is not None:
                 raise LocalFailure(f"{self.name} ended at once. Its last lines:\n{self._last_lines()}")
             if time.monotonic() > deadline:
                 raise LocalFailure(f"{self.name} is not ready after {READY_SECONDS:.0f} s:\n{self._last_lines()}")
@@ -89,15 +89,15 @@ class Child:
             return False
 
     def _stop(self) -> None:
-        leash = self._leash
-        if leash is not None:
-            if leash.stdin:
-                leash.stdin.close()  # what the leash waits for
+        wrapper = self._wrapper
+        if wrapper is not None:
+            if wrapper.stdin:
+                wrapper.stdin.close()  # what the wrapper waits for
             with contextlib.suppress(subprocess.TimeoutExpired):
-                leash.wait(STOP_SECONDS)
-            self._end_group(leash.pid)
-            leash.wait()
-            self._leash = None
+                wrapper.wait(STOP_SECONDS)
+            self._end_group(wrapper.pid)
+            wrapper.wait()
+            self._wrapper = None
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _end_group(self, group: int) -> None:

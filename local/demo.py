@@ -14,13 +14,13 @@ import openai
 from local import endpoint, questions, receiver, service
 from local.address import HOST, free_port
 from local.announcements import Announcements
+from local.console import Line, Screen
 from local.failure import LocalFailure
-from local.follow import Followed, follow, submit
-from local.interrupt import Stopped, stoppable
 from local.ministack import LOGS
+from local.poll import Followed, follow, submit
 from local.report import report
-from local.screen import Line, Screen
 from local.serve import number, shown
+from local.signals import Stopped, stoppable
 from local.tenants import ACME
 
 ARRIVAL_SECONDS = 60.0

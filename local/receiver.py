@@ -17,7 +17,7 @@ import openai
 
 from local.address import HOST, require_free
 from local.failure import LocalFailure
-from local.interrupt import Stopped, stoppable
+from local.signals import Stopped, stoppable
 from local.tenants import TENANTS
 
 PORT = 9001

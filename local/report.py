@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local.announcements import Announcement
-from local.follow import Followed
+from local.poll import Followed
 from local.receiver import Arrival
 
 INDENT = " " * 12

@@ -13,8 +13,8 @@ from pathlib import Path
 from local import admin, endpoint, receiver, service
 from local.address import HOST, require_free
 from local.failure import LocalFailure
-from local.interrupt import Stopped, stoppable
 from local.ministack import LOGS
+from local.signals import Stopped, stoppable
 from local.tenants import ACME, TENANTS
 
 DEFAULT_ORIGIN = f"http://{HOST}:{receiver.PORT}"

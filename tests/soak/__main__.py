@@ -12,7 +12,7 @@ import sys
 from functools import partial
 
 from local.failure import LocalFailure
-from local.interrupt import Stopped, stoppable
+from local.signals import Stopped, stoppable
 from tests.soak.soak import Terms, run
 
 

@@ -1,7 +1,7 @@
 """Run a command until it ends or standard input does, so that it cannot outlive the process that holds the other end.
 
-`python leash.py HOME COMMAND…`; at the end the whole process group dies and the folder HOME goes. Run by path, with any
-interpreter: nothing but the standard library may be imported here.
+`python die_with_parent.py HOME COMMAND…`; at the end the whole process group dies and the folder HOME goes. Run
+by path, with any interpreter: nothing but the standard library may be imported here.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 import io
 
-from local.screen import Line, Screen
+from local.console import Line, Screen
 
 
 class Terminal(io.StringIO):

@@ -17,7 +17,7 @@ class Question:
 OWN = (
     Question("What is 1234 * 5678 - 90?", "gpt-5.4-nano", "low"),
     Question("Solve for x: 3x + 7 = 52", "gpt-5.4-mini", "medium"),
-    Question("What are the prime factors of 360360?", "gpt-6-luna", "high"),
+    Question("What is (2 ** 64 - 1) / 3?", "gpt-6-luna", "high"),
 )
 
 

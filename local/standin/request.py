@@ -79,7 +79,7 @@ class Request:
     echoed: Json
 
     @property
-    def called(self) -> Json | None:
+    def forced_function(self) -> Json | None:
         """The function that the request makes the model call, if it makes it call one."""
         choice = self.tool_choice
         functions = [tool for tool in self.tools if tool.get("type") == "function"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from threading import Lock
 
-from local.standin.outcome import Outcome, PromptCache, refusal, think
+from local.standin.outcome import Outcome, PromptCache, outcome_of, refusal
 from local.standin.request import Request
 from local.standin.script import RUN, Rule, Script
 from local.standin.wire import Json, WireError, not_found
@@ -136,7 +136,7 @@ class Runs:
             digest = sha256(b"%d:" % self._started + raw).hexdigest()
         response_id = f"resp_{digest[:48]}"
         rules = self.script.every("create", RUN, (request.model, *request.metadata.values()))
-        outcome, error = scripted(think(request, response_id, self._cache), rules, response_id)
+        outcome, error = scripted(outcome_of(request, response_id, self._cache), rules, response_id)
         slow = next((rule for rule in rules if rule.do == "slow_run"), None)
         seconds = slow.seconds if slow else outcome.thinking_seconds / self.speed
         endless = any(rule.do == "never_ends" for rule in rules)

@@ -2,7 +2,7 @@
 
 from afterthought.catalogue import default_catalogue
 from local.questions import OWN, Question, chosen
-from local.standin.reasoner import answer
+from local.standin.arithmetic import answer
 
 
 def test_unasked_it_asks_three_different_models_with_three_different_efforts() -> None:
@@ -16,7 +16,7 @@ def test_its_own_questions_are_ones_the_stand_in_can_work_out_for_models_that_ta
         model = default_catalogue().find(question.model)
         assert model is not None
         assert question.effort in model.efforts
-        assert answer(question.text).steps
+        assert answer(question.text).value is not None
 
 
 def test_a_persons_question_is_asked_alone_with_the_models_own_effort() -> None:

@@ -1,4 +1,4 @@
-"""How the local commands end: whatever asks them to, they take down what they have put up."""
+"""Stops a local command on SIGINT, SIGTERM or SIGHUP, so that its context managers clean up."""
 
 import signal
 from collections.abc import Iterator
@@ -9,22 +9,22 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """Somebody asked the command to stop. As with KeyboardInterrupt, no `except Exception` catches it."""
+    """The command received a signal to stop. No `except Exception` catches it."""
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Within it the first SIGINT, SIGTERM or SIGHUP raises Stopped; further ones are ignored, so that the way down is
-    not cut short. SIGINT is set on purpose: a shell starts background commands with it ignored."""
+def stop_on_signal() -> Iterator[None]:
+    """The first signal raises Stopped in the block. Later ones are ignored, so that the cleanup is not interrupted."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         raise Stopped
 
-    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    # SIGINT too: a shell starts background commands with SIGINT ignored.
+    previous = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,8 +1,8 @@
-"""The demo's changing lines: redrawn for a terminal, told once for everything else."""
+"""The demo's status lines, on a terminal and elsewhere."""
 
 import io
 
-from local.console import Line, Screen
+from local.console import Console, Line
 
 
 class Terminal(io.StringIO):
@@ -10,20 +10,19 @@ class Terminal(io.StringIO):
         return True
 
 
-def lines(*states: str, moving: str = "0.0 s") -> list[Line]:
-    return [Line(f"job {place}", state, moving) for place, state in enumerate(states, 1)]
+def lines(*statuses: str, elapsed: str = "0.0 s") -> list[Line]:
+    return [Line(f"job {number}", status, elapsed) for number, status in enumerate(statuses, 1)]
 
 
-def test_a_pipe_is_told_of_a_change_of_state_and_not_of_the_time_that_passes() -> None:
+def test_pipe_shows_status_changes_only() -> None:
     stream = io.StringIO()
-    screen = Screen(stream)
+    console = Console(stream)
 
-    screen.draw(lines("queued", "queued"))
-    screen.draw(lines("queued", "queued", moving="1.0 s"))
-    screen.draw(lines("completed", "queued", moving="2.0 s"))
+    console.draw(lines("queued", "queued"))
+    console.draw(lines("queued", "queued", elapsed="1.0 s"))
+    console.draw(lines("completed", "queued", elapsed="2.0 s"))
 
-    told = stream.getvalue().splitlines()
-    assert [line.split()[:3] for line in told] == [
+    assert [line.split()[:3] for line in stream.getvalue().splitlines()] == [
         ["job", "1", "queued"],
         ["job", "2", "queued"],
         ["job", "1", "completed"],
@@ -31,21 +30,21 @@ def test_a_pipe_is_told_of_a_change_of_state_and_not_of_the_time_that_passes() -
     assert "\x1b" not in stream.getvalue()
 
 
-def test_a_terminal_sees_every_line_again_in_the_same_place() -> None:
+def test_terminal_redraws_all_lines_in_place() -> None:
     stream = Terminal()
-    screen = Screen(stream)
+    console = Console(stream)
 
-    screen.draw(lines("queued", "queued"))
-    screen.draw(lines("queued", "completed", moving="1.0 s"))
+    console.draw(lines("queued", "queued"))
+    console.draw(lines("queued", "completed", elapsed="1.0 s"))
 
     first, second = stream.getvalue().split("\x1b[2A\x1b[J")
     assert first.count("\n") == second.count("\n") == 2
     assert "completed" in second
 
 
-def test_no_line_is_wider_than_the_terminal() -> None:
+def test_line_fits_the_terminal() -> None:
     stream = Terminal()
 
-    Screen(stream).draw([Line("x" * 500, "queued", "0.0 s")])
+    Console(stream).draw([Line("x" * 500, "queued", "0.0 s")])
 
     assert len(stream.getvalue()) < 500

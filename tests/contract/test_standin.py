@@ -750,6 +750,7 @@ def test_question_is_computed(question: str, text: str) -> None:
         "1 if 1 else 2",
         "1.e99999999",
         "2\x00+ 2",
+        "1 + " * 100 + "1",
         "\ud800",
         "",
     ],

@@ -1,10 +1,10 @@
-"""The whole service on one machine: the same template, deployed to an emulator of AWS that listens on loopback only."""
+"""The service on one machine: template.yaml, deployed to an emulator of AWS that listens on loopback only."""
 
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The layer's package is not installed anywhere: `python -m local.…` finds it where it lives.
+# The layer's package is not installed, so `python -m local.…` imports it from its folder.
 if (layer := str(ROOT / "shared")) not in sys.path:
     sys.path.append(layer)

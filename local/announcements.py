@@ -1,4 +1,4 @@
-"""What the completion topic announces, seen as any subscriber would: by a queue of one's own, subscribed to it."""
+"""Receives the completion events of the SNS topic through a queue."""
 
 import json
 import time
@@ -8,51 +8,52 @@ from local.cloud import Cloud
 
 
 @dataclass(frozen=True)
-class Announcement:
-    """One message of the topic: the event's type and the attributes that a subscriber can filter by."""
+class TopicMessage:
+    """A completion event: its type, and the attributes that a subscriber can filter by."""
 
     type: str
     attributes: dict[str, str]
 
 
 @dataclass
-class Announcements:
-    """A scratch queue on the topic; it goes with the emulator."""
+class TopicSubscription:
+    """A queue that is subscribed to the topic. It is not deleted: it ends with the emulator."""
 
     cloud: Cloud
     queue_url: str
-    _by_job: dict[str, list[Announcement]] = field(default_factory=dict)
+    _by_job: dict[str, list[TopicMessage]] = field(default_factory=dict)
 
     @classmethod
-    def subscribed(cls, cloud: Cloud, topic_arn: str) -> "Announcements":
-        queue_url = cloud.sqs.create_queue(QueueName="completions-seen")["QueueUrl"]
-        found = cloud.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
-        queue_arn = found["Attributes"]["QueueArn"]
+    def create(cls, cloud: Cloud, topic_arn: str) -> "TopicSubscription":
+        queue_url = cloud.sqs.create_queue(QueueName="topic-messages")["QueueUrl"]
+        result = cloud.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+        queue_arn = result["Attributes"]["QueueArn"]
         cloud.sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy(queue_arn, topic_arn)})
         cloud.sns.subscribe(
             TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"}
         )
         return cls(cloud, queue_url)
 
-    def wait_for(self, job_id: str, seconds: float) -> list[Announcement]:
-        """All announcements of the job so far, or an empty list when none has come in that time."""
+    def wait_for(self, job_id: str, seconds: float) -> list[TopicMessage]:
+        """The messages about the job so far; none if none arrives within `seconds`."""
         deadline = time.monotonic() + seconds
         while job_id not in self._by_job and time.monotonic() < deadline:
-            self.receive()
+            self._receive()
         return self._by_job.get(job_id, [])
 
-    def receive(self) -> None:
-        answer = self.cloud.sqs.receive_message(
+    def _receive(self) -> None:
+        result = self.cloud.sqs.receive_message(
             QueueUrl=self.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"]
         )
-        for message in answer.get("Messages", []):
+        for message in result.get("Messages", []):
             event = json.loads(message["Body"])
-            attributes = {name: given["StringValue"] for name, given in message.get("MessageAttributes", {}).items()}
-            self._by_job.setdefault(event["data"]["id"], []).append(Announcement(event["type"], attributes))
+            attributes = {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
+            self._by_job.setdefault(event["data"]["id"], []).append(TopicMessage(event["type"], attributes))
             self.cloud.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def policy(queue_arn: str, topic_arn: str) -> str:
+    """Lets the topic send to the queue."""
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "sns.amazonaws.com"},

@@ -1,7 +1,7 @@
-"""What the functions run from: one zip of code each, and the layer they share, as Lambda would get them.
+"""Builds the zips that Lambda gets: one for each function, and one for the layer.
 
-The layer holds wheels for this machine's Python, where `sam build` packs those of Lambda's. Everything made is kept
-under .local, by the hash of what it was made from.
+The layer has wheels for this machine's Python; `sam build` packs those for Lambda's. Results are cached in .local, by
+the hash of their sources.
 """
 
 import hashlib
@@ -20,25 +20,25 @@ from local.failure import LocalFailure
 CACHE = ROOT / ".local" / "artefacts"
 REQUIREMENTS = ROOT / "shared" / "requirements.txt"
 PACKAGE = ROOT / "shared" / "afterthought"
-# Compiled here once, not at each cold start. Unpacking changes the sources' times, hence the mode that asks no time.
+# Compiled once, not at each cold start. The mode ignores the sources' times, which unpacking changes.
 COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
-# Each function's process unpacks the layer: thousands of files, which is most of a cold start. Libraries therefore go
-# in compiled alone (`-b` puts that where the source was).
-COMPILE_ALONE = (*COMPILE, "-b")
-# A zip has no date before 1980; a fixed one makes equal contents equal bytes.
-KEPT = 4
+# Libraries are stored without their sources (`-b` puts the compiled file beside the source): each function process
+# unpacks the layer's thousands of files, which is most of a cold start.
+COMPILE_IN_PLACE = (*COMPILE, "-b")
+KEPT_VERSIONS = 4
+# The earliest date of the zip format. A fixed date makes equal contents equal bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Artefacts:
-    """Zips by the path that template.yaml gives for their source, such as `functions/api` or `shared`."""
+    """Zips by their source path in template.yaml, such as `functions/api` or `shared`."""
 
     by_source: dict[str, Path]
 
 
 def build(python: Path) -> Artefacts:
-    """Make what is missing. `python` is the interpreter that will run the functions."""
+    """Build the zips that are not in the cache. `python` is the interpreter that runs the functions."""
     functions = sorted(path.parent for path in (ROOT / "functions").glob("*/app.py"))
     zips = {f"functions/{folder.name}": function_zip(folder) for folder in functions}
     return Artefacts({**zips, "shared": layer_zip(python)})
@@ -53,7 +53,7 @@ def function_zip(folder: Path) -> Path:
 
 
 def layer_zip(python: Path) -> Path:
-    """The package `afterthought` and what it imports, under `python/` as Lambda wants it."""
+    """The package `afterthought` and its libraries, in the folder `python/` that Lambda requires."""
     libraries = layer_libraries(python)
     sources = source_files(PACKAGE)
     target = CACHE / f"layer-{libraries.name.rpartition('-')[2]}-{digest(sources, PACKAGE)}.zip"
@@ -71,7 +71,7 @@ def layer_zip(python: Path) -> Path:
 
 
 def layer_libraries(python: Path) -> Path:
-    """The folder with the layer's third-party packages, installed for `python` from the hashed pins."""
+    """The folder of the layer's libraries, installed for `python` from the hashed pins."""
     version = run(python, "-c", "import sys, sysconfig; print(sys.version, sysconfig.get_platform())")
     key = hashlib.sha256(REQUIREMENTS.read_bytes() + version.encode() + b"compiled alone").hexdigest()[:16]
     target = CACHE / f"libraries-{key}"
@@ -82,39 +82,39 @@ def layer_libraries(python: Path) -> Path:
     partial.mkdir(parents=True)
     install(python, partial)
     shutil.rmtree(partial / "bin", ignore_errors=True)
-    run(python, *COMPILE_ALONE, ".", folder=partial)
+    run(python, *COMPILE_IN_PLACE, ".", folder=partial)
     for source in partial.rglob("*.py"):
         source.unlink()
-    # A rename is all or nothing: what is there under its final name is whole.
+    # A rename is atomic, so a folder with the final name is complete.
     try:
         partial.rename(target)
     except OSError:
         if not target.exists():
             raise
-        # Another process was first, with the same.
+        # Another process has built the same.
         shutil.rmtree(partial)
     return target
 
 
 def install(python: Path, target: Path) -> None:
-    """By uv, or by pip where only pip knows the machine's package index."""
+    """With uv, or with pip if uv fails: a package index may be configured for pip only."""
     pins = ("--require-hashes", "--only-binary", ":all:", "--target", str(target), "-r", str(REQUIREMENTS))
-    this = Path(sys.executable)
+    installer = Path(sys.executable)
     try:
-        run(this, "-m", "uv", "pip", "install", "-q", "--link-mode", "copy", "--python", str(python), *pins)
+        run(installer, "-m", "uv", "pip", "install", "-q", "--link-mode", "copy", "--python", str(python), *pins)
     except LocalFailure:
         shutil.rmtree(target)
         target.mkdir()
         quiet = ("-q", "--disable-pip-version-check", "--no-compile")
-        run(this, "-m", "pip", "--python", str(python), "install", *quiet, *pins)
+        run(installer, "-m", "pip", "--python", str(python), "install", *quiet, *pins)
 
 
 def run(python: Path, *arguments: str, folder: Path | None = None) -> str:
-    """What the command printed. Raises LocalFailure with its complaint if it fails."""
-    done = subprocess.run([str(python), *arguments], capture_output=True, text=True, check=False, cwd=folder)
-    if done.returncode:
-        raise LocalFailure(f"{python} {' '.join(arguments)} failed:\n{done.stderr.strip()[-2000:]}")
-    return done.stdout
+    """The command's output. Raises LocalFailure with its error output if it fails."""
+    result = subprocess.run([str(python), *arguments], capture_output=True, text=True, check=False, cwd=folder)
+    if result.returncode:
+        raise LocalFailure(f"{python} {' '.join(arguments)} failed:\n{result.stderr.strip()[-2000:]}")
+    return result.stdout
 
 
 def all_files(folder: Path) -> list[Path]:
@@ -126,15 +126,15 @@ def source_files(folder: Path) -> list[Path]:
 
 
 def digest(files: Iterable[Path], base: Path) -> str:
-    found = hashlib.sha256()
+    total = hashlib.sha256()
     for path in files:
         body = path.read_bytes()
-        found.update(f"{path.relative_to(base)}\0{len(body)}\0".encode() + body)
-    return found.hexdigest()[:16]
+        total.update(f"{path.relative_to(base)}\0{len(body)}\0".encode() + body)
+    return total.hexdigest()[:16]
 
 
 def write_zip(target: Path, files: Iterable[tuple[Path, Path]]) -> None:
-    """Uncompressed: it travels over loopback only, and each function's process unpacks it."""
+    """Without compression, because each function process unpacks it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(f".{os.getpid()}")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
@@ -143,18 +143,18 @@ def write_zip(target: Path, files: Iterable[tuple[Path, Path]]) -> None:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, path.read_bytes())
     partial.rename(target)
-    forget_old(target)
+    delete_old(target)
 
 
-def forget_old(newest: Path) -> None:
-    """Keep the last few of a kind: somebody else may be deploying one of them just now."""
+def delete_old(newest: Path) -> None:
+    """Keep the newest few of the same kind: another process may be deploying one of them."""
     kind = newest.name.partition("-")[0]
-    for path in sorted(newest.parent.glob(f"{kind}-*.zip"), key=_made_at)[:-KEPT]:
+    for path in sorted(newest.parent.glob(f"{kind}-*.zip"), key=_modified_at)[:-KEPT_VERSIONS]:
         path.unlink(missing_ok=True)
 
 
-def _made_at(path: Path) -> float:
-    """0 for what another process has just removed."""
+def _modified_at(path: Path) -> float:
+    """0 if another process has removed the file."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A server of ours in a process of its own: waited for until it answers, stopped with all that it has started."""
+"""Runs an HTTP server in a child process: waits until it is ready, and stops it with everything that it started."""
 
 import contextlib
 import os
@@ -16,17 +16,17 @@ from typing import Self
 
 from local.failure import LocalFailure
 
-LEASH = Path(__file__).with_name("leash.py")
+DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 READY_SECONDS = 30.0
 STOP_SECONDS = 12.0
-REAP_SECONDS = 3.0
+KILL_SECONDS = 3.0
 
 
 class Child:
-    """A command that serves HTTP, in a process group and a folder of its own, both gone when it is.
+    """A server command in its own process group and home folder. Both are removed when it stops.
 
-    Its own group keeps a Ctrl-C in the terminal from reaching it, so that parts stop in the order we choose; the leash
-    ends it should we be killed without a chance to stop it.
+    The process group keeps Ctrl-C in the terminal from reaching the server, so that the parts stop in order. If this
+    process is killed, `die_with_parent.py` stops the server.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Child:
         self._command = command
         self._health_url = health_url
         self._environment = environment
-        self._leash: subprocess.Popen[bytes] | None = None
+        self._wrapper: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -62,11 +62,11 @@ class Child:
 
     def _start(self) -> None:
         if self._healthy():
-            # It would be taken for ours, and two services would share one state.
-            raise LocalFailure(f"Something else answers at {self._health_url}. Try again.")
+            # Without this check two services would share the other server's state.
+            raise LocalFailure(f"Another server already answers at {self._health_url}. Try again.")
         with self.log.open("wb") as log:
-            self._leash = subprocess.Popen(
-                [sys.executable, str(LEASH), str(self.home), *self._command],
+            self._wrapper = subprocess.Popen(
+                [sys.executable, str(DIE_WITH_PARENT), str(self.home), *self._command],
                 env=dict(self._environment),
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -75,8 +75,8 @@ class Child:
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self._healthy():
-            if self._leash.poll() is not None:
-                raise LocalFailure(f"{self.name} ended at once. Its last lines:\n{self._last_lines()}")
+            if self._wrapper.poll() is not None:
+                raise LocalFailure(f"{self.name} ended while starting. Its last lines:\n{self._last_lines()}")
             if time.monotonic() > deadline:
                 raise LocalFailure(f"{self.name} is not ready after {READY_SECONDS:.0f} s:\n{self._last_lines()}")
             time.sleep(0.05)
@@ -89,21 +89,21 @@ class Child:
             return False
 
     def _stop(self) -> None:
-        leash = self._leash
-        if leash is not None:
-            if leash.stdin:
-                leash.stdin.close()  # what the leash waits for
+        wrapper = self._wrapper
+        if wrapper is not None:
+            if wrapper.stdin:
+                wrapper.stdin.close()  # the signal to stop
             with contextlib.suppress(subprocess.TimeoutExpired):
-                leash.wait(STOP_SECONDS)
-            self._end_group(leash.pid)
-            leash.wait()
-            self._leash = None
+                wrapper.wait(STOP_SECONDS)
+            self._kill_group(wrapper.pid)
+            wrapper.wait()
+            self._wrapper = None
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def _end_group(self, group: int) -> None:
-        """Nothing of it may stay. Death takes a moment, and who asked for our end may look at once."""
-        deadline = time.monotonic() + REAP_SECONDS
-        # macOS says EPERM of a group of the dead.
+    def _kill_group(self, group: int) -> None:
+        """Kill until the group is empty: a caller may check for processes right after the stop."""
+        deadline = time.monotonic() + KILL_SECONDS
+        # macOS raises EPERM for a group of dead processes.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             while time.monotonic() < deadline:
                 os.killpg(group, signal.SIGKILL)

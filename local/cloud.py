@@ -1,4 +1,4 @@
-"""AWS as the local service has it: one endpoint on loopback, and clients that talk to nothing else."""
+"""AWS clients of the emulator on loopback."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +24,7 @@ ACCOUNT = "123456789012"
 
 @dataclass(frozen=True)
 class Cloud:
-    """Clients of the emulator at `url`, as its root user (`test` is the emulator's own name for that)."""
+    """Clients of the emulator at `url`. The access key `test` is its root user."""
 
     url: str
     session: boto3.session.Session = field(

@@ -1,8 +1,8 @@
-"""`python -m local.demo` (make demo): jobs from end to end on this machine, followed live, with all that came of them.
+"""`python -m local.demo` (make demo): submits jobs on this machine, shows their progress, then results and webhooks.
 
-Environment: QUESTION, MODEL, EFFORT ask the person's own question; OPENAI_API_KEY and OPENAI_BASE_URL let a real
-endpoint with background mode answer; STANDIN_SPEED (1) divides the stand-in's thinking time; EVENTS=0 keeps the
-stand-in from saying when it is done. Ends 0 if every job completed, its webhook was accepted and its SNS message came.
+Environment: QUESTION, MODEL and EFFORT replace the demo's questions. OPENAI_API_KEY and OPENAI_BASE_URL select a real
+model endpoint. STANDIN_SPEED (1) divides the stand-in's thinking time. EVENTS=0 turns off the stand-in's webhooks.
+The exit code is 0 if every job completed and its webhook and SNS message arrived.
 """
 
 import os
@@ -13,84 +13,87 @@ import openai
 
 from local import endpoint, questions, receiver, service
 from local.address import HOST, free_port
-from local.announcements import Announcements
+from local.announcements import TopicSubscription
+from local.console import Console, Line
 from local.failure import LocalFailure
-from local.follow import Followed, follow, submit
-from local.interrupt import Stopped, stoppable
 from local.ministack import LOGS
+from local.poll import PolledJob, poll, submit
 from local.report import report
-from local.screen import Line, Screen
-from local.serve import number, shown
+from local.serve import STARTING, positive_integer, relative_path
+from local.signals import Stopped, stop_on_signal
 from local.tenants import ACME
 
 ARRIVAL_SECONDS = 60.0
 
 
 def main() -> int:
-    with stoppable():
+    with stop_on_signal():
         try:
-            return demonstrate(questions.chosen(os.environ))
+            return run(questions.from_environment(os.environ))
         except LocalFailure as failure:
             print(failure, file=sys.stderr)
             return 1
-        except openai.APIStatusError as refused:
-            told = refused.body.get("message") if isinstance(refused.body, dict) else None
-            print(f"Refused ({refused.status_code}): {told or refused.message}", file=sys.stderr)
-            if refused.status_code >= 500:
-                print(f"The functions' log is {shown(LOGS / 'demo-ministack.log')}.", file=sys.stderr)
+        except openai.APIStatusError as error:
+            message = error.body.get("message") if isinstance(error.body, dict) else None
+            print(f"Refused ({error.status_code}): {message or error.message}", file=sys.stderr)
+            if error.status_code >= 500:
+                print(f"See the functions' log: {relative_path(LOGS / 'demo-ministack.log')}", file=sys.stderr)
             return 1
         except Stopped:
             print("\nStopped; nothing is left running.", flush=True)
             return 130
 
 
-def demonstrate(asked: tuple[questions.Question, ...]) -> int:
+def run(selected: tuple[questions.Question, ...]) -> int:
     started = time.monotonic()
-    say("Starting the whole service on this machine (the first time it also builds the functions' layer)…")
+    echo(STARTING)
     port = free_port()
     with (
-        receiver.receiving({ACME.name: ACME.webhook_secret}, port) as hooks,
-        endpoint.chosen(os.environ, speed=number("STANDIN_SPEED", 1)) as models,
+        receiver.receiving({ACME.name: ACME.webhook_secret}, port) as webhooks,
+        endpoint.from_environment(os.environ, speed=positive_integer("STANDIN_SPEED", 1)) as models,
         service.running("demo", models, webhook_origins=[f"http://{HOST}:{port}"]) as running,
     ):
-        announcements = Announcements.subscribed(running.cloud, running.stack["CompletionTopicArn"])
-        say(f"template.yaml is deployed after {time.monotonic() - started:.1f} s: {running.base_url}")
-        say(f"Answers come from {models.described}\n")
+        topic = TopicSubscription.create(running.cloud, running.stack["CompletionTopicArn"])
+        echo(f"Deployed template.yaml in {time.monotonic() - started:.1f} s: {running.base_url}")
+        echo(f"The answers come from {models.description}\n")
         client = openai.OpenAI(base_url=running.base_url, api_key=ACME.api_key, max_retries=5)
-        jobs = ask(client, asked, hooks.url(ACME.name))
-        say("")
-        good = [tell(place, job, hooks, announcements) for place, job in enumerate(jobs, 1)]
-        say(f"Answers came from {models.described}")
-    if all(good):
-        say(f"{len(good)} of {len(good)} jobs completed and announced. All stopped again.")
+        jobs = run_jobs(client, selected, webhooks.url(ACME.name))
+        echo("")
+        complete = [show(number, job, webhooks, topic) for number, job in enumerate(jobs, 1)]
+        echo(f"The answers came from {models.description}")
+    if all(complete):
+        echo(f"{len(complete)} of {len(complete)} jobs completed, with webhook and SNS message. Everything is stopped.")
         return 0
-    say(f"{good.count(False)} of {len(good)} jobs did not come through as they should.")
+    echo(
+        f"{complete.count(False)} of {len(complete)} jobs did not complete, or their webhook or SNS message is missing."
+    )
     return 1
 
 
-def ask(client: openai.OpenAI, asked: tuple[questions.Question, ...], webhook_url: str) -> list[Followed]:
-    """Submit all, then redraw one line a job until all have ended."""
-    screen = Screen(sys.stdout)
-    submitted = [submit(client, question, webhook_url) for question in asked]
-    jobs = submitted
-    for jobs in follow(client, submitted):
-        screen.draw([line(place, job) for place, job in enumerate(jobs, 1)])
+def run_jobs(client: openai.OpenAI, selected: tuple[questions.Question, ...], webhook_url: str) -> list[PolledJob]:
+    """Submit all questions, then show one status line for each job until all have ended."""
+    console = Console(sys.stdout)
+    jobs = [submit(client, question, webhook_url) for question in selected]
+    for current in poll(client, jobs):
+        jobs = current
+        console.draw([status_line(number, job) for number, job in enumerate(jobs, 1)])
     return jobs
 
 
-def line(place: int, job: Followed) -> Line:
-    label = f"{place}. {job.question.model:14} {job.question.effort or 'default':8} {job.response.id[:14]}…"
+def status_line(number: int, job: PolledJob) -> Line:
+    label = f"{number}. {job.question.model:14} {job.question.effort or 'default':8} {job.response.id[:14]}…"
     return Line(label, job.status, f"{job.seconds:.1f} s")
 
 
-def tell(place: int, job: Followed, hooks: receiver.Receiver, announcements: Announcements) -> bool:
-    arrival = hooks.wait_for(job.response.id, ARRIVAL_SECONDS)
-    announced = announcements.wait_for(job.response.id, ARRIVAL_SECONDS)
-    say(report(place, job, arrival, announced) + "\n")
-    return job.status == "completed" and arrival is not None and bool(announced)
+def show(number: int, job: PolledJob, webhooks: receiver.Receiver, topic: TopicSubscription) -> bool:
+    """Print the result of a job. Returns whether it completed and both its webhook and its SNS message arrived."""
+    webhook = webhooks.wait_for(job.response.id, ARRIVAL_SECONDS)
+    messages = topic.wait_for(job.response.id, ARRIVAL_SECONDS)
+    echo(report(number, job, webhook, messages) + "\n")
+    return job.status == "completed" and webhook is not None and bool(messages)
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     print(text, flush=True)
 
 

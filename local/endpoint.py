@@ -1,4 +1,4 @@
-"""Which model endpoint answers the jobs: the stand-in of this repository, or a real one that the person names."""
+"""The model endpoint that answers the jobs: the stand-in, or a real endpoint."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,32 +16,32 @@ STAND_IN_WEBHOOK_SECRET = new_secret(b"open secret of the stand-in model endpoin
 
 @dataclass(frozen=True)
 class ModelEndpoint:
-    """`provider` is its name in the catalogue, `base_url` what the SDK is given, `described` what a person is told.
-    `webhook_secret` is what it signs its events with, None where it sends none."""
+    """`provider` is its name in the catalogue, `description` is for people. `webhook_secret` signs its events; None:
+    it sends none."""
 
     provider: str
     base_url: str
     api_key: str
-    described: str
+    description: str
     stand_in: StandIn | None = None
     webhook_secret: str | None = None
 
     def secret(self) -> dict[str, dict[str, Any]]:
-        """What the stack's provider secret holds for it."""
-        signed = {"webhook_secrets": [self.webhook_secret]} if self.webhook_secret else {}
-        return {self.provider: {"api_key": self.api_key, "base_url": self.base_url, **signed}}
+        """The content of the stack's provider secret."""
+        webhook_secrets = {"webhook_secrets": [self.webhook_secret]} if self.webhook_secret else {}
+        return {self.provider: {"api_key": self.api_key, "base_url": self.base_url, **webhook_secrets}}
 
-    def announce_to(self, base_url: str) -> None:
-        """Let it send its events to the service at this base URL, as a person registers the webhook at a provider."""
+    def register_webhook(self, base_url: str) -> None:
+        """Let the stand-in send its events to the service at this base URL."""
         if self.stand_in and self.webhook_secret:
-            self.stand_in.announce_to(f"{base_url}/provider_events/{self.provider}", self.webhook_secret)
+            self.stand_in.send_webhooks_to(f"{base_url}/provider_events/{self.provider}", self.webhook_secret)
 
 
 @contextmanager
-def chosen(environment: Mapping[str, str], *, speed: float) -> Iterator[ModelEndpoint]:
-    """A real endpoint if OPENAI_API_KEY is set (OPENAI_BASE_URL says where), else the stand-in while the block runs.
+def from_environment(environment: Mapping[str, str], *, speed: float) -> Iterator[ModelEndpoint]:
+    """The endpoint at OPENAI_BASE_URL if OPENAI_API_KEY is set, else the stand-in.
 
-    The stand-in sends its events unless EVENTS is 0. A real endpoint cannot reach a laptop: its jobs are looked at.
+    The stand-in sends events unless EVENTS is 0. A real endpoint cannot reach this machine, so its jobs are polled.
     """
     if api_key := environment.get("OPENAI_API_KEY"):
         base_url = environment.get("OPENAI_BASE_URL") or OPENAI_URL
@@ -53,10 +53,10 @@ def chosen(environment: Mapping[str, str], *, speed: float) -> Iterator[ModelEnd
 
 @contextmanager
 def stand_in(*, speed: float, events: bool = True) -> Iterator[ModelEndpoint]:
-    """The stand-in on a free port, with every model of the catalogue. It takes a model's time, divided by `speed`.
-    Without `events` nothing says when it is done, and the service looks again and again."""
+    """The stand-in on a free port, with every model of the catalogue. `speed` divides its thinking time. Without
+    `events` the service polls it."""
     models = sorted(default_catalogue().models)
     with StandIn(models=models, speed=speed, api_key=STAND_IN_KEY) as server:
-        described = f"a STAND-IN, {server.base_url}: it computes and is no model; no key, no cost"
+        description = f"a STAND-IN, not a model: {server.base_url} (it only does arithmetic, without a key or cost)"
         secret = STAND_IN_WEBHOOK_SECRET if events else None
-        yield ModelEndpoint("standin", server.base_url, STAND_IN_KEY, described, server, secret)
+        yield ModelEndpoint("standin", server.base_url, STAND_IN_KEY, description, server, secret)

@@ -1,5 +1,5 @@
-"""What a person is told, without a traceback, when the local service cannot start or go on."""
+"""An error of the local commands, printed without a traceback."""
 
 
 class LocalFailure(Exception):
-    """The message says what is wrong and what to do about it."""
+    """The message says what is wrong and what to do."""

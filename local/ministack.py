@@ -1,4 +1,4 @@
-"""The emulator of AWS: ministack, a child process in an environment of its own, on loopback, leaving nothing behind."""
+"""Runs ministack, the emulator of AWS, as a child process on loopback."""
 
 import os
 import shutil
@@ -13,29 +13,28 @@ from local.child import Child
 from local.cloud import ACCOUNT, REGION, Cloud
 from local.failure import LocalFailure
 
-# Some twenty processes with a layer of 25 MB each, twice over.
-MEMORY_BYTES = 1 << 30
+# Twice the size of about twenty processes with a layer of 25 MB each.
+MIN_FREE_BYTES = 1 << 30
 LOGS = ROOT / ".local" / "logs"
 
 
 def interpreter() -> Path:
-    """The Python of ministack's environment, which also runs the functions. Its pins clash with ours, hence its own.
+    """The Python of ministack's environment, which also runs the functions. Its pins conflict with those of .venv.
 
-    Raises LocalFailure if the environment has not been made.
+    Raises LocalFailure if the environment does not exist.
     """
     python = Path(os.environ.get("MINISTACK_PYTHON") or ROOT / ".venv-ministack" / "bin" / "python")
     if not python.exists():
-        raise LocalFailure(f"There is no {python}. `make .venv-ministack/.made` makes it.")
+        raise LocalFailure(f"{python} does not exist. Create it with `make .venv-ministack/.made`.")
     return python
 
 
 @contextmanager
 def running(name: str, *, enforce_policies: bool = False) -> Iterator[Cloud]:
-    """ministack from its start to its end. With `enforce_policies` the functions get no more than their roles allow."""
+    """ministack while the block runs. With `enforce_policies` the functions can do only what their roles allow."""
     python = interpreter()
     port = free_port()
     LOGS.mkdir(parents=True, exist_ok=True)
-    # Every function's process will unpack its code and layer in here.
     home = Path(tempfile.mkdtemp(prefix="afterthought-", dir=memory_folder()))
     url = f"http://{HOST}:{port}"
     with Child(
@@ -50,18 +49,20 @@ def running(name: str, *, enforce_policies: bool = False) -> Iterator[Cloud]:
 
 
 def memory_folder() -> Path | None:
-    """Linux's folder in memory, if there is room: every function's process unpacks thousands of files into its home,
-    ten times as fast there. None means the usual place for temporary files."""
-    folder = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder in it that only we can enter
+    """Linux's in-memory folder if it has enough space, else None for the default folder of temporary files.
+
+    Each function process unpacks thousands of files into its home, which is ten times as fast in memory.
+    """
+    folder = Path("/dev/shm")  # noqa: S108 - mkdtemp creates a private folder in it
     try:
-        roomy = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= MEMORY_BYTES
+        usable = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= MIN_FREE_BYTES
     except OSError:
         return None
-    return folder if roomy else None
+    return folder if usable else None
 
 
 def environment(home: Path, port: int, *, enforce_policies: bool) -> dict[str, str]:
-    """Written out, not inherited: the functions get all of it, and neither keys nor profiles are theirs to see."""
+    """Not inherited: the functions receive all of it, and must not see the keys and profiles of the person."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
@@ -69,7 +70,7 @@ def environment(home: Path, port: int, *, enforce_policies: bool) -> dict[str, s
         "TMPDIR": str(home),
         "STATE_DIR": str(home / "state"),
         "S3_DATA_DIR": str(home / "s3"),
-        "BIND_HOST": HOST,  # without it ministack listens on every interface
+        "BIND_HOST": HOST,  # the default is every interface
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": HOST,
         "MINISTACK_REGION": REGION,

@@ -1,6 +1,6 @@
-"""A webhook receiver on loopback: keeps what arrives, checked by the openai SDK itself, and can be told to fail.
+"""A webhook receiver on loopback. The openai SDK verifies each webhook; a test can make the receiver fail.
 
-`python -m local.receiver` runs one for `make serve` and prints each arrival.
+`python -m local.receiver` receives the webhooks of `make serve` and prints each one.
 """
 
 import argparse
@@ -17,25 +17,26 @@ import openai
 
 from local.address import HOST, require_free
 from local.failure import LocalFailure
-from local.interrupt import Stopped, stoppable
+from local.signals import Stopped, stop_on_signal
 from local.tenants import TENANTS
 
 PORT = 9001
-MOST_BODY_BYTES = 1_000_000
+MAX_BODY_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """One POST. `event` and `job_id` are what `client.webhooks.unwrap()` made of it; `refused` is why it would not."""
+    """One POST. `event` and `job_id` come from `client.webhooks.unwrap()`; `error` says why it failed.
+    `response_status` is the status that the receiver returned."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
     at: float
-    answered: int
+    response_status: int
     event: str | None = None
     job_id: str | None = None
-    refused: str | None = None
+    error: str | None = None
 
     @property
     def verified(self) -> bool:
@@ -44,53 +45,53 @@ class Arrival:
 
 @dataclass
 class Receiver:
-    """Answers POST /<tenant> and verifies with that tenant's secret. `answer_with` is the status it gives."""
+    """Receives POST /<tenant> and verifies it with that tenant's secret. `response_status` is for verified webhooks."""
 
     secrets: dict[str, str]
     port: int
-    answer_with: int = 200
+    response_status: int = 200
     on_arrival: Callable[[Arrival], None] = lambda _arrival: None
     _arrivals: list[Arrival] = field(default_factory=list)
-    _news: threading.Condition = field(default_factory=threading.Condition)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def url(self, tenant: str) -> str:
         return f"http://{HOST}:{self.port}/{tenant}"
 
     @property
     def arrivals(self) -> list[Arrival]:
-        with self._news:
+        with self._changed:
             return list(self._arrivals)
 
     def receive(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        arrival = self.checked(path, headers, body)
-        with self._news:
+        arrival = self.verify(path, headers, body)
+        with self._changed:
             self._arrivals.append(arrival)
-            self._news.notify_all()
+            self._changed.notify_all()
         self.on_arrival(arrival)
-        return arrival.answered
+        return arrival.response_status
 
-    def checked(self, path: str, headers: Mapping[str, str], body: bytes) -> Arrival:
-        status, at = self.answer_with, time.time()
+    def verify(self, path: str, headers: Mapping[str, str], body: bytes) -> Arrival:
+        status, at = self.response_status, time.time()
         tenant = path.strip("/")
         if tenant not in self.secrets:
-            return Arrival(path, headers, body, at, 404, refused="no tenant of that name")
+            return Arrival(path, headers, body, at, 404, error="no tenant of this name")
         client = openai.OpenAI(api_key="unused", webhook_secret=self.secrets[tenant])
         try:
             event = client.webhooks.unwrap(body.decode(), headers)
         except (openai.OpenAIError, ValueError) as error:
-            return Arrival(path, headers, body, at, 400, refused=str(error))
+            return Arrival(path, headers, body, at, 400, error=str(error))
         return Arrival(path, headers, body, at, status, event=event.type, job_id=str(getattr(event.data, "id", "")))
 
-    def wait_for(self, job_id: str, seconds: float, *, answered: int | None = None) -> Arrival | None:
-        """The first verified arrival for the job (with this answer, if given), or None when the time is over."""
+    def wait_for(self, job_id: str, seconds: float, *, response_status: int | None = None) -> Arrival | None:
+        """The first verified webhook of the job (with this response status), or None after `seconds`."""
 
-        def found() -> Arrival | None:
-            matches = (a for a in self._arrivals if a.job_id == job_id and answered in (None, a.answered))
+        def first_match() -> Arrival | None:
+            matches = (a for a in self._arrivals if a.job_id == job_id and response_status in (None, a.response_status))
             return next(matches, None)
 
-        with self._news:
-            self._news.wait_for(found, seconds)
-            return found()
+        with self._changed:
+            self._changed.wait_for(first_match, seconds)
+            return first_match()
 
 
 @contextmanager
@@ -103,14 +104,14 @@ def receiving(
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             status = 413
-            if 0 <= length <= MOST_BODY_BYTES:
+            if 0 <= length <= MAX_BODY_BYTES:
                 status = receiver.receive(self.path, dict(self.headers), self.rfile.read(length))
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Silent: the receiver's owner says what there is to say."""
+            """Log nothing: `on_arrival` prints what is needed."""
 
     server = ThreadingHTTPServer((HOST, port), Handler)
     server.daemon_threads = True
@@ -125,17 +126,16 @@ def receiving(
 
 
 def show(arrival: Arrival) -> None:
-    verdict = (
-        f"{arrival.event} {arrival.job_id}: signature accepted" if arrival.verified else f"REFUSED: {arrival.refused}"
-    )
-    print(f"{time.strftime('%H:%M:%S')} POST {arrival.path} {verdict}", flush=True)
+    verified = f"{arrival.event} {arrival.job_id}: signature accepted"
+    result = verified if arrival.verified else f"REFUSED: {arrival.error}"
+    print(f"{time.strftime('%H:%M:%S')} POST {arrival.path} {result}", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="A webhook receiver for `make serve`.")
     parser.add_argument("--port", type=int, default=PORT)
     port = parser.parse_args().port
-    with stoppable():
+    with stop_on_signal():
         try:
             require_free(port, "--port")
             with receiving({tenant.name: tenant.webhook_secret for tenant in TENANTS}, port, show) as receiver:

@@ -1,27 +1,28 @@
-"""What the demo tells of a job when it has ended."""
+"""The demo's report about a job that has ended."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from local.announcements import Announcement
-from local.follow import Followed
+from local.announcements import TopicMessage
+from local.poll import PolledJob
 from local.receiver import Arrival
 
 INDENT = " " * 12
 
 
-def report(number: int, job: Followed, arrival: Arrival | None, announced: Sequence[Announcement]) -> str:
+def report(number: int, job: PolledJob, webhook: Arrival | None, messages: Sequence[TopicMessage]) -> str:
     ours: Mapping[str, Any] = (job.response.model_extra or {}).get("afterthought") or {}
     rows = (
         ("Question", wrapped(job.question.text)),
         ("Answer", wrapped(job.response.output_text) or "none"),
         ("Status", status(job, ours)),
         ("Tokens", tokens(job)),
-        ("Cost", cost(ours.get("cost"), stand_in=bool(ours.get("stand_in")))),
+        ("Cost", cost(ours.get("cost"))),
+        ("Price", price(ours)),
         ("Time", times(ours.get("timeline") or {})),
-        ("Webhook", webhook(arrival)),
-        ("SNS", sns(announced)),
+        ("Webhook", webhook_text(webhook)),
+        ("SNS", sns_text(messages)),
     )
     effort = (job.response.reasoning.effort if job.response.reasoning else None) or "none"
     title = f"{number}. {job.question.model}, effort {effort}, {job.response.id}"
@@ -33,33 +34,37 @@ def wrapped(text: str) -> str:
     return ("\n" + INDENT).join(lines)
 
 
-def status(job: Followed, ours: Mapping[str, Any]) -> str:
-    served = f"answered by {ours.get('served_model')} of {ours.get('provider')}" if ours.get("served_model") else ""
-    error = f"{ours.get('error_code')}: {job.response.error.message}" if job.response.error else ""
+def status(job: PolledJob, ours: Mapping[str, Any]) -> str:
+    served = f"served by {ours.get('provider')} with {ours.get('served_model')}" if ours.get("served_model") else ""
     stand_in = "a stand-in, not a model" if ours.get("stand_in") else ""
-    return ", ".join(part for part in (job.status, served, stand_in, error) if part)
+    error = f"{ours.get('error_code')}: {job.response.error.message}" if job.response.error else ""
+    return "; ".join(part for part in (job.status, served, stand_in, error) if part)
 
 
-def tokens(job: Followed) -> str:
+def tokens(job: PolledJob) -> str:
     usage = job.response.usage
     if usage is None:
-        return "not known"
+        return "unknown"
     return (
-        f"input {usage.input_tokens}, of which cached {usage.input_tokens_details.cached_tokens}; "
-        f"output {usage.output_tokens}, of which reasoning {usage.output_tokens_details.reasoning_tokens}"
+        f"input {usage.input_tokens} (cached {usage.input_tokens_details.cached_tokens}), "
+        f"output {usage.output_tokens} (reasoning {usage.output_tokens_details.reasoning_tokens})"
     )
 
 
-def cost(given: Mapping[str, Any] | None, *, stand_in: bool) -> str:
-    if not given or given["total_usd"] is None:
-        return "not known"
-    if given["estimated"]:
-        return f"${given['total_usd']}, all that was held for it: nobody said what it used"
+def cost(values: Mapping[str, Any] | None) -> str:
+    if not values or values["total_usd"] is None:
+        return "unknown"
+    total = f"${values['total_usd']}"
+    if values["estimated"]:
+        return f"{total}: the amount held, because the provider did not report the usage"
     parts = (("input", "input_usd"), ("cached input", "cached_input_usd"), ("output", "output_usd"))
-    split = ", ".join(f"{name} ${given[key]}" for name, key in parts if given.get(key) is not None)
-    unpaid = "; what the model would have cost" if stand_in else ""
-    of = f"of at most ${given['bound_usd']}, held before it ran"
-    return f"${given['total_usd']} {of} ({split}; price {given.get('price_id')}{unpaid})"
+    split = ", ".join(f"{name} ${values[key]}" for name, key in parts if values.get(key) is not None)
+    return f"{total} of at most ${values['bound_usd']}, held before it ran ({split})"
+
+
+def price(ours: Mapping[str, Any]) -> str:
+    price_id = (ours.get("cost") or {}).get("price_id") or "unknown"
+    return f"{price_id}: what the model costs; the stand-in is free" if ours.get("stand_in") else price_id
 
 
 def times(timeline: Mapping[str, Any]) -> str:
@@ -67,17 +72,17 @@ def times(timeline: Mapping[str, Any]) -> str:
 
 
 def seconds(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.2f} s"
+    return "unknown" if value is None else f"{value:.2f} s"
 
 
-def webhook(arrival: Arrival | None) -> str:
-    if arrival is None:
+def webhook_text(webhook: Arrival | None) -> str:
+    if webhook is None:
         return "DID NOT ARRIVE"
-    return f"{arrival.event} arrived; the openai SDK's client.webhooks.unwrap() accepted its signature"
+    return f"{webhook.event} arrived; the openai SDK's client.webhooks.unwrap() accepted its signature"
 
 
-def sns(announced: Sequence[Announcement]) -> str:
-    if not announced:
+def sns_text(messages: Sequence[TopicMessage]) -> str:
+    if not messages:
         return "DID NOT ARRIVE"
-    attributes = ", ".join(f"{name}={value}" for name, value in sorted(announced[0].attributes.items()))
-    return f"{announced[0].type} arrived ({attributes})"
+    attributes = ", ".join(f"{name}={value}" for name, value in sorted(messages[0].attributes.items()))
+    return f"{messages[0].type} arrived ({attributes})"

@@ -1,4 +1,4 @@
-"""The local service as a whole: emulator, stack, tenants, model endpoint and gateway, up together and down together."""
+"""The local service: emulator, stack, tenants, model endpoint and gateway. All start and stop together."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from local.stack import Stack, Template, deploy
 
 @dataclass(frozen=True)
 class Service:
-    """A running service. `base_url` is what an OpenAI SDK takes."""
+    """A running service. `base_url` is for an OpenAI client."""
 
     base_url: str
     cloud: Cloud
@@ -32,9 +32,9 @@ def running(
     enforce_policies: bool = False,
     change: Callable[[Template], None] = lambda _template: None,
 ) -> Iterator[Service]:
-    """The whole service on `port` (a free one if None). `name` names its log. Raises LocalFailure if it cannot start.
+    """The service on `port` (None: a free one). `name` is part of the log's name. Raises LocalFailure.
 
-    `enforce_policies` and `change` are for tests: what the functions' roles allow, and a template with an error in it.
+    For tests: `enforce_policies` limits the functions to their roles, `change` edits the template to deploy.
     """
     built = artefacts.build(ministack.interpreter())
     with ExitStack() as parts:
@@ -43,12 +43,12 @@ def running(
         cloud.secrets.put_secret_value(SecretId=stack["ProviderSecretArn"], SecretString=json.dumps(endpoint.secret()))
         tenants.seed(cloud, stack)
         base_url = parts.enter_context(gateway.serving(port or free_port(), cloud.url, stack.api_path))
-        endpoint.announce_to(base_url)
+        endpoint.register_webhook(base_url)
         yield Service(base_url, cloud, stack, endpoint)
 
 
 def parameters(endpoint: ModelEndpoint, webhook_origins: Sequence[str]) -> dict[str, str]:
-    """All that differs from a deployment to AWS."""
+    """The template parameters that differ from a deployment to AWS."""
     return {
         "Providers": endpoint.provider,
         "WebhookAllowedOrigins": ",".join(webhook_origins),

@@ -1,4 +1,4 @@
-"""The stack of template.yaml, deployed by CloudFormation as `sam deploy` would: upload, rewrite, change set, wait."""
+"""Deploys template.yaml through CloudFormation as `sam deploy` does: upload, rewrite, change set, wait."""
 
 import json
 import time
@@ -23,7 +23,7 @@ Template = dict[str, Any]
 
 @dataclass(frozen=True)
 class Stack:
-    """What the deployed template says of itself: its outputs, by the names template.yaml gives them."""
+    """A deployed stack. `outputs` are those of template.yaml, by name."""
 
     outputs: Mapping[str, str]
 
@@ -34,12 +34,12 @@ class Stack:
 
     @property
     def api_path(self) -> str:
-        """Where the emulator serves the HTTP API: it has no host names of its own, so the id is in the path."""
+        """The path of the HTTP API in the emulator, which has no host name for each API."""
         return f"/_aws/execute-api/{self['ApiId']}/$default"
 
 
 def read_template() -> Template:
-    """template.yaml as a dict, its short intrinsics (`!Ref`) in their long form."""
+    """template.yaml as a dict, with short intrinsics (`!Ref`) in their long form."""
     template: Template = yaml_parse(TEMPLATE.read_text())
     return template
 
@@ -50,9 +50,9 @@ def deploy(
     parameters: Mapping[str, str],
     change: Callable[[Template], None] = lambda _template: None,
 ) -> Stack:
-    """Deploy the template with these parameters; `change` may first edit what is deployed (for tests of a wrong one).
+    """Deploy the template with these parameters. `change` edits it first (for tests).
 
-    Raises LocalFailure with CloudFormation's reasons if the stack does not come up.
+    Raises LocalFailure with CloudFormation's reasons if the deployment fails.
     """
     template = read_template()
     change(template)
@@ -64,11 +64,11 @@ def deploy(
     body = json.dumps(template, indent=1).encode()
     cloud.s3.put_object(Bucket=bucket, Key="template.json", Body=body)
     execute(cloud, f"{cloud.url}/{bucket}/template.json", parameters)
-    return Stack(outputs_of(cloud))
+    return Stack(read_outputs(cloud))
 
 
 def point_at(template: Template, source: str, location: str) -> None:
-    """Let what names this local folder as its source take the uploaded zip instead."""
+    """Replace the local folder `source` by the uploaded zip."""
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
         for name in ("CodeUri", "ContentUri"):
@@ -87,24 +87,24 @@ def execute(cloud: Cloud, template_url: str, parameters: Mapping[str, str]) -> N
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         )
-        wait(lambda: change_set_status(cloud))
+        wait_until_complete(lambda: change_set_status(cloud))
         api.execute_change_set(StackName=STACK, ChangeSetName="deploy")
-        wait(lambda: stack_status(cloud))
+        wait_until_complete(lambda: stack_status(cloud))
     except ClientError as error:
         raise LocalFailure(f"CloudFormation refused template.yaml in {REGION}: {error}") from error
 
 
 def change_set_status(cloud: Cloud) -> tuple[str, str]:
-    found = cloud.cloudformation.describe_change_set(StackName=STACK, ChangeSetName="deploy")
-    return found["Status"], found.get("StatusReason", "")
+    change_set = cloud.cloudformation.describe_change_set(StackName=STACK, ChangeSetName="deploy")
+    return change_set["Status"], change_set.get("StatusReason", "")
 
 
 def stack_status(cloud: Cloud) -> tuple[str, str]:
-    found = cloud.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
-    return found["StackStatus"], reasons(cloud)
+    stack = cloud.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+    return stack["StackStatus"], failure_reasons(cloud)
 
 
-def reasons(cloud: Cloud) -> str:
+def failure_reasons(cloud: Cloud) -> str:
     events = cloud.cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
     return "\n".join(
         f"{event.get('LogicalResourceId')}: {event.get('ResourceStatusReason')}"
@@ -113,17 +113,17 @@ def reasons(cloud: Cloud) -> str:
     )
 
 
-def wait(ask: Callable[[], tuple[str, str]]) -> None:
+def wait_until_complete(status_of: Callable[[], tuple[str, str]]) -> None:
     deadline = time.monotonic() + DEPLOY_SECONDS
     while True:
-        status, reason = ask()
+        status, reason = status_of()
         if status == "CREATE_COMPLETE":
             return
         if not status.endswith(("PENDING", "IN_PROGRESS")) or "ROLLBACK" in status or time.monotonic() > deadline:
-            raise LocalFailure(f"The stack did not come up: {status}. {reason}")
+            raise LocalFailure(f"The deployment failed: {status}. {reason}")
         time.sleep(0.1)
 
 
-def outputs_of(cloud: Cloud) -> dict[str, str]:
+def read_outputs(cloud: Cloud) -> dict[str, str]:
     stack = cloud.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

@@ -1,4 +1,4 @@
-"""The two tenants of every local stack. Their keys and secrets are fixed and open: they guard nothing but a laptop."""
+"""The two tenants of every local stack. Their keys and secrets are fixed and public."""
 
 import secrets
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ TENANTS = (ACME, GLOBEX)
 
 
 def seed(cloud: Cloud, stack: Stack) -> None:
-    """Make them as the admin command makes a tenant: the key hashed, the secret encrypted."""
+    """Create the tenants as the admin command does, with the key hashed and the secret encrypted."""
     tenants = TenantAdmin(
         records=AccountTable(cloud.dynamodb, stack["AccountTableName"]),
         cipher=KmsCipher(cloud.kms, stack["SecretsKeyArn"]),
@@ -37,5 +37,5 @@ def seed(cloud: Cloud, stack: Stack) -> None:
         random_bytes=secrets.token_bytes,
     )
     for tenant in TENANTS:
-        # The widest tier: nothing on a laptop needs protection from its owner.
+        # The tier with the highest limits.
         tenants.create(tenant.name, tier="tier5", api_key=tenant.api_key, webhook_secret=tenant.webhook_secret)

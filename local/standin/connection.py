@@ -1,4 +1,4 @@
-"""One client's connection: HTTP/1.1 kept alive, requests to answers, and every way to spoil the exchange."""
+"""One HTTP/1.1 connection: reads requests, sends responses, and applies the rules that disturb them."""
 
 import json
 import os
@@ -13,30 +13,30 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from local.standin.script import AFTER, BEFORE, EARLY, EXCHANGE, HTTP_ERRORS, Rule
+from local.standin.script import AFTER_RUN, BEFORE_READING, BEFORE_RUN, HTTP_ERRORS, REQUEST, Rule
 from local.standin.wire import Json, WireError
 
 if TYPE_CHECKING:
     from local.standin.server import StandIn
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-HELLO = (
-    "This is a stand-in for a model provider, not a model. It speaks OpenAI's Responses API on this machine alone, "
-    "computes what it can, and costs nothing.\n"
+GREETING = (
+    "This is a stand-in for a model provider, not a model. It serves OpenAI's Responses API on this machine, answers "
+    "arithmetic questions, and costs nothing.\n"
 )
 
 
 class DroppedError(Exception):
-    """The connection is to end here, without an answer."""
+    """Close the connection without a response."""
 
 
 class Connection(BaseHTTPRequestHandler):
-    """Handles one connection on its own thread."""
+    """Runs on its own thread."""
 
     protocol_version = "HTTP/1.1"
     server_version = "stand-in"
     sys_version = ""
-    # Without these two, each answer waits 40 ms for the kernel to put its head and its body into one packet.
+    # Without these two, headers and body go out as two packets, 40 ms apart.
     wbufsize = 64 * 1024
     disable_nagle_algorithm = True
 
@@ -47,44 +47,43 @@ class Connection(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         if isinstance(self.server, Listener):
-            self.server.opened(self.connection)
+            self.server.register(self.connection)
 
     def finish(self) -> None:
         try:
             super().finish()
         finally:
             if isinstance(self.server, Listener):
-                self.server.closed(self.connection)
+                self.server.unregister(self.connection)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: a request line can hold what nobody should find in a log."""
+        """Log nothing: a request line can hold data of a test that must not appear in a log."""
 
     def do_GET(self) -> None:
-        self.exchange()
+        self.handle_request()
 
     def do_POST(self) -> None:
-        self.exchange()
+        self.handle_request()
 
     def do_DELETE(self) -> None:
-        self.exchange()
+        self.handle_request()
 
-    def exchange(self) -> None:
-        """One request and its answer, or what a rule makes of it."""
+    def handle_request(self) -> None:
         path = unquote(urlsplit(self.path).path).rstrip("/")
         try:
             kind, name = self.classify(path)
-            if kind != "open" and (rule := self.stand_in.first_rule(kind, EARLY)):
+            if kind != "open" and (rule := self.stand_in.take_rule(kind, BEFORE_READING)):
                 self.hang(rule)
             raw = self.read_body()
             if kind == "open":
-                self.answer_open(path, raw)
+                self.handle_open(path, raw)
                 return
             self.stand_in.runs.count(kind)
             self.authorise()
-            rule = self.stand_in.first_rule(kind, EXCHANGE, self.subjects(kind, name, raw))
-            self.spoil_before(rule)
-            answer = self.call(kind, name, raw)
-            self.spoil_after(rule, json.dumps(answer).encode())
+            rule = self.stand_in.take_rule(kind, REQUEST, self.texts(kind, name, raw))
+            self.apply_before(rule)
+            response = self.call(kind, name, raw)
+            self.apply_after(rule, json.dumps(response).encode())
         except WireError as error:
             html = not error.kind
             body = error.message.encode() if html else json.dumps(error.body).encode()
@@ -93,7 +92,7 @@ class Connection(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def classify(self, path: str) -> tuple[str, str]:
-        """The kind of a request as rules name it, and the id or the model it is about. Raises WireError 404."""
+        """The kind of request that rules name, and the id or model in the path. Raises WireError 404."""
         parts = path.split("/")[1:]
         match [self.command, *parts]:
             case ["POST", "v1", "responses"]:
@@ -113,7 +112,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def call(self, kind: str, name: str, raw: bytes) -> Json:
         calls: dict[str, Callable[[], Json]] = {
-            "create": lambda: self.stand_in.create(raw, self.hung_up),
+            "create": lambda: self.stand_in.create(raw, self.disconnected),
             "retrieve": lambda: self.stand_in.retrieve(name),
             "cancel": lambda: self.stand_in.cancel(name),
             "delete": lambda: self.stand_in.delete(name),
@@ -121,8 +120,8 @@ class Connection(BaseHTTPRequestHandler):
         }
         return calls[kind]()
 
-    def hung_up(self) -> bool:
-        """Whether the client has closed its side."""
+    def disconnected(self) -> bool:
+        """Whether the client has closed the connection."""
         try:
             return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -130,22 +129,22 @@ class Connection(BaseHTTPRequestHandler):
         except OSError:
             return True
 
-    def answer_open(self, path: str, raw: bytes) -> None:
-        """What needs no key: who it is, how it is, and the test's own doors."""
+    def handle_open(self, path: str, raw: bytes) -> None:
+        """The paths that need no key: the greeting, the health check and the control endpoints of tests."""
         if path == "":
-            self.reply(200, HELLO.encode(), "text/plain; charset=utf-8")
+            self.reply(200, GREETING.encode(), "text/plain; charset=utf-8")
         elif path == "/healthz":
             self.reply(200, b'{"status": "ok", "stand_in": true}')
         elif self.command == "GET" and path == "/_standin/state":
             self.reply(200, json.dumps(self.stand_in.state()).encode())
         else:
-            answer = self.stand_in.control(path.rpartition("/")[2] if self.command == "POST" else "", raw)
-            self.reply(200, json.dumps(answer).encode())
+            state = self.stand_in.control(path.rpartition("/")[2] if self.command == "POST" else "", raw)
+            self.reply(200, json.dumps(state).encode())
 
     def read_body(self) -> bytes:
         if self.headers.get("transfer-encoding"):
             self.close_connection = True
-            raise WireError(411, "This stand-in takes no chunked request.")
+            raise WireError(411, "This stand-in does not accept chunked requests.")
         length = self.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             self.close_connection = True
@@ -163,10 +162,10 @@ class Connection(BaseHTTPRequestHandler):
         if expected is not None and not secrets.compare_digest(key.strip().encode(), expected.encode()):
             raise WireError(401, "Incorrect API key provided.", code="invalid_api_key")
 
-    def subjects(self, kind: str, name: str, raw: bytes) -> tuple[str, ...]:
-        """What a rule's `contains` is looked for in: the model, the values of the metadata, the response's id."""
+    def texts(self, kind: str, name: str, raw: bytes) -> tuple[str, ...]:
+        """The texts that a rule's `contains` is compared with: model, metadata values and response id."""
         if kind != "create":
-            return self.stand_in.runs.subjects(name)
+            return self.stand_in.runs.texts(name)
         try:
             body = json.loads(raw)
         except (ValueError, RecursionError):
@@ -177,7 +176,7 @@ class Connection(BaseHTTPRequestHandler):
         values = list(metadata.values()) if isinstance(metadata, dict) else []
         return tuple(value for value in [body.get("model"), *values] if isinstance(value, str))
 
-    def spoil_before(self, rule: Rule | None) -> None:
+    def apply_before(self, rule: Rule | None) -> None:
         if rule is None:
             return
         if rule.do in HTTP_ERRORS:
@@ -186,12 +185,12 @@ class Connection(BaseHTTPRequestHandler):
             self.stand_in.stopping.wait(rule.seconds)
         elif rule.do == "hang_before":
             self.hang(rule)
-        elif rule.do in BEFORE:
+        elif rule.do in BEFORE_RUN:
             self.drop(rule)
 
-    def spoil_after(self, rule: Rule | None, body: bytes) -> None:
-        """Answer 200, or do what the rule says now that the generation exists."""
-        match rule.do if rule and rule.do in AFTER else "":
+    def apply_after(self, rule: Rule | None, body: bytes) -> None:
+        """Respond with 200 unless a rule says otherwise. The run has started."""
+        match rule.do if rule and rule.do in AFTER_RUN else "":
             case "hang_after" if rule:
                 self.hang(rule)
             case "close_after" if rule:
@@ -209,22 +208,19 @@ class Connection(BaseHTTPRequestHandler):
                 self.reply(200, body)
 
     def hang(self, rule: Rule) -> None:
-        """Say nothing for the rule's seconds, then end the connection."""
+        """Send nothing for the rule's seconds, then close the connection."""
         self.stand_in.stopping.wait(rule.seconds)
         raise DroppedError
 
     def drop(self, rule: Rule) -> None:
-        """End the connection: in good order, or as a machine does that has lost it."""
+        """Close the connection with FIN, or with RST if the rule says `reset`."""
         if rule.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            # Not close(): the files on top of the socket would keep it open until after an orderly end.
-            self.stand_in_closed()
+            if isinstance(self.server, Listener):
+                self.server.unregister(self.connection)
+            # socket.close() would wait for the file objects on the socket, and then send FIN.
+            os.close(self.connection.detach())
         raise DroppedError
-
-    def stand_in_closed(self) -> None:
-        if isinstance(self.server, Listener):
-            self.server.closed(self.connection)
-        os.close(self.connection.detach())
 
     def reply(
         self,
@@ -248,7 +244,7 @@ class Connection(BaseHTTPRequestHandler):
 
 
 class Listener(ThreadingHTTPServer):
-    """A thread a connection, all of which `end` can end."""
+    """Serves each connection on its own thread. `close` ends all of them."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -258,15 +254,15 @@ class Listener(ThreadingHTTPServer):
         self._lock = threading.Lock()
         super().__init__(address, handler)
 
-    def opened(self, connection: socket.socket) -> None:
+    def register(self, connection: socket.socket) -> None:
         with self._lock:
             self._open[connection] = threading.current_thread()
 
-    def closed(self, connection: socket.socket) -> None:
+    def unregister(self, connection: socket.socket) -> None:
         with self._lock:
             self._open.pop(connection, None)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Close the listening socket and every connection, and wait for their threads."""
         self.server_close()
         with self._lock:
@@ -281,6 +277,6 @@ class Listener(ThreadingHTTPServer):
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that disconnect."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)

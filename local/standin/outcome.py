@@ -1,4 +1,4 @@
-"""What a run comes to: output items, tokens and seconds of thinking. The same request, the same outcome."""
+"""What a run produces: output items, usage and seconds of thinking. Equal requests produce equal outcomes."""
 
 import json
 from collections import OrderedDict
@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
-from typing import Any
 
-from local.standin.answers import Answer
-from local.standin.reasoner import answer
+from local.standin.arithmetic import Answer, answer
 from local.standin.request import Request
 from local.standin.schema import fill
 from local.standin.wire import Json
@@ -28,24 +26,25 @@ REASONING_TOKENS: Mapping[str | None, int] = {
     None: 0,
     "none": 0,
     "minimal": 64,
-    "low": 128,
-    "medium": 384,
-    "high": 1024,
-    "xhigh": 2048,
-    "max": 4096,
+    "low": 192,
+    "medium": 448,
+    "high": 1152,
+    "xhigh": 2304,
+    "max": 4608,
 }
 BYTES_PER_TOKEN = 4
 TOKENS_PER_ITEM = 4
 TOKENS_PER_IMAGE = 765
-# OpenAI caches prefixes of 1,024 tokens and more, in steps of 128.
-CACHE_LEAST_TOKENS = 1024
+# OpenAI caches prefixes of at least 1,024 tokens, in steps of 128.
+CACHE_MIN_TOKENS = 1024
 CACHE_STEP_TOKENS = 128
 CACHE_ENTRIES = 50_000
+SUMMARY = "The stand-in computes the last line of the question. It does not reason."
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run will end. `usage` and `output` have the wire's shape; `thinking_seconds` is before any speed-up."""
+    """How a run ends. `usage` and `output` have the wire's shape; `thinking_seconds` is for a speed of 1."""
 
     status: str
     output: list[Json]
@@ -54,72 +53,64 @@ class Outcome:
     incomplete_reason: str | None = None
 
 
-def count_tokens(text: str) -> int:
-    """The stand-in's own tokenizer: four bytes a token, so never more tokens than bytes."""
-    return -(-len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
-
-
 class PromptCache:
-    """Which long prompt beginnings were seen before, by model. Safe to share between threads."""
+    """The long prompt prefixes that each model has received. Thread-safe."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[bytes, None] = OrderedDict()
+        self._prefixes: OrderedDict[bytes, None] = OrderedDict()
         self._lock = Lock()
 
-    def visit(self, model: str, prompt: str) -> tuple[int, int]:
-        """The prompt's cached tokens and its newly cached ones; remembers it for the next time."""
+    def add(self, model: str, prompt: str) -> tuple[int, int]:
+        """Store the prefixes of the prompt. Returns the tokens that were stored before and those stored now."""
         raw = prompt.encode("utf-8", "surrogatepass")
         step = CACHE_STEP_TOKENS * BYTES_PER_TOKEN
-        chain, cached, reached = sha256(model.encode()), 0, 0
+        digest, cached, total = sha256(model.encode()), 0, 0
         with self._lock:
             for end in range(step, len(raw) + 1, step):
-                chain.update(raw[end - step : end])
-                reached = end // BYTES_PER_TOKEN
-                key = chain.digest()
-                if key in self._seen and reached == cached + CACHE_STEP_TOKENS:
-                    cached = reached
-                self._seen[key] = None
-                self._seen.move_to_end(key)
-            while len(self._seen) > CACHE_ENTRIES:
-                self._seen.popitem(last=False)
-        cached = cached if cached >= CACHE_LEAST_TOKENS else 0
-        reached = reached if reached >= CACHE_LEAST_TOKENS else 0
-        return cached, reached - cached
+                digest.update(raw[end - step : end])
+                total = end // BYTES_PER_TOKEN
+                key = digest.digest()
+                if key in self._prefixes and total == cached + CACHE_STEP_TOKENS:
+                    cached = total
+                self._prefixes[key] = None
+                self._prefixes.move_to_end(key)
+            while len(self._prefixes) > CACHE_ENTRIES:
+                self._prefixes.popitem(last=False)
+        cached = cached if cached >= CACHE_MIN_TOKENS else 0
+        total = total if total >= CACHE_MIN_TOKENS else 0
+        return cached, total - cached
 
     def clear(self) -> None:
         with self._lock:
-            self._seen.clear()
+            self._prefixes.clear()
 
 
-def think(request: Request, response_id: str, cache: PromptCache) -> Outcome:
-    """Answer the request: in bounded time, whatever it says."""
-    found = answer(request.question)
+def outcome_of(request: Request, response_id: str, cache: PromptCache) -> Outcome:
+    """Answer the request. Raises WireError for a schema that is none."""
     reasoning_tokens = REASONING_TOKENS[request.effort]
-    reasoning_tokens += 64 * min(len(found.steps), 6) if reasoning_tokens else 0
-    seconds = THINKING_SECONDS[request.effort] * (0.85 + 0.05 * min(len(found.steps), 6))
-    most = request.max_output_tokens
-    whole, visible_tokens = shape_answer(request, found, response_id)
-    item: Json | None = whole
-    status = "completed"
-    if most is not None and reasoning_tokens + visible_tokens > most:
-        status = "incomplete"
-        reasoning_tokens = min(reasoning_tokens, most)
-        visible_tokens = most - reasoning_tokens
-        item = shortened(whole, visible_tokens)
-    output = [reasoning_item(request, found, response_id)] if reasoning_tokens else []
+    item, visible_tokens = answer_item(request, answer(request.question), response_id)
+    limit = request.max_output_tokens
+    incomplete = limit is not None and reasoning_tokens + visible_tokens > limit
+    output: list[Json | None] = [reasoning_item(request, response_id) if reasoning_tokens else None]
+    if limit is not None and incomplete:
+        reasoning_tokens = min(reasoning_tokens, limit)
+        visible_tokens = limit - reasoning_tokens
+        output.append(shortened(item, visible_tokens))
+    else:
+        output.append(item)
     return Outcome(
-        status=status,
-        output=[*output, item] if item else output,
-        usage=count_usage(request, reasoning_tokens, visible_tokens, cache),
-        thinking_seconds=seconds,
-        incomplete_reason="max_output_tokens" if status == "incomplete" else None,
+        status="incomplete" if incomplete else "completed",
+        output=[part for part in output if part],
+        usage=usage_of(request, reasoning_tokens, visible_tokens, cache),
+        thinking_seconds=THINKING_SECONDS[request.effort],
+        incomplete_reason="max_output_tokens" if incomplete else None,
     )
 
 
-def shape_answer(request: Request, found: Answer, response_id: str) -> tuple[Json, int]:
-    """The visible output item and its tokens: a function call where the request forces one, else a message."""
-    if function := request.called:
-        arguments = json.dumps(fill(function.get("parameters") or {"type": "object"}, found) or {})
+def answer_item(request: Request, result: Answer, response_id: str) -> tuple[Json, int]:
+    """The visible output item and its tokens: a function call if the request forces one, else a message."""
+    if function := request.forced_function:
+        arguments = json.dumps(fill(function.get("parameters") or {"type": "object"}, result) or {})
         call: Json = {
             "id": response_id.replace("resp_", "fc_", 1),
             "type": "function_call",
@@ -129,15 +120,14 @@ def shape_answer(request: Request, found: Answer, response_id: str) -> tuple[Jso
             "arguments": arguments,
         }
         return call, count_tokens(arguments) + count_tokens(function["name"])
-    form = request.text["format"]
-    text = found.message
-    if form["type"] == "json_schema":
-        text = json.dumps(fill(form["schema"], found), ensure_ascii=False)
-    elif form["type"] == "json_object":
-        text = json.dumps({"answer": found.text, "steps": list(found.steps)}, ensure_ascii=False)
-    return message(response_id, {"type": "output_text", "text": text, "annotations": [], "logprobs": []}), count_tokens(
-        text
-    )
+    text_format = request.text["format"]
+    text = result.text
+    if text_format["type"] == "json_schema":
+        text = json.dumps(fill(text_format["schema"], result), ensure_ascii=False)
+    elif text_format["type"] == "json_object":
+        text = json.dumps({"answer": text}, ensure_ascii=False)
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return message(response_id, part), count_tokens(text)
 
 
 def message(response_id: str, part: Json) -> Json:
@@ -151,12 +141,12 @@ def message(response_id: str, part: Json) -> Json:
 
 
 def refusal(response_id: str, text: str) -> Json:
-    """The message of a model that will not answer."""
+    """The message of a model that refuses to answer."""
     return message(response_id, {"type": "refusal", "refusal": text})
 
 
 def shortened(item: Json, tokens: int) -> Json | None:
-    """The item as far as `tokens` reach: nothing of a function call, for half its arguments would be no JSON."""
+    """The first `tokens` of a message. None for a function call: part of its arguments would be no JSON."""
     if tokens <= 0 or item["type"] != "message":
         return None
     part = item["content"][0]
@@ -164,26 +154,29 @@ def shortened(item: Json, tokens: int) -> Json | None:
     return {**item, "status": "incomplete", "content": [{**part, "text": raw.decode(errors="ignore")}]}
 
 
-def reasoning_item(request: Request, found: Answer, response_id: str) -> Json:
-    wanted = request.reasoning.get("summary") and found.steps
-    summary = [{"type": "summary_text", "text": "\n".join(found.steps)}] if wanted else []
+def reasoning_item(request: Request, response_id: str) -> Json:
+    summary = [{"type": "summary_text", "text": SUMMARY}] if request.reasoning.get("summary") else []
     return {"id": response_id.replace("resp_", "rs_", 1), "type": "reasoning", "summary": summary}
 
 
-def count_usage(request: Request, reasoning_tokens: int, visible_tokens: int, cache: PromptCache) -> Json:
-    """Usage in the wire's shape: cached and written tokens are parts of the input, reasoning tokens of the output."""
-    cached, written = cache.visit(request.model, request.prompt)
-    tokens = count_tokens(request.prompt) + TOKENS_PER_ITEM * request.items + TOKENS_PER_IMAGE * request.images
-    details: dict[str, Any] = {
-        "cached_tokens": cached,
-        # Only these families bill what they write to the cache.
-        "cache_write_tokens": written if request.model.startswith(("gpt-5.6", "gpt-6")) else 0,
-    }
+def count_tokens(text: str) -> int:
+    """Four bytes a token, so that a text never has more tokens than bytes."""
+    return -(-len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
+
+
+def usage_of(request: Request, reasoning_tokens: int, visible_tokens: int, cache: PromptCache) -> Json:
+    """Usage in the wire's shape. Cached and written tokens are part of the input, reasoning tokens of the output."""
+    cached, written = cache.add(request.model, request.prompt)
+    input_tokens = count_tokens(request.prompt) + TOKENS_PER_ITEM * request.items + TOKENS_PER_IMAGE * request.images
     output_tokens = reasoning_tokens + visible_tokens
     return {
-        "input_tokens": tokens,
-        "input_tokens_details": details,
+        "input_tokens": input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": cached,
+            # Only these families bill cache writes.
+            "cache_write_tokens": written if request.model.startswith(("gpt-5.6", "gpt-6")) else 0,
+        },
         "output_tokens": output_tokens,
         "output_tokens_details": {"reasoning_tokens": reasoning_tokens},
-        "total_tokens": tokens + output_tokens,
+        "total_tokens": input_tokens + output_tokens,
     }

@@ -1,14 +1,23 @@
-"""What a request to create a response must look like, checked as the provider checks it."""
+"""A request to create a response, checked as the provider checks it."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.standin.wire import Json, WireError, invalid_type, invalid_value, model_not_found, one_of, typed
+from local.standin.wire import (
+    Json,
+    WireError,
+    invalid_type,
+    invalid_value,
+    missing_parameter,
+    model_not_found,
+    one_of,
+    optional,
+)
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-# What is asked for on the left, what the response then says was served on the right.
+# The requested tier, and the tier that the response then names.
 TIERS = {
     "auto": "default",
     "default": "default",
@@ -53,13 +62,13 @@ PARAMETERS = frozenset(
         "user",
     }
 )
-NOT_SERVED = ("conversation", "previous_response_id", "prompt")
+UNSUPPORTED = ("conversation", "previous_response_id", "prompt")
 MAX_METADATA_PAIRS = 16
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request that was accepted. `question` is what the user said last, `prompt` all that counts as input."""
+    """A valid request. `question` is the text of the last user message, `prompt` all text that counts as input."""
 
     model: str
     question: str
@@ -79,8 +88,8 @@ class Request:
     echoed: Json
 
     @property
-    def called(self) -> Json | None:
-        """The function that the request makes the model call, if it makes it call one."""
+    def forced_function(self) -> Json | None:
+        """The function that `tool_choice` forces the model to call."""
         choice = self.tool_choice
         functions = [tool for tool in self.tools if tool.get("type") == "function"]
         if isinstance(choice, dict) and choice.get("type") == "function":
@@ -89,32 +98,32 @@ class Request:
         return functions[0] if forced and functions else None
 
 
-def reasons(model: str) -> bool:
-    """Whether a model thinks before it answers, by its name alone: the stand-in has no catalogue."""
+def is_reasoning_model(model: str) -> bool:
+    """Judged by the name: the stand-in has no catalogue."""
     return not model.startswith(("gpt-3", "gpt-4"))
 
 
-def read(body: Json, serves: Callable[[str], bool]) -> Request:
-    """Check a request as the provider would. Raises WireError."""
+def parse_request(body: Json, serves: Callable[[str], bool]) -> Request:
+    """Raises WireError as the provider would."""
     for name in body:
         if name not in PARAMETERS:
             raise WireError(400, f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
-    for name in NOT_SERVED:
+    for name in UNSUPPORTED:
         if body.get(name) is not None:
             raise WireError(400, f"This stand-in does not serve '{name}'.", param=name, code="unsupported_parameter")
     if body.get("stream"):
         raise WireError(400, "This stand-in does not stream.", param="stream", code="unsupported_parameter")
-    model = typed(body, "model", str, None)
+    model = optional(body, "model", str, None)
     if not model:
-        raise WireError(400, "Missing required parameter: 'model'.", param="model", code="missing_required_parameter")
+        raise missing_parameter("model")
     if not serves(model):
         raise model_not_found(model)
-    background, store = typed(body, "background", bool, False), typed(body, "store", bool, True)
+    background, store = optional(body, "background", bool, False), optional(body, "store", bool, True)
     if background and not store:
         raise WireError(400, "Background mode requires 'store' to be true.", param="store", code="invalid_value")
-    question, texts, items, images = read_input(body)
-    tools, text = read_tools(body), read_text(body)
-    reasoning, effort = read_effort(body, model)
+    question, texts, items, images = parse_input(body)
+    tools, text = parse_tools(body), parse_text(body)
+    reasoning, effort = parse_effort(body, model)
     extras = [body.get("instructions") or "", *([json.dumps(tools)] if tools else [])]
     if text["format"].get("type") == "json_schema":
         extras.append(json.dumps(text["format"]))
@@ -125,55 +134,55 @@ def read(body: Json, serves: Callable[[str], bool]) -> Request:
         items=items,
         images=images,
         effort=effort,
-        max_output_tokens=read_max_output(body),
+        max_output_tokens=parse_max_output(body),
         background=background,
         store=store,
-        metadata=read_metadata(body),
+        metadata=parse_metadata(body),
         service_tier=TIERS[one_of(body, "service_tier", TIERS, "auto")],
         text=text,
         tools=tools,
-        tool_choice=read_tool_choice(body, tools),
+        tool_choice=parse_tool_choice(body, tools),
         reasoning=reasoning,
         echoed={
-            "instructions": typed(body, "instructions", str, None),
-            "parallel_tool_calls": typed(body, "parallel_tool_calls", bool, True),
-            "temperature": typed(body, "temperature", float, 1.0),
-            "top_p": typed(body, "top_p", float, 1.0),
+            "instructions": optional(body, "instructions", str, None),
+            "parallel_tool_calls": optional(body, "parallel_tool_calls", bool, True),
+            "temperature": optional(body, "temperature", float, 1.0),
+            "top_p": optional(body, "top_p", float, 1.0),
             "truncation": one_of(body, "truncation", ("auto", "disabled"), "disabled"),
-            "prompt_cache_key": typed(body, "prompt_cache_key", str, None),
-            "safety_identifier": typed(body, "safety_identifier", str, None),
-            "user": typed(body, "user", str, None),
+            "prompt_cache_key": optional(body, "prompt_cache_key", str, None),
+            "safety_identifier": optional(body, "safety_identifier", str, None),
+            "user": optional(body, "user", str, None),
         },
     )
 
 
-def read_max_output(body: Json) -> int | None:
-    most: int | None = typed(body, "max_output_tokens", int, None)
-    if most is not None and most < 16:
-        message = f"Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got {most}."
+def parse_max_output(body: Json) -> int | None:
+    limit: int | None = optional(body, "max_output_tokens", int, None)
+    if limit is not None and limit < 16:
+        message = f"Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got {limit}."
         raise WireError(400, message, param="max_output_tokens", code="integer_below_min_value")
-    return most
+    return limit
 
 
-def read_effort(body: Json, model: str) -> tuple[Json, str | None]:
-    """The reasoning settings as echoed, and the effort to think with: None for a model that does not reason."""
-    given = body.get("reasoning") or {}
-    if not isinstance(given, dict):
+def parse_effort(body: Json, model: str) -> tuple[Json, str | None]:
+    """The reasoning settings to echo, and the effort: None for a model that does not reason."""
+    reasoning = body.get("reasoning") or {}
+    if not isinstance(reasoning, dict):
         raise invalid_type("reasoning", "an object")
-    effort = given.get("effort")
+    effort = reasoning.get("effort")
     if effort is not None and effort not in EFFORTS:
         raise invalid_value("reasoning.effort", EFFORTS)
-    takes_none = not reasons(model) or model.startswith(("o1-mini", "o1-preview"))
-    if effort is not None and takes_none:
+    no_effort = not is_reasoning_model(model) or model.startswith(("o1-mini", "o1-preview"))
+    if effort is not None and no_effort:
         message = "Unsupported parameter: 'reasoning.effort' is not supported with this model."
         raise WireError(400, message, param="reasoning.effort", code="unsupported_parameter")
-    if not reasons(model):
+    if not is_reasoning_model(model):
         return {"effort": None, "summary": None}, None
     default = "none" if model.startswith("gpt-5.1") else "medium"
-    return {"effort": None if takes_none else effort or default, "summary": given.get("summary")}, effort or default
+    return {"effort": None if no_effort else effort or default, "summary": reasoning.get("summary")}, effort or default
 
 
-def read_metadata(body: Json) -> dict[str, str]:
+def parse_metadata(body: Json) -> dict[str, str]:
     metadata = body.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise invalid_type("metadata", "an object")
@@ -189,44 +198,43 @@ def read_metadata(body: Json) -> dict[str, str]:
     return metadata
 
 
-def read_text(body: Json) -> Json:
+def parse_text(body: Json) -> Json:
     text = body.get("text") or {}
     if not isinstance(text, dict):
         raise invalid_type("text", "an object")
-    form = text.get("format") or {"type": "text"}
-    if not isinstance(form, dict) or form.get("type") not in ("text", "json_object", "json_schema"):
+    text_format = text.get("format") or {"type": "text"}
+    if not isinstance(text_format, dict) or text_format.get("type") not in ("text", "json_object", "json_schema"):
         raise invalid_value("text.format.type", ("text", "json_object", "json_schema"))
-    if form["type"] == "json_schema" and not (
-        isinstance(form.get("schema"), dict) and isinstance(form.get("name"), str)
+    if text_format["type"] == "json_schema" and not (
+        isinstance(text_format.get("schema"), dict) and isinstance(text_format.get("name"), str)
     ):
-        raise WireError(400, "Missing required parameter: 'text.format.schema'.", param="text.format.schema")
-    return {"format": form, "verbosity": one_of(text, "verbosity", ("low", "medium", "high"), "medium")}
+        raise missing_parameter("text.format.schema")
+    return {"format": text_format, "verbosity": one_of(text, "verbosity", ("low", "medium", "high"), "medium")}
 
 
-def read_tools(body: Json) -> list[Json]:
+def parse_tools(body: Json) -> list[Json]:
     tools = body.get("tools") or []
     if not isinstance(tools, list):
         raise invalid_type("tools", "an array of objects")
-    for place, tool in enumerate(tools):
+    for index, tool in enumerate(tools):
         if not isinstance(tool, dict) or tool.get("type") != "function":
             message = "This stand-in serves function tools only."
-            raise WireError(400, message, param=f"tools[{place}].type", code="unsupported_value")
+            raise WireError(400, message, param=f"tools[{index}].type", code="unsupported_value")
         if not isinstance(tool.get("name"), str) or not tool["name"]:
-            param = f"tools[{place}].name"
-            raise WireError(
-                400, f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-            )
+            raise missing_parameter(f"tools[{index}].name")
     return [{"parameters": None, "strict": True, "description": None, **tool} for tool in tools]
 
 
-def read_tool_choice(body: Json, tools: Sequence[Json]) -> Any:
+def parse_tool_choice(body: Json, tools: Sequence[Json]) -> Any:
     choice = body.get("tool_choice")
     if choice is None:
         return "auto"
     if isinstance(choice, dict):
-        named = {tool["name"] for tool in tools}
-        if choice.get("type") == "function" and choice.get("name") not in named:
-            raise WireError(400, "Tool choice names no tool of 'tools'.", param="tool_choice", code="invalid_value")
+        names = {tool["name"] for tool in tools}
+        if choice.get("type") == "function" and choice.get("name") not in names:
+            raise WireError(
+                400, "Tool choice names a function that is not in 'tools'.", param="tool_choice", code="invalid_value"
+            )
         return choice
     one_of(body, "tool_choice", ("none", "auto", "required"), "auto")
     if choice == "required" and not tools:
@@ -235,40 +243,40 @@ def read_tool_choice(body: Json, tools: Sequence[Json]) -> Any:
     return choice
 
 
-def read_input(body: Json) -> tuple[str, list[str], int, int]:
-    """The question, every text in the input, the number of items, and the number of images and files."""
-    given = body.get("input")
-    if given is None:
-        raise WireError(400, "Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
-    if isinstance(given, str):
-        return given, [given], 1, 0
-    if not isinstance(given, list):
+def parse_input(body: Json) -> tuple[str, list[str], int, int]:
+    """The question, all texts, the number of items, and the number of images and files."""
+    items = body.get("input")
+    if items is None:
+        raise missing_parameter("input")
+    if isinstance(items, str):
+        return items, [items], 1, 0
+    if not isinstance(items, list):
         raise invalid_type("input", "a string or an array of items")
     question, texts, images = "", [], 0
-    for place, item in enumerate(given):
+    for index, item in enumerate(items):
         if not isinstance(item, dict):
-            raise invalid_type(f"input[{place}]", "an object")
-        said, others = read_item(item, place)
-        texts += said
-        images += others
+            raise invalid_type(f"input[{index}]", "an object")
+        item_texts, item_images = parse_item(item, index)
+        texts += item_texts
+        images += item_images
         if item.get("role") == "user":
-            question = "\n".join(said)
-    return question, texts, len(given), images
+            question = "\n".join(item_texts)
+    return question, texts, len(items), images
 
 
-def read_item(item: Json, place: int) -> tuple[list[str], int]:
+def parse_item(item: Json, index: int) -> tuple[list[str], int]:
     kind = item.get("type", "message")
     if kind != "message":
         return [value for name in ("arguments", "output", "name") if isinstance(value := item.get(name), str)], 0
     if item.get("role") not in ("user", "assistant", "system", "developer"):
-        raise invalid_value(f"input[{place}].role", ("assistant", "system", "developer", "user"))
+        raise invalid_value(f"input[{index}].role", ("assistant", "system", "developer", "user"))
     content = item.get("content")
     if isinstance(content, str):
         return [content], 0
     if not isinstance(content, list):
-        raise invalid_type(f"input[{place}].content", "a string or an array of parts")
+        raise invalid_type(f"input[{index}].content", "a string or an array of parts")
     parts = [part for part in content if isinstance(part, dict)]
     if len(parts) < len(content):
-        raise invalid_type(f"input[{place}].content", "an array of objects")
-    said = [part["text"] for part in parts if isinstance(part.get("text"), str)]
-    return said, sum(part.get("type") in ("input_image", "input_file") for part in parts)
+        raise invalid_type(f"input[{index}].content", "an array of objects")
+    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
+    return texts, sum(part.get("type") in ("input_image", "input_file") for part in parts)

@@ -1,25 +1,25 @@
-"""The generations that were started, each with a life that depends on the clock alone: queued, in progress, ended."""
+"""The runs that requests have started. A run's status depends only on the clock: queued, in progress, ended."""
 
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
 
-from local.standin.outcome import Outcome, PromptCache, refusal, think
+from local.standin.outcome import Outcome, PromptCache, outcome_of, refusal
 from local.standin.request import Request
 from local.standin.script import RUN, Rule, Script
-from local.standin.wire import Json, WireError, not_found
+from local.standin.wire import Json, WireError
 
 QUEUED_SHARE = 0.15
-MOST_QUEUED_SECONDS = 1.0
+MAX_QUEUED_SECONDS = 1.0
 TERMINAL = frozenset({"completed", "failed", "incomplete", "cancelled"})
 
 
 @dataclass(frozen=True)
 class Generation:
-    """What a test may see of a run: it was started once, and whoever started it paid for it."""
+    """What a test sees of a run. Each one is paid for by the request that started it."""
 
     id: str
     model: str
@@ -32,47 +32,44 @@ class Generation:
 
 @dataclass
 class Run:
-    """One generation. Times are monotonic seconds, but `created_at`, which is Unix time; `ends` None: never."""
+    """One generation. `created_at` is Unix time, the other times are monotonic seconds. `ends_at` None: never."""
 
     id: str
     request: Request
     outcome: Outcome
+    error: Json | None
     created_at: float
-    started: float
-    leaves_queue: float
-    ends: float | None
+    started_at: float
+    in_progress_at: float
+    ends_at: float | None
     rules: Sequence[Rule] = ()
     cancelled: bool = False
-    forgotten: bool = False
-    announced: bool = False
-    error: Json | None = field(default=None)
+    deleted: bool = False
+    webhook_sent: bool = False
 
     def status(self, now: float) -> str:
         if self.cancelled:
             return "cancelled"
-        if self.ends is not None and now >= self.ends:
+        if self.ends_at is not None and now >= self.ends_at:
             return self.outcome.status
-        return "queued" if now < self.leaves_queue else "in_progress"
+        return "queued" if now < self.in_progress_at else "in_progress"
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        """What a rule's `contains` is looked for in."""
+    def texts(self) -> tuple[str, ...]:
+        """The texts that a rule's `contains` is compared with."""
         return (self.id, self.request.model, *self.request.metadata.values())
 
-    def rule(self, do: str) -> Rule | None:
-        return next((rule for rule in self.rules if rule.do == do), None)
-
-    def shape(self, now: float) -> Json:
+    def to_response(self, now: float) -> Json:
         """The run as a Response object of the wire."""
         status, request = self.status(now), self.request
         ended = status in TERMINAL and status != "cancelled"
-        other = self.rule("served_otherwise")
-        finished_at = self.created_at + ((self.ends or now) - self.started)
+        served = next((rule for rule in self.rules if rule.do == "served_otherwise"), None)
+        ended_at = self.created_at + ((self.ends_at or now) - self.started_at)
         return {
             "id": self.id,
             "object": "response",
             "created_at": int(self.created_at),
-            "completed_at": int(finished_at) if status == "completed" else None,
+            "completed_at": int(ended_at) if status == "completed" else None,
             "status": status,
             "background": request.background,
             "error": self.error if status == "failed" else None,
@@ -80,11 +77,11 @@ class Run:
             "max_output_tokens": request.max_output_tokens,
             "max_tool_calls": None,
             "metadata": dict(request.metadata),
-            "model": (other and other.model) or request.model,
+            "model": (served and served.model) or request.model,
             "output": self.outcome.output if ended else [],
             "previous_response_id": None,
             "reasoning": request.reasoning,
-            "service_tier": ((other and other.service_tier) or request.service_tier) if ended else "auto",
+            "service_tier": ((served and served.service_tier) or request.service_tier) if ended else "auto",
             "store": request.store,
             "text": request.text,
             "tool_choice": request.tool_choice,
@@ -93,7 +90,7 @@ class Run:
             **request.echoed,
         }
 
-    def generation(self, now: float) -> Generation:
+    def to_generation(self, now: float) -> Generation:
         request = self.request
         return Generation(
             self.id,
@@ -107,7 +104,7 @@ class Run:
 
 
 class Runs:
-    """All runs by id, what was asked for, and how often. Safe to share between threads."""
+    """All runs by id, and the number of requests by kind. Thread-safe."""
 
     def __init__(self, script: Script, speed: float) -> None:
         self.script = script
@@ -129,50 +126,50 @@ class Runs:
             self.requests[kind] += 1
 
     def start(self, request: Request, raw: bytes) -> Run:
-        """Start a generation. From here on it is paid for, whatever becomes of the connection."""
+        """Start a run. It is paid for even if the connection is lost. Raises WireError."""
         with self._lock:
             self._started += 1
-            # With the body in it, an id of before a restart cannot come back as somebody else's answer.
+            # The body is part of the id, so that a restarted stand-in does not use an id for another answer.
             digest = sha256(b"%d:" % self._started + raw).hexdigest()
         response_id = f"resp_{digest[:48]}"
-        rules = self.script.every("create", RUN, (request.model, *request.metadata.values()))
-        outcome, error = scripted(think(request, response_id, self._cache), rules, response_id)
-        slow = next((rule for rule in rules if rule.do == "slow_run"), None)
+        rules = self.script.take_all("create", RUN, (request.model, *request.metadata.values()))
+        effects = {rule.do: rule for rule in rules}
+        outcome, error = apply_rules(outcome_of(request, response_id, self._cache), rules, response_id)
+        slow = effects.get("slow_run")
         seconds = slow.seconds if slow else outcome.thinking_seconds / self.speed
-        endless = any(rule.do == "never_ends" for rule in rules)
         now = time.monotonic()
         run = Run(
             id=response_id,
             request=request,
             outcome=outcome,
-            created_at=time.time(),
-            started=now,
-            leaves_queue=now + min(seconds * QUEUED_SHARE, MOST_QUEUED_SECONDS),
-            ends=None if endless else now + seconds,
-            rules=rules,
-            forgotten=any(rule.do == "forgotten" for rule in rules),
             error=error,
+            created_at=time.time(),
+            started_at=now,
+            in_progress_at=now + min(seconds * QUEUED_SHARE, MAX_QUEUED_SECONDS),
+            ends_at=None if "never_ends" in effects else now + seconds,
+            rules=rules,
+            deleted="forgotten" in effects,
         )
         with self._lock:
             self._runs[run.id] = run
         return run
 
-    def find(self, response_id: str) -> Run:
-        """The run of this id. Raises WireError 404."""
+    def get(self, response_id: str) -> Run:
+        """Raises WireError 404."""
         with self._lock:
             run = self._runs.get(response_id)
-        if run is None or run.forgotten or not run.request.store:
-            raise missing(response_id)
+        if run is None or run.deleted or not run.request.store:
+            raise WireError(404, f"Response with id '{response_id}' not found.")
         return run
 
-    def subjects(self, response_id: str) -> tuple[str, ...]:
+    def texts(self, response_id: str) -> tuple[str, ...]:
         with self._lock:
             run = self._runs.get(response_id)
-        return run.subjects if run else (response_id,)
+        return run.texts if run else (response_id,)
 
     def cancel(self, response_id: str) -> Run:
-        """Cancel a background run; one that has ended stays as it is. Raises WireError."""
-        run = self.find(response_id)
+        """Cancel a background run. One that has ended does not change. Raises WireError."""
+        run = self.get(response_id)
         if not run.request.background:
             raise WireError(400, "Cannot cancel a synchronous response.", param="response_id")
         with self._lock:
@@ -180,31 +177,27 @@ class Runs:
                 run.cancelled = True
         return run
 
-    def forget(self, response_id: str) -> None:
-        self.find(response_id).forgotten = True
+    def delete(self, response_id: str) -> None:
+        self.get(response_id).deleted = True
 
-    def announce_once(self, run: Run) -> bool:
-        """Whether the caller is the one to announce the end of this run."""
+    def claim_webhook(self, run: Run) -> bool:
+        """True for the first caller, who sends the webhook of this run."""
         with self._lock:
-            first, run.announced = not run.announced, True
+            first, run.webhook_sent = not run.webhook_sent, True
         return first
 
     def generations(self) -> list[Generation]:
         now = time.monotonic()
         with self._lock:
-            return [run.generation(now) for run in self._runs.values()]
+            return [run.to_generation(now) for run in self._runs.values()]
 
     def models(self) -> list[str]:
         with self._lock:
             return sorted({run.request.model for run in self._runs.values()})
 
 
-def missing(response_id: str) -> WireError:
-    return not_found(f"Response with id '{response_id}' not found.")
-
-
-def scripted(outcome: Outcome, rules: Sequence[Rule], response_id: str) -> tuple[Outcome, Json | None]:
-    """The outcome as the rules bend it, and the error of a run that they make fail."""
+def apply_rules(outcome: Outcome, rules: Sequence[Rule], response_id: str) -> tuple[Outcome, Json | None]:
+    """The outcome that the rules ask for, and the error of a run that they make fail."""
     status, output, usage, reason = outcome.status, outcome.output, outcome.usage, outcome.incomplete_reason
     error: Json | None = None
     for rule in rules:
@@ -214,11 +207,8 @@ def scripted(outcome: Outcome, rules: Sequence[Rule], response_id: str) -> tuple
                 usage = usage if rule.with_usage else {}
                 error = {"code": rule.code or "server_error", "message": rule.message or "The run failed."}
             case "run_incomplete":
-                status, reason, output = (
-                    "incomplete",
-                    rule.reason,
-                    [item for item in output if item["type"] == "reasoning"],
-                )
+                status, reason = "incomplete", rule.reason
+                output = [item for item in output if item["type"] == "reasoning"]
             case "refusal":
                 output = [refusal(response_id, rule.message or "I cannot help with that.")]
             case "no_usage":

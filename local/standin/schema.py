@@ -1,106 +1,79 @@
-"""A value that a simple JSON schema accepts, with what was computed where its names ask for it."""
+"""The simplest value that a JSON schema accepts, with the answer as its texts and numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
-from local.standin.answers import Answer
+from local.standin.arithmetic import Answer
+from local.standin.wire import WireError
 
-MAX_DEPTH = 16
-MAX_NODES = 2000
-ANSWER_NAMES = frozenset({"answer", "final_answer", "result", "value", "solution", "number", "output", "total", "sum"})
-STEP_NAMES = frozenset({"steps", "explanation", "reasoning", "working", "thoughts", "work"})
+MAX_DEPTH = 32
+MAX_VALUES = 2000
+
+
+def fill(schema: Mapping[str, Any], answer: Answer) -> Any:
+    """A value for the schema. Raises WireError 400 if it is no JSON schema."""
+    try:
+        return Filler(schema, answer).fill(schema)
+    except (AttributeError, LookupError, TypeError):
+        raise WireError(400, "Invalid JSON schema.", code="invalid_json_schema") from None
 
 
 @dataclass
 class Filler:
-    """Fills one schema. `nodes` bounds the work: a schema may refer to itself."""
+    """`values` counts the values made: a schema that refers to itself has no end."""
 
-    answer: Answer
     root: Mapping[str, Any]
-    nodes: int = 0
+    answer: Answer
+    values: int = 0
 
-    def fill(self, schema: object, name: str = "", depth: int = 0) -> Any:
-        self.nodes += 1
-        if not isinstance(schema, Mapping) or depth > MAX_DEPTH or self.nodes > MAX_NODES:
+    def fill(self, schema: Any, depth: int = 0) -> Any:
+        self.values += 1
+        if not isinstance(schema, Mapping) or depth > MAX_DEPTH or self.values > MAX_VALUES:
             return None
-        for fixed in ("const", "default"):
-            if fixed in schema:
-                return schema[fixed]
-        if isinstance(schema.get("enum"), list) and schema["enum"]:
-            return self.chosen(schema["enum"])
+        for name in ("const", "default"):
+            if name in schema:
+                return schema[name]
+        if schema.get("enum"):
+            return schema["enum"][0]
         if "$ref" in schema:
-            return self.fill(self.referred(schema["$ref"]), name, depth + 1)
-        for choice in ("anyOf", "oneOf", "allOf"):
-            if isinstance(schema.get(choice), list) and schema[choice]:
-                return self.fill(schema[choice][0], name, depth + 1)
-        return self.typed(schema, name, depth)
+            return self.fill(self.resolve(schema["$ref"]), depth + 1)
+        for name in ("anyOf", "oneOf", "allOf"):
+            if options := schema.get(name):
+                # Null ends a schema that refers to itself.
+                return None if {"type": "null"} in options else self.fill(options[0], depth + 1)
+        return self.typed(schema, depth)
 
-    def typed(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
+    def typed(self, schema: Mapping[str, Any], depth: int) -> Any:
         kind = schema.get("type", "object" if "properties" in schema else "string")
         if isinstance(kind, list):
-            kind = kind[0] if kind else "null"
+            kind = "null" if "null" in kind else kind[0]
         match kind:
             case "object":
-                properties = schema.get("properties")
-                fields = properties if isinstance(properties, Mapping) else {}
-                return {key: self.fill(value, key, depth + 1) for key, value in fields.items()}
+                return {name: self.fill(part, depth + 1) for name, part in schema.get("properties", {}).items()}
             case "array":
-                return self.listed(schema, name, depth)
+                return [self.fill(schema.get("items"), depth + 1) for _ in range(min(schema.get("minItems", 0), 100))]
             case "number" | "integer":
-                return self.number(schema, name, whole=kind == "integer")
+                return self.number(schema, whole=kind == "integer")
             case "boolean":
-                return self.answer.text.startswith("Yes")
+                return False
             case "null":
                 return None
-            case _:
-                return self.text(name)
-
-    def listed(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
-        items = schema.get("items")
-        if name in STEP_NAMES and isinstance(items, Mapping) and items.get("type") == "string" and self.answer.steps:
-            return list(self.answer.steps)
-        least = schema.get("minItems", 1)
-        count = min(least if isinstance(least, int) else 1, 100)
-        return [self.fill(items, name, depth + 1) for _ in range(count)]
-
-    def number(self, schema: Mapping[str, Any], name: str, *, whole: bool) -> int | float:
-        value = self.answer.values.get(name)
-        if value is None and (name in ANSWER_NAMES or not name):
-            value = self.answer.value
-        if value is None:
-            value = Fraction(0)
-            least, most = schema.get("minimum"), schema.get("maximum")
-            if isinstance(least, int | float) and value < least:
-                value = Fraction(least)
-            if isinstance(most, int | float) and value > most:
-                value = Fraction(most)
-        if whole or value.denominator == 1 or abs(value) > 10**300:
-            return round(value)
-        return value.numerator / value.denominator
-
-    def text(self, name: str) -> str:
-        if name in STEP_NAMES:
-            return "\n".join(self.answer.steps) or self.answer.text
         return self.answer.text
 
-    def chosen(self, options: Sequence[Any]) -> Any:
-        """The option that the answer names, where one does; else the first."""
-        said = self.answer.text.lower()
-        named = [option for option in options if isinstance(option, str) and option and option.lower() in said]
-        return named[0] if named else options[0]
+    def number(self, schema: Mapping[str, Any], *, whole: bool) -> int | float:
+        """The computed value if the schema allows it, else the allowed number that is nearest to 0."""
+        low: float = schema.get("minimum", float("-inf"))
+        high: float = schema.get("maximum", float("inf"))
+        value = self.answer.value
+        if value is None or not low <= value <= high or (whole and value.denominator != 1):
+            return max(low, min(high, 0))
+        return value.numerator if value.denominator == 1 else float(value)
 
-    def referred(self, reference: object) -> object:
-        if not isinstance(reference, str) or not reference.startswith("#"):
-            return None
-        found: object = self.root
-        for part in reference[1:].strip("/").split("/"):
-            if part:
-                found = found.get(part) if isinstance(found, Mapping) else None
-        return found
-
-
-def fill(schema: Mapping[str, Any], answer: Answer) -> Any:
-    """A value for the schema: by type, and computed for number fields named after the answer or an unknown."""
-    return Filler(answer, schema).fill(schema)
+    def resolve(self, reference: str) -> Any:
+        """The part of the schema that a local reference such as `#/$defs/name` names, or None."""
+        part: Any = self.root
+        for name in reference.removeprefix("#").strip("/").split("/"):
+            if name:
+                part = part.get(name) if isinstance(part, Mapping) else None
+        return part

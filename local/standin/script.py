@@ -1,4 +1,4 @@
-"""How a test makes the stand-in misbehave: rules, each for the next few matching requests or until they are cleared."""
+"""Rules by which a test makes the stand-in misbehave, each for some requests or until it is cleared."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from local.standin.wire import Json, WireError
 
 KINDS = ("create", "retrieve", "cancel", "delete", "models", "any", "webhook")
 
-# Errors that are answered in place of doing what was asked: status, error type, error code, message.
+# Error responses: status, error type, error code, message. A request that gets one has no other effect.
 HTTP_ERRORS: Mapping[str, tuple[int, str, str | None, str]] = {
     "rate_limited": (429, "requests", "rate_limit_exceeded", "Rate limit reached for requests."),
     "insufficient_quota": (429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota."),
@@ -33,27 +33,28 @@ HTTP_ERRORS: Mapping[str, tuple[int, str, str | None, str]] = {
     "unauthorized": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
     "forbidden": (403, "invalid_request_error", "unsupported_country_region_territory", "Not available to you."),
     "model_not_found": (404, "invalid_request_error", "model_not_found", "The model does not exist."),
-    "error": (500, "server_error", None, "An error that a test asked for."),
+    "error": (500, "server_error", None, "An error that a test requested."),
 }
-# What happens to the connection or to the bytes. Those of BEFORE never reach a generation, those of AFTER follow it.
-EARLY = frozenset({"hang_before_reading"})
-BEFORE = frozenset({"hang_before", "close_before"})
-AFTER = frozenset({"hang_after", "close_after", "truncated", "garbage", "wrong_content_type", "empty"})
-# What becomes of a run that a create request starts.
+# What happens to the connection: before the request is read, before the run starts, or after it has started.
+BEFORE_READING = frozenset({"hang_before_reading"})
+BEFORE_RUN = frozenset({"hang_before", "close_before"})
+AFTER_RUN = frozenset({"hang_after", "close_after", "truncated", "garbage", "wrong_content_type", "empty"})
+# What happens to the run that a create request starts.
 RUN = frozenset(
     {"run_failed", "run_incomplete", "no_usage", "served_otherwise", "refusal", "never_ends", "slow_run", "forgotten"}
 )
 WEBHOOK = frozenset({"webhook_dropped", "webhook_duplicated", "webhook_delayed", "webhook_forged"})
-EXCHANGE = frozenset(HTTP_ERRORS) | BEFORE | AFTER | {"slow"}
-ALL = EARLY | EXCHANGE | RUN | WEBHOOK
+REQUEST = frozenset(HTTP_ERRORS) | BEFORE_RUN | AFTER_RUN | {"slow"}
+ALL = BEFORE_READING | REQUEST | RUN | WEBHOOK
 
 
 @dataclass
 class Rule:
     """One way to misbehave.
 
-    `on` is the kind of request, `contains` a substring of its model, metadata or response id; `skip` lets that many
-    pass first, `times` is how many then suffer (None: until cleared). Seconds are real ones, whatever the speed.
+    `do` is what happens. `on` is the kind of request, `contains` a substring of its model, metadata or response id.
+    The first `skip` matches pass, the next `times` are affected (None: all until the rule is cleared). Seconds are
+    not divided by the speed. The other fields are parameters of single effects.
     """
 
     do: str
@@ -83,17 +84,17 @@ class Rule:
             or self.on == "webhook"
             or (self.do in RUN and self.on != "create" and self.do != "forgotten")
         ):
-            raise ValueError(f"on: '{self.do}' does not happen on '{self.on}'")
-        if self.do in EARLY and self.contains:
-            raise ValueError("contains: nothing of the body is read before this happens")
+            raise ValueError(f"on: '{self.do}' cannot happen on '{self.on}'")
+        if self.do in BEFORE_READING and self.contains:
+            raise ValueError(f"contains: '{self.do}' happens before the body is read")
 
-    def matches(self, kind: str, among: frozenset[str], subjects: Iterable[str]) -> bool:
-        if self.do not in among or self.on not in (kind, "any") or (self.on == "any" and kind == "webhook"):
+    def matches(self, kind: str, effects: frozenset[str], texts: Iterable[str]) -> bool:
+        if self.do not in effects or self.on not in (kind, "any") or (self.on == "any" and kind == "webhook"):
             return False
-        return not self.contains or any(self.contains in subject for subject in subjects)
+        return not self.contains or any(self.contains in text for text in texts)
 
     def error(self) -> WireError:
-        """The HTTP error of this rule, with the headers that the provider would send."""
+        """The HTTP error of this rule, with the headers that the provider sends."""
         status, kind, code, message = HTTP_ERRORS[self.do]
         headers: dict[str, str] = {}
         if self.retry_after is not None:
@@ -114,35 +115,31 @@ class Rule:
         )
 
 
-TEXTS = frozenset({"do", "on", "contains", "type", "code", "message", "reason", "service_tier", "model"})
-COUNTS = frozenset({"times", "skip", "status"})
-SECONDS = frozenset({"seconds", "retry_after"})
-FLAGS = frozenset({"with_usage", "reset"})
+FIELD_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("do", "on", "contains", "type", "code", "message", "reason", "service_tier", "model"), (str,)),
+    **dict.fromkeys(("times", "skip", "status"), (int,)),
+    **dict.fromkeys(("seconds", "retry_after"), (int, float)),
+    **dict.fromkeys(("with_usage", "reset"), (bool,)),
+}
 
 
-def parse_rule(given: Mapping[str, Any]) -> Rule:
-    """A rule from JSON. Raises ValueError that names the field."""
-    kinds: tuple[tuple[frozenset[str], tuple[type, ...]], ...] = (
-        (TEXTS, (str,)),
-        (COUNTS, (int,)),
-        (SECONDS, (int, float)),
-        (FLAGS, (bool,)),
-    )
-    for name, value in given.items():
-        wanted = next((types for names, types in kinds if name in names), None)
-        if wanted is None:
+def parse_rule(fields: Mapping[str, Any]) -> Rule:
+    """A rule from JSON. Raises ValueError that begins with the field's name."""
+    for name, value in fields.items():
+        types = FIELD_TYPES.get(name)
+        if types is None:
             raise ValueError(f"{name}: no such field")
         if value is None and name == "times":
             continue
-        if not isinstance(value, wanted) or isinstance(value, bool) != (wanted == (bool,)):
-            raise ValueError(f"{name}: not a {wanted[-1].__name__}")
-    if "do" not in given:
+        if not isinstance(value, types) or isinstance(value, bool) != (types == (bool,)):
+            raise ValueError(f"{name}: not a {types[-1].__name__}")
+    if "do" not in fields:
         raise ValueError(f"do: one of {', '.join(sorted(ALL))}")
-    return Rule(**given)
+    return Rule(**fields)
 
 
 class Script:
-    """The rules in force, in the order given. Safe to share between threads."""
+    """The rules in force, oldest first. Thread-safe."""
 
     def __init__(self) -> None:
         self._rules: list[Rule] = []
@@ -156,19 +153,19 @@ class Script:
         with self._lock:
             self._rules.clear()
 
-    def first(self, kind: str, among: frozenset[str], subjects: Iterable[str] = ()) -> Rule | None:
-        """The first rule that matches, and one of its times used up."""
-        return next(iter(self._take(kind, among, tuple(subjects), most=1)), None)
+    def take_first(self, kind: str, effects: frozenset[str], texts: Iterable[str] = ()) -> Rule | None:
+        """The first rule that matches. Counts as one of its times."""
+        return next(iter(self._take(kind, effects, tuple(texts), limit=1)), None)
 
-    def every(self, kind: str, among: frozenset[str], subjects: Iterable[str] = ()) -> list[Rule]:
-        """All rules that match, and one of the times of each used up."""
-        return self._take(kind, among, tuple(subjects), most=len(ALL))
+    def take_all(self, kind: str, effects: frozenset[str], texts: Iterable[str] = ()) -> list[Rule]:
+        """All rules that match. Counts as one of the times of each."""
+        return self._take(kind, effects, tuple(texts), limit=len(ALL))
 
-    def _take(self, kind: str, among: frozenset[str], subjects: tuple[str, ...], most: int) -> list[Rule]:
+    def _take(self, kind: str, effects: frozenset[str], texts: tuple[str, ...], limit: int) -> list[Rule]:
         taken: list[Rule] = []
         with self._lock:
             for rule in list(self._rules):
-                if len(taken) == most or not rule.matches(kind, among, subjects):
+                if len(taken) == limit or not rule.matches(kind, effects, texts):
                     continue
                 if rule.skip > 0:
                     rule.skip -= 1
@@ -180,6 +177,6 @@ class Script:
                 taken.append(rule)
         return taken
 
-    def listed(self) -> list[Json]:
+    def to_json(self) -> list[Json]:
         with self._lock:
             return [{"do": rule.do, "on": rule.on, "times": rule.times, "skip": rule.skip} for rule in self._rules]

@@ -1,4 +1,4 @@
-"""What goes over the wire either way: JSON bodies in, errors in OpenAI's shape out."""
+"""JSON bodies, errors in OpenAI's shape, and checks of single fields."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 
 class WireError(Exception):
-    """An error answer in OpenAI's shape. `status` is HTTP's; `headers` go out with it."""
+    """An error response in OpenAI's shape. `status` is the HTTP status, `kind` the error's type."""
 
     def __init__(
         self,
@@ -33,12 +33,25 @@ class WireError(Exception):
         return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
 
 
-def not_found(message: str, *, param: str | None = None, code: str | None = None) -> WireError:
-    return WireError(404, message, param=param, code=code)
-
-
 def model_not_found(model: str) -> WireError:
-    return not_found(f"The model `{model}` does not exist or you do not have access to it.", code="model_not_found")
+    return WireError(
+        404, f"The model `{model}` does not exist or you do not have access to it.", code="model_not_found"
+    )
+
+
+def missing_parameter(name: str) -> WireError:
+    return WireError(400, f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
+
+
+def invalid_type(name: str, expected: str) -> WireError:
+    return WireError(400, f"Invalid type for '{name}': expected {expected}.", param=name, code="invalid_type")
+
+
+def invalid_value(name: str, allowed: Sequence[str]) -> WireError:
+    values = ", ".join(f"'{value}'" for value in allowed)
+    return WireError(
+        400, f"Invalid value for '{name}'. Supported values are: {values}.", param=name, code="invalid_value"
+    )
 
 
 def parse_object(raw: bytes) -> Json:
@@ -52,23 +65,13 @@ def parse_object(raw: bytes) -> Json:
     return body
 
 
-def invalid_type(name: str, wanted: str) -> WireError:
-    return WireError(400, f"Invalid type for '{name}': expected {wanted}.", param=name, code="invalid_type")
-
-
-def invalid_value(name: str, allowed: Sequence[str]) -> WireError:
-    listed = ", ".join(f"'{value}'" for value in allowed)
-    return WireError(
-        400, f"Invalid value for '{name}'. Supported values are: {listed}.", param=name, code="invalid_value"
-    )
-
-
-def typed(body: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+def optional(body: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    """The field, or the default if it is absent or null. Raises WireError 400 for a value of another type."""
     value = body.get(name)
     if value is None:
         return default
-    fits = isinstance(value, (int, float) if kind is float else kind)
-    if not fits or (kind in (int, float) and isinstance(value, bool)):
+    matches = isinstance(value, (int, float) if kind is float else kind)
+    if not matches or (kind in (int, float) and isinstance(value, bool)):
         raise invalid_type(name, {str: "a string", bool: "a boolean", int: "an integer"}.get(kind, "a number"))
     return value
 

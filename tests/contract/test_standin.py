@@ -1,4 +1,4 @@
-"""What the stand-in promises, asked by the real openai SDK over real HTTP."""
+"""The stand-in, called by the openai SDK over HTTP."""
 
 import json
 import os
@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -25,8 +24,8 @@ from hypothesis import strategies as st
 from openai.types.responses import Response
 
 from local.standin import StandIn
-from local.standin.arithmetic import NotComputableError, TooLargeError, evaluate
-from local.standin.reasoner import answer
+from local.standin.arithmetic import answer
+from local.standin.schema import fill
 
 SECRET = "whsec_c3RhbmQtaW4gc2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 ENDED = ("completed", "failed", "incomplete", "cancelled")
@@ -56,7 +55,7 @@ def client(standin: StandIn, connected: openai.OpenAI) -> openai.OpenAI:
 
 
 def connect(standin: StandIn, **options: Any) -> openai.OpenAI:
-    """A client that refuses what the SDK's strict types do not allow, and never tries twice."""
+    """A client with strict response validation and without retries."""
     options = {"timeout": 20.0, "api_key": "any key", **options}
     return openai.OpenAI(
         base_url=standin.base_url, max_retries=0, webhook_secret=SECRET, _strict_response_validation=True, **options
@@ -69,7 +68,7 @@ def ask(client: openai.OpenAI, question: str = "What is 17 times 23?", **fields:
     return response
 
 
-def follow(client: openai.OpenAI, response: Response) -> Response:
+def until_ended(client: openai.OpenAI, response: Response) -> Response:
     deadline = time.monotonic() + 20
     while response.status not in ENDED:
         assert time.monotonic() < deadline, f"still {response.status}"
@@ -78,7 +77,7 @@ def follow(client: openai.OpenAI, response: Response) -> Response:
     return response
 
 
-def test_a_background_run_is_queued_at_once_and_then_works(standin: StandIn, client: openai.OpenAI) -> None:
+def test_background_run_is_queued_first(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("never_ends")
     response = ask(client)
     assert (response.status, response.output, response.usage) == ("queued", [], None)
@@ -87,8 +86,10 @@ def test_a_background_run_is_queued_at_once_and_then_works(standin: StandIn, cli
     assert (response.status, response.output, response.usage) == ("in_progress", [], None)
 
 
-def test_a_background_run_ends_with_its_answer(client: openai.OpenAI) -> None:
-    response = follow(client, ask(client, metadata={"token": "t1"}, reasoning={"effort": "high", "summary": "auto"}))
+def test_background_run_completes(client: openai.OpenAI) -> None:
+    response = until_ended(
+        client, ask(client, metadata={"token": "t1"}, reasoning={"effort": "high", "summary": "auto"})
+    )
     assert response.status == "completed"
     assert response.background is True
     assert response.metadata == {"token": "t1"}
@@ -98,18 +99,18 @@ def test_a_background_run_ends_with_its_answer(client: openai.OpenAI) -> None:
     assert response.created_at <= response.completed_at
 
 
-def test_usage_keeps_its_parts_inside_their_wholes(client: openai.OpenAI) -> None:
-    usage = follow(client, ask(client, reasoning={"effort": "low"})).usage
+def test_usage_parts_add_up(client: openai.OpenAI) -> None:
+    usage = until_ended(client, ask(client, reasoning={"effort": "low"})).usage
     assert usage is not None
     assert usage.total_tokens == usage.input_tokens + usage.output_tokens
     assert 0 < usage.output_tokens_details.reasoning_tokens < usage.output_tokens
     assert usage.input_tokens <= len("What is 17 times 23?") + 8
 
 
-def test_a_long_beginning_is_cached_the_second_time_and_written_the_first(client: openai.OpenAI) -> None:
-    preamble = "All that was said before.\n" * 400
-    first = follow(client, ask(client, preamble + "What is 1 + 1?", model="gpt-5.6-sol")).usage
-    second = follow(client, ask(client, preamble + "What is 2 + 2?", model="gpt-5.6-sol")).usage
+def test_long_prefix_is_cached(client: openai.OpenAI) -> None:
+    preamble = "The earlier conversation.\n" * 400
+    first = until_ended(client, ask(client, preamble + "What is 1 + 1?", model="gpt-5.6-sol")).usage
+    second = until_ended(client, ask(client, preamble + "What is 2 + 2?", model="gpt-5.6-sol")).usage
     assert first is not None
     assert second is not None
     assert first.input_tokens_details.cached_tokens == 0
@@ -118,32 +119,32 @@ def test_a_long_beginning_is_cached_the_second_time_and_written_the_first(client
     assert second.input_tokens_details.cached_tokens <= second.input_tokens
 
 
-def test_the_same_question_costs_the_same_whenever_it_is_asked(client: openai.OpenAI) -> None:
-    one, other = (follow(client, ask(client)) for _ in range(2))
-    assert one.id != other.id
-    assert one.output_text == other.output_text
-    assert one.usage == other.usage
+def test_equal_questions_have_equal_usage(client: openai.OpenAI) -> None:
+    first, second = (until_ended(client, ask(client)) for _ in range(2))
+    assert first.id != second.id
+    assert first.output_text == second.output_text
+    assert first.usage == second.usage
 
 
-def test_a_run_in_the_foreground_is_held_until_it_has_ended(client: openai.OpenAI) -> None:
+def test_foreground_run_is_awaited(client: openai.OpenAI) -> None:
     started = time.monotonic()
     response = ask(client, background=False, reasoning={"effort": "high"})
     assert response.status == "completed"
-    assert time.monotonic() - started >= 6 * 0.85 / 100
+    assert time.monotonic() - started >= 6 / 100
 
 
 @pytest.mark.parametrize("endless", [True, False])
-def test_a_run_in_the_foreground_ends_with_its_callers_patience(standin: StandIn, endless: bool) -> None:
+def test_foreground_run_ends_when_its_client_does(standin: StandIn, endless: bool) -> None:
     standin.script("never_ends" if endless else "slow_run", seconds=60)
-    with connect(standin, timeout=0.3) as impatient, pytest.raises(openai.APITimeoutError):
-        ask(impatient, background=False)
+    with connect(standin, timeout=0.3) as short_timeout, pytest.raises(openai.APITimeoutError):
+        ask(short_timeout, background=False)
     until = time.monotonic() + 10
     while standin.generations[0].status != "cancelled":
         assert time.monotonic() < until
         threading.Event().wait(0.01)
 
 
-def test_models_of_servers_of_ones_own_are_played_too(client: openai.OpenAI) -> None:
+def test_open_models_are_served(client: openai.OpenAI) -> None:
     for model in ("gpt-oss-20b", "qwen3-32b"):
         response = ask(client, model=model, background=False, store=False)
         assert "391" in response.output_text
@@ -151,8 +152,8 @@ def test_models_of_servers_of_ones_own_are_played_too(client: openai.OpenAI) -> 
         assert response.usage.output_tokens_details.reasoning_tokens > 0
 
 
-def test_a_model_that_does_not_reason_takes_no_effort_and_thinks_no_tokens(client: openai.OpenAI) -> None:
-    response = follow(client, ask(client, model="gpt-4o"))
+def test_model_without_reasoning_has_no_effort(client: openai.OpenAI) -> None:
+    response = until_ended(client, ask(client, model="gpt-4o"))
     assert response.usage is not None
     assert response.usage.output_tokens_details.reasoning_tokens == 0
     assert [item.type for item in response.output] == ["message"]
@@ -162,8 +163,8 @@ def test_a_model_that_does_not_reason_takes_no_effort_and_thinks_no_tokens(clien
         assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "reasoning.effort")
 
 
-def test_a_bound_reached_while_thinking_leaves_no_visible_text(client: openai.OpenAI) -> None:
-    response = follow(client, ask(client, max_output_tokens=16, reasoning={"effort": "high"}))
+def test_limit_in_reasoning_leaves_no_text(client: openai.OpenAI) -> None:
+    response = until_ended(client, ask(client, max_output_tokens=16, reasoning={"effort": "high"}))
     assert response.status == "incomplete"
     assert response.incomplete_details is not None
     assert response.incomplete_details.reason == "max_output_tokens"
@@ -172,13 +173,13 @@ def test_a_bound_reached_while_thinking_leaves_no_visible_text(client: openai.Op
     assert response.usage.output_tokens == response.usage.output_tokens_details.reasoning_tokens == 16
 
 
-def test_a_bound_reached_while_answering_cuts_the_text(client: openai.OpenAI) -> None:
-    response = follow(client, ask(client, "Hello!", model="gpt-4o", max_output_tokens=16))
+def test_limit_in_text_cuts_it(client: openai.OpenAI) -> None:
+    response = until_ended(client, ask(client, "Hello!", model="gpt-4o", max_output_tokens=16))
     assert response.status == "incomplete"
-    assert response.output_text == answer("Hello!").message[:64]
+    assert response.output_text == answer("Hello!").text[:64]
 
 
-def test_a_cancelled_run_stays_cancelled_and_has_no_usage(standin: StandIn, client: openai.OpenAI) -> None:
+def test_cancelled_run_has_no_usage(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("never_ends")
     response = ask(client)
     cancelled = client.responses.cancel(response.id)
@@ -186,12 +187,12 @@ def test_a_cancelled_run_stays_cancelled_and_has_no_usage(standin: StandIn, clie
     assert client.responses.retrieve(response.id).status == "cancelled"
 
 
-def test_cancelling_what_has_ended_changes_nothing(client: openai.OpenAI) -> None:
-    response = follow(client, ask(client))
+def test_cancel_after_the_end_changes_nothing(client: openai.OpenAI) -> None:
+    response = until_ended(client, ask(client))
     assert client.responses.cancel(response.id) == response
 
 
-def test_what_was_deleted_is_not_found_but_stays_paid(standin: StandIn, client: openai.OpenAI) -> None:
+def test_deleted_response_remains_paid(standin: StandIn, client: openai.OpenAI) -> None:
     response = ask(client)
     client.responses.delete(response.id)
     with pytest.raises(openai.NotFoundError):
@@ -199,51 +200,59 @@ def test_what_was_deleted_is_not_found_but_stays_paid(standin: StandIn, client: 
     assert [generation.id for generation in standin.generations] == [response.id]
 
 
-def test_structured_output_is_valid_and_computed(client: openai.OpenAI) -> None:
+def test_structured_output_fits_its_schema(client: openai.OpenAI) -> None:
     schema = {
         "type": "object",
         "properties": {
-            "x": {"type": "integer"},
-            "answer": {"type": "number"},
+            "answer": {"type": "integer"},
             "steps": {"type": "array", "items": {"type": "string"}},
             "difficulty": {"type": "string", "enum": ["easy", "hard"]},
             "checked": {"type": "boolean"},
             "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
         },
-        "required": ["x", "answer", "steps", "difficulty", "checked", "next"],
+        "required": ["answer", "steps", "difficulty", "checked", "next"],
         "additionalProperties": False,
     }
     text = {"format": {"type": "json_schema", "name": "solution", "schema": schema, "strict": True}}
-    response = follow(client, ask(client, "Solve 3x + 5 = 20", text=text))
-    filled = json.loads(response.output_text)
-    assert (filled["x"], filled["answer"], filled["difficulty"]) == (5, 5, "easy")
-    assert filled["steps"] == ["3x = 15", "x = 15 / 3"]
+    response = until_ended(client, ask(client, "Solve 3x + 5 = 20", text=text))
+    assert json.loads(response.output_text) == {
+        "answer": 5,
+        "steps": [],
+        "difficulty": "easy",
+        "checked": False,
+        "next": None,
+    }
+
+
+def test_json_object_holds_the_answer(client: openai.OpenAI) -> None:
+    response = until_ended(client, ask(client, text={"format": {"type": "json_object"}}))
+    assert json.loads(response.output_text) == {"answer": "17 * 23 = 391"}
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "report"}])
-def test_a_forced_tool_is_called_with_arguments_of_its_schema(client: openai.OpenAI, choice: Any) -> None:
+def test_forced_function_is_called(client: openai.OpenAI, choice: Any) -> None:
     parameters = {"type": "object", "properties": {"result": {"type": "integer"}, "note": {"type": "string"}}}
     tool = {"type": "function", "name": "report", "parameters": parameters, "strict": True}
-    response = follow(client, ask(client, tools=[tool], tool_choice=choice))
+    response = until_ended(client, ask(client, tools=[tool], tool_choice=choice))
     call = response.output[-1]
     assert call.type == "function_call"
     assert call.name == "report"
     assert json.loads(call.arguments)["result"] == 391
 
 
-def test_messages_are_read_as_well_as_a_string(client: openai.OpenAI) -> None:
+def test_input_can_be_messages(client: openai.OpenAI) -> None:
     parts = [
         {"type": "input_text", "text": "What is 6 * 7?"},
         {"type": "input_image", "image_url": "data:,", "detail": "low"},
     ]
-    said: Any = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
-    response = client.responses.create(model="gpt-4o", input=said)
+    messages: Any = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
+    response = client.responses.create(model="gpt-4o", input=messages)
     assert "42" in response.output_text
     assert response.usage is not None
     assert response.usage.input_tokens > 765
 
 
-INVALID: list[tuple[dict[str, Any], str, str | None]] = [
+INVALID: list[tuple[dict[str, Any], str | None, str]] = [
     ({"reasoning": {"effort": "utmost"}}, "reasoning.effort", "invalid_value"),
     ({"max_output_tokens": 15}, "max_output_tokens", "integer_below_min_value"),
     ({"store": False}, "store", "invalid_value"),
@@ -253,12 +262,17 @@ INVALID: list[tuple[dict[str, Any], str, str | None]] = [
     ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
     ({"tools": [{"type": "web_search"}]}, "tools[0].type", "unsupported_value"),
     ({"previous_response_id": "resp_1"}, "previous_response_id", "unsupported_parameter"),
+    (
+        {"text": {"format": {"type": "json_schema", "name": "x", "schema": {"properties": []}}}},
+        None,
+        "invalid_json_schema",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("fields", "param", "code"), INVALID, ids=[param for _, param, _ in INVALID])
-def test_a_request_the_provider_would_refuse_is_refused(
-    standin: StandIn, client: openai.OpenAI, fields: dict[str, Any], param: str, code: str
+@pytest.mark.parametrize(("fields", "param", "code"), INVALID, ids=[str(param) for _, param, _ in INVALID])
+def test_invalid_request_is_refused(
+    standin: StandIn, client: openai.OpenAI, fields: dict[str, Any], param: str | None, code: str
 ) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         ask(client, **fields)
@@ -279,17 +293,18 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("body", BROKEN)
-def test_a_body_that_is_no_request_is_a_400_in_openai_s_shape(standin: StandIn, body: bytes) -> None:
+def test_broken_body_is_a_400(standin: StandIn, body: bytes) -> None:
     headers = {"authorization": "Bearer any"}
     response = httpx2.post(f"{standin.base_url}/responses", content=body, headers=headers)
     assert response.status_code == 400
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
-def test_it_serves_the_models_it_was_told_and_their_snapshots() -> None:
+def test_only_configured_models_are_served() -> None:
+    """Their dated snapshots are served too."""
     with (
-        StandIn(models=["o3", "mine"], speed=100, api_key="the key") as told,
-        connect(told, api_key="the key") as client,
+        StandIn(models=["o3", "mine"], speed=100, api_key="the key") as configured,
+        connect(configured, api_key="the key") as client,
     ):
         assert {model.id: model.owned_by for model in client.models.list()} == {"o3": "stand-in", "mine": "stand-in"}
         assert client.models.retrieve("mine").id == "mine"
@@ -297,12 +312,15 @@ def test_it_serves_the_models_it_was_told_and_their_snapshots() -> None:
         with pytest.raises(openai.NotFoundError) as caught:
             ask(client, model="o1")
         assert caught.value.code == "model_not_found"
-        with connect(told, api_key="another") as stranger, pytest.raises(openai.AuthenticationError) as refused:
-            ask(stranger)
-        assert refused.value.code == "invalid_api_key"
+        with (
+            connect(configured, api_key="another") as other_key,
+            pytest.raises(openai.AuthenticationError) as unauthorized,
+        ):
+            ask(other_key)
+        assert unauthorized.value.code == "invalid_api_key"
 
 
-def test_it_says_what_it_is_wherever_it_is_seen(standin: StandIn, client: openai.OpenAI) -> None:
+def test_stand_in_is_named_everywhere(standin: StandIn, client: openai.OpenAI) -> None:
     root = httpx2.get(standin.base_url.removesuffix("/v1"))
     assert "stand-in" in root.text
     assert root.headers["x-stand-in"] == "true"
@@ -330,9 +348,10 @@ REFUSALS: list[tuple[str, type[openai.APIStatusError], str | None]] = [
 
 
 @pytest.mark.parametrize(("do", "kind", "code"), REFUSALS, ids=[do for do, _, _ in REFUSALS])
-def test_a_scripted_refusal_is_the_sdk_s_typed_exception_and_nothing_is_paid(
+def test_scripted_error_starts_no_run(
     standin: StandIn, client: openai.OpenAI, do: str, kind: type[openai.APIStatusError], code: str | None
 ) -> None:
+    """The SDK raises its typed exception."""
     standin.script(do, retry_after=2.5)
     with pytest.raises(kind) as caught:
         ask(client)
@@ -340,17 +359,17 @@ def test_a_scripted_refusal_is_the_sdk_s_typed_exception_and_nothing_is_paid(
     assert caught.value.response.headers["retry-after"] == "2.5"
     assert caught.value.request_id
     assert standin.generations == []
-    assert ask(client).status == "queued", "only the next request was to suffer"
+    assert ask(client).status == "queued", "the rule applies to one request"
 
 
-def test_an_error_can_be_any_error(standin: StandIn, client: openai.OpenAI) -> None:
+def test_error_fields_can_be_set(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("error", status=409, code="conflict", type="conflict", message="Not now.")
     with pytest.raises(openai.ConflictError, match="Not now") as caught:
         ask(client)
     assert (caught.value.code, caught.value.type) == ("conflict", "conflict")
 
 
-LOST: list[tuple[str, dict[str, Any], type[openai.OpenAIError], int]] = [
+LOST_RESPONSES: list[tuple[str, dict[str, Any], type[openai.OpenAIError], int]] = [
     ("close_before", {}, openai.APIConnectionError, 0),
     ("close_before", {"reset": True}, openai.APIConnectionError, 0),
     ("hang_before_reading", {"seconds": 2}, openai.APITimeoutError, 0),
@@ -363,13 +382,16 @@ LOST: list[tuple[str, dict[str, Any], type[openai.OpenAIError], int]] = [
 ]
 
 
-@pytest.mark.parametrize(("do", "how", "kind", "paid"), LOST, ids=[f"{do}{how or ''}" for do, how, _, _ in LOST])
-def test_a_lost_answer_tells_the_caller_nothing_of_what_was_paid(
+@pytest.mark.parametrize(
+    ("do", "how", "kind", "paid"), LOST_RESPONSES, ids=[f"{do}{how or ''}" for do, how, _, _ in LOST_RESPONSES]
+)
+def test_lost_response_may_be_paid(
     standin: StandIn, do: str, how: dict[str, Any], kind: type[openai.OpenAIError], paid: int
 ) -> None:
+    """The SDK error is the same whether a run was started or not."""
     standin.script(do, **how)
-    patience = 0.2 if "hang" in do else 20.0
-    with connect(standin, timeout=patience) as client, pytest.raises(kind) as caught:
+    timeout = 0.2 if "hang" in do else 20.0
+    with connect(standin, timeout=timeout) as client, pytest.raises(kind) as caught:
         ask(client, metadata={"token": "once"})
     assert type(caught.value) is kind
     deadline = time.monotonic() + 5
@@ -379,23 +401,22 @@ def test_a_lost_answer_tells_the_caller_nothing_of_what_was_paid(
 
 
 @pytest.mark.parametrize("do", ["garbage", "empty"])
-def test_an_answer_that_is_no_json_comes_as_the_parser_s_own_error(
-    standin: StandIn, client: openai.OpenAI, do: str
-) -> None:
+def test_response_that_is_no_json(standin: StandIn, client: openai.OpenAI, do: str) -> None:
+    """The SDK passes on the ValueError of its JSON parser."""
     standin.script(do)
     with pytest.raises(ValueError, match=r"."):
         ask(client)
     assert len(standin.generations) == 1
 
 
-def test_a_run_takes_the_time_it_was_given(standin: StandIn, client: openai.OpenAI) -> None:
+def test_slow_run_takes_its_time(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("slow_run", seconds=0.3)
     started = time.monotonic()
-    assert follow(client, ask(client)).status == "completed"
+    assert until_ended(client, ask(client)).status == "completed"
     assert time.monotonic() - started >= 0.3
 
 
-def test_a_slow_answer_is_an_answer(standin: StandIn, client: openai.OpenAI) -> None:
+def test_slow_response_arrives(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("slow", seconds=0.2)
     started = time.monotonic()
     assert ask(client).status == "queued"
@@ -403,9 +424,9 @@ def test_a_slow_answer_is_an_answer(standin: StandIn, client: openai.OpenAI) -> 
 
 
 @pytest.mark.parametrize("code", ["server_error", "rate_limit_exceeded"])
-def test_a_failed_run_comes_back_on_http_200(standin: StandIn, client: openai.OpenAI, code: str) -> None:
+def test_failed_run_is_http_200(standin: StandIn, client: openai.OpenAI, code: str) -> None:
     standin.script("run_failed", code=code, message="It broke.")
-    response = follow(client, ask(client))
+    response = until_ended(client, ask(client))
     assert response.status == "failed"
     assert response.error is not None
     assert (response.error.code, response.error.message) == (code, "It broke.")
@@ -413,47 +434,48 @@ def test_a_failed_run_comes_back_on_http_200(standin: StandIn, client: openai.Op
     assert response.output == []
 
 
-def test_a_failed_run_can_have_cost_something(standin: StandIn, client: openai.OpenAI) -> None:
+def test_failed_run_can_have_usage(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("run_failed", with_usage=True)
-    assert follow(client, ask(client)).usage is not None
+    assert until_ended(client, ask(client)).usage is not None
 
 
-def test_a_code_outside_the_sdk_s_closed_set_still_reaches_a_client_that_is_not_strict(standin: StandIn) -> None:
+def test_unknown_error_code_needs_a_lenient_client(standin: StandIn) -> None:
     standin.script("run_failed", code="insufficient_quota")
     with connect(standin) as strict, openai.OpenAI(base_url=standin.base_url, api_key="any", max_retries=0) as lenient:
         response = ask(strict)
-        failed = follow(lenient, response)
+        failed = until_ended(lenient, response)
         assert failed.error is not None
         assert str(failed.error.code) == "insufficient_quota"
         with pytest.raises(openai.APIResponseValidationError):
             strict.responses.retrieve(response.id)
 
 
-def test_a_filtered_run_is_incomplete(standin: StandIn, client: openai.OpenAI) -> None:
+def test_filtered_run_is_incomplete(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("run_incomplete", reason="content_filter")
-    response = follow(client, ask(client))
+    response = until_ended(client, ask(client))
     assert response.incomplete_details is not None
     assert (response.status, response.incomplete_details.reason) == ("incomplete", "content_filter")
     assert response.usage is not None
 
 
-def test_a_refusal_is_a_completed_run(standin: StandIn, client: openai.OpenAI) -> None:
+def test_refusal_is_completed(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("refusal", message="No.")
-    message = follow(client, ask(client)).output[-1]
+    message = until_ended(client, ask(client)).output[-1]
     assert message.type == "message"
     assert message.content[0].type == "refusal"
 
 
-def test_a_run_can_end_without_usage_and_on_another_tier_and_model(standin: StandIn, client: openai.OpenAI) -> None:
+def test_usage_tier_and_model_can_differ(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("no_usage")
     standin.script("served_otherwise", service_tier="priority", model="o4-mini-2025-04-16")
-    response = follow(client, ask(client, service_tier="flex"))
+    response = until_ended(client, ask(client, service_tier="flex"))
     assert (response.status, response.usage, response.service_tier) == ("completed", None, "priority")
     assert response.model == "o4-mini-2025-04-16"
-    assert follow(client, ask(client, service_tier="flex")).service_tier == "flex"
+    assert until_ended(client, ask(client, service_tier="flex")).service_tier == "flex"
 
 
-def test_an_id_can_be_forgotten_at_once_or_later(standin: StandIn, client: openai.OpenAI) -> None:
+def test_run_can_be_forgotten(standin: StandIn, client: openai.OpenAI) -> None:
+    """At the start or at a later retrieve."""
     standin.script("forgotten")
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(ask(client).id)
@@ -465,7 +487,7 @@ def test_an_id_can_be_forgotten_at_once_or_later(standin: StandIn, client: opena
             client.responses.retrieve(later.id)
 
 
-def test_a_rule_strikes_only_what_it_names_and_as_often_as_it_says(standin: StandIn, client: openai.OpenAI) -> None:
+def test_rule_has_a_filter_and_a_count(standin: StandIn, client: openai.OpenAI) -> None:
     standin.script("rate_limited", contains="unlucky", skip=1, times=2)
     outcomes: list[str | None] = []
     for token in ("unlucky", "lucky", "unlucky", "unlucky", "unlucky"):
@@ -476,7 +498,7 @@ def test_a_rule_strikes_only_what_it_names_and_as_often_as_it_says(standin: Stan
     assert outcomes == ["queued", "queued", "refused", "refused", "queued"]
 
 
-def test_a_rule_without_end_lasts_until_it_is_cleared(standin: StandIn, client: openai.OpenAI) -> None:
+def test_rule_without_count_lasts_until_cleared(standin: StandIn, client: openai.OpenAI) -> None:
     response = ask(client)
     standin.script("unavailable", on="retrieve", times=None)
     for _ in range(3):
@@ -489,38 +511,38 @@ def test_a_rule_without_end_lasts_until_it_is_cleared(standin: StandIn, client: 
 @pytest.mark.parametrize(
     "rule", [{"do": "explode"}, {"on": "create"}, {"do": "slow", "for": 3}, {"do": "slow", "seconds": "3"}]
 )
-def test_a_rule_that_means_nothing_is_refused_by_the_name_of_its_field(standin: StandIn, rule: dict[str, Any]) -> None:
-    door = standin.base_url.replace("/v1", "/_standin/script")
-    response = httpx2.post(door, json=rule)
+def test_invalid_rule_names_its_field(standin: StandIn, rule: dict[str, Any]) -> None:
+    url = standin.base_url.replace("/v1", "/_standin/script")
+    response = httpx2.post(url, json=rule)
     assert response.status_code == 400
     assert response.json()["error"]["param"] in ("do", "for", "seconds")
 
 
-def test_another_process_can_script_it_and_count_what_was_paid(standin: StandIn, client: openai.OpenAI) -> None:
-    doors = standin.base_url.replace("/v1", "/_standin")
-    httpx2.post(f"{doors}/script", json={"do": "rate_limited", "times": 1}).raise_for_status()
+def test_control_endpoints_work_over_http(standin: StandIn, client: openai.OpenAI) -> None:
+    control = standin.base_url.replace("/v1", "/_standin")
+    httpx2.post(f"{control}/script", json={"do": "rate_limited", "times": 1}).raise_for_status()
     with pytest.raises(openai.RateLimitError):
         ask(client)
-    response = follow(client, ask(client, "my secret is 1 + 1", metadata={"token": "t"}))
-    raw = httpx2.get(f"{doors}/state")
+    response = until_ended(client, ask(client, "my secret is 1 + 1", metadata={"token": "t"}))
+    raw = httpx2.get(f"{control}/state")
     state = raw.json()
     assert state["generations"] == [
         {"id": response.id, "model": "o4-mini", "metadata": {"token": "t"}, "status": "completed", "effort": "medium"}
     ]
     assert state["requests"]["create"] == 2
     assert "secret" not in raw.text
-    httpx2.post(f"{doors}/reset").raise_for_status()
+    httpx2.post(f"{control}/reset").raise_for_status()
     assert standin.generations == []
 
 
-def test_fifty_at_once_are_fifty_generations(standin: StandIn, client: openai.OpenAI) -> None:
+def test_fifty_parallel_requests(standin: StandIn, client: openai.OpenAI) -> None:
     with ThreadPoolExecutor(16) as pool:
         ids = list(pool.map(lambda number: ask(client, f"{number} + 1").id, range(50)))
     assert len(set(ids)) == len(standin.generations) == 50
 
 
 class Receiver:
-    """A webhook receiver that keeps what it was sent and answers with the statuses it was given, then 200."""
+    """A webhook receiver that responds with `statuses`, then with 200."""
 
     def __init__(self) -> None:
         self.received: Queue[tuple[bytes, dict[str, str]]] = Queue()
@@ -552,7 +574,7 @@ class Receiver:
 
 
 @pytest.fixture(scope="module")
-def announcing() -> Iterator[tuple[StandIn, Receiver]]:
+def with_webhooks() -> Iterator[tuple[StandIn, Receiver]]:
     with Receiver() as receiver, StandIn(speed=100, webhook_url=receiver.url, webhook_secret=SECRET) as standin:
         yield standin, receiver
 
@@ -562,8 +584,8 @@ def received(receiver: Receiver, seconds: float = 10) -> tuple[bytes, dict[str, 
 
 
 @pytest.mark.parametrize("status", ENDED)
-def test_the_sdk_accepts_the_webhook_of_every_ending(announcing: tuple[StandIn, Receiver], status: str) -> None:
-    standin, receiver = announcing
+def test_sdk_verifies_the_webhook(with_webhooks: tuple[StandIn, Receiver], status: str) -> None:
+    standin, receiver = with_webhooks
     rules = {"completed": None, "failed": "run_failed", "incomplete": "run_incomplete", "cancelled": "never_ends"}
     if rule := rules[status]:
         standin.script(rule)
@@ -578,8 +600,9 @@ def test_the_sdk_accepts_the_webhook_of_every_ending(announcing: tuple[StandIn, 
     assert headers["webhook-id"] == event.id
 
 
-def test_a_webhook_can_be_dropped_doubled_delayed_and_forged(announcing: tuple[StandIn, Receiver]) -> None:
-    standin, receiver = announcing
+def test_webhook_rules(with_webhooks: tuple[StandIn, Receiver]) -> None:
+    """A webhook is dropped, duplicated, delayed or forged."""
+    standin, receiver = with_webhooks
     with connect(standin) as client:
         standin.script("webhook_dropped")
         ask(client)
@@ -600,15 +623,15 @@ def test_a_webhook_can_be_dropped_doubled_delayed_and_forged(announcing: tuple[S
             client.webhooks.unwrap(body, headers)
 
 
-def test_a_webhook_that_is_refused_is_sent_again_under_the_same_id(announcing: tuple[StandIn, Receiver]) -> None:
-    standin, receiver = announcing
+def test_failed_webhook_is_retried_with_its_id(with_webhooks: tuple[StandIn, Receiver]) -> None:
+    standin, receiver = with_webhooks
     receiver.statuses.append(503)
     with connect(standin) as client:
         ask(client)
     assert received(receiver)[1]["webhook-id"] == received(receiver)[1]["webhook-id"]
 
 
-def test_it_ends_at_once_whatever_hangs_on_it() -> None:
+def test_stop_closes_hanging_connections() -> None:
     standin = StandIn(speed=100)
     standin.start()
     standin.script("hang_before", seconds=60)
@@ -626,8 +649,8 @@ def test_it_ends_at_once_whatever_hangs_on_it() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_prints_its_port_and_ends_clean_on_a_signal(number: signal.Signals) -> None:
-    # -S: without site-packages, for it has to run where nothing is installed.
+def test_command_prints_its_port_and_stops_on_a_signal(number: signal.Signals) -> None:
+    # -S: without site-packages, because it must run where nothing is installed.
     command = [sys.executable, "-S", "-m", "local.standin", "--port", "0", "--models", "o3"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -649,146 +672,140 @@ numbers = st.one_of(
 
 def combine(parts: tuple[tuple[str, Fraction], str, tuple[str, Fraction]]) -> tuple[str, Fraction]:
     (left, a), operator, (right, b) = parts
-    if operator in ("/", "//", "%") and b == 0:
+    if operator == "/" and b == 0:
         operator = "+"
-    values = {
-        "+": lambda: a + b,
-        "-": lambda: a - b,
-        "*": lambda: a * b,
-        "/": lambda: a / b,
-        "//": lambda: Fraction(a // b),
-        "%": lambda: a % b,
-    }
-    return f"({left} {operator} -({right}))" if operator == "neg" else f"({left} {operator} {right})", values[
-        operator
-    ]()
+    values = {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b}
+    return f"({left} {operator} {right})", values[operator]()
 
 
-sums = st.recursive(
+expressions = st.recursive(
     numbers,
-    lambda inner: st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%"]), inner).map(combine),
+    lambda inner: st.tuples(inner, st.sampled_from(["+", "-", "*", "/"]), inner).map(combine),
     max_leaves=8,
 )
 
 
-@given(sums)
+@given(expressions)
 @settings(max_examples=150, deadline=None)
-def test_a_sum_comes_to_what_exact_fractions_say(expression: tuple[str, Fraction]) -> None:
+def test_arithmetic_is_exact(expression: tuple[str, Fraction]) -> None:
     text, value = expression
-    assert evaluate(text) == value
-
-
-@given(st.text(alphabet="0123456789+-*/^%()= .xya", max_size=300))
-@settings(max_examples=150, deadline=None)
-def test_no_text_breaks_the_arithmetic(text: str) -> None:
-    with suppress(NotComputableError):
-        evaluate(text)
-    assert answer(text).text
+    assert answer(f"What is {text}?").value == value
 
 
 @given(st.integers(-50, 50).filter(bool), st.integers(-50, 50), st.integers(-50, 50))
 @settings(max_examples=60, deadline=None)
-def test_an_equation_is_solved_exactly(a: int, b: int, c: int) -> None:
-    assert answer(f"Solve {a}x + {b} = {c}").values["x"] == Fraction(c - b, a)
+def test_linear_equation_is_solved(a: int, b: int, c: int) -> None:
+    assert answer(f"Solve for x: {a}x + {b} = {c}").value == Fraction(c - b, a)
 
 
-@pytest.mark.parametrize("text", ["2**3**2", "-2**2", "2**-3", "7//2*2", "7%4**2", "2--3", "1.5e3-1", "(1+2)(3+4)"])
-def test_precedence_is_python_s(text: str) -> None:
-    assert evaluate(text) == Fraction(str(eval(text.replace(")(", ")*("))))  # noqa: S307 - a literal of this test
+@given(st.text(alphabet="0123456789+-*/^%()= .xyae\n", max_size=300))
+@settings(max_examples=150, deadline=None)
+def test_any_text_has_an_answer(text: str) -> None:
+    assert answer(text).text
+
+
+@pytest.mark.parametrize("text", ["2**3**2", "-2**2", "2**-3", "2--3", "1.5-1", "(1+2)(3+4)"])
+def test_precedence_is_that_of_python(text: str) -> None:
+    assert answer(text).value == Fraction(str(eval(text.replace(")(", ")*("))))  # noqa: S307 - a literal of this test
 
 
 ANSWERS = [
-    ("What is seventeen times twenty-three?", "391"),
-    ("If 2x-4=10, what is x?", "x = 7"),
-    ("If 3x = -9, what is 2x + 1?", "is -5."),
-    ("x + y = 10 and x - y = 2. What are x and y?", "x = 6 and y = 4"),
-    ("Solve x^2 - 5x + 6 = 0", "x = 2 or x = 3"),
-    ("Solve x² + x - 1 = 0", "x ≈ -1.61803399 or x ≈ 0.61803399"),
-    ("x² + 1 = 0", "no real value"),
-    ("x + 1 = x", "no solution"),
-    ("What is the square root of 144?", "is 12."),
-    ("square root of 2", "about 1.4142135623"),
-    ("3 + square root of 16", "is 7."),
-    ("Is 97 prime?", "Yes, 97 is prime"),
-    ("is 91 a prime number", "91 = 7 · 13"),
-    ("gcd of 12, 18 and 30", "is 6."),
-    ("least common multiple of 4 and 6", "is 12."),
-    ("factor 360", "2^3 · 3^2 · 5"),
-    ("How many r in strawberry?", "There are 3"),
-    ("how many r's are there in the word 'strawberry'?", "There are 3"),
-    ("Reverse the word lampshade.", "edahspmal"),
-    ("What is the sum of the primes below 100?", "1060"),
-    ("sum of the integers from 1 to 100", "5050"),
-    ("What is 15% of 80?", "is 12."),
-    ("What's 7 × 8?", "56"),
-    ("1/3 + 1/6", "0.5"),
-    ("5!", "120"),
-    ("2^100", "1267650600228229401496703205376"),
+    ("What is 17 * 24?", "17 * 24 = 408"),
+    ("What is 17 times 24?", "17 * 24 = 408"),
+    ("17 * 24 =", "17 * 24 = 408"),
+    ("What's 7 × 8?", "7 * 8 = 56"),
+    ("Calculate 10 divided by 4.", "10 / 4 = 2.5"),
+    ("1/3 + 1/3", "1/3 + 1/3 = 2/3"),
+    ("2^100", "2**100 = 1267650600228229401496703205376"),
+    ("Solve for x: 3x + 7 = 52", "x = 15"),
+    ("2(y - 1) = y / 3", "y = 1.2"),
+    ("Be brief.\nWhat is 2 + 2?", "2 + 2 = 4"),
 ]
 
 
-@pytest.mark.parametrize(("question", "found"), ANSWERS, ids=[question for question, _ in ANSWERS])
-def test_what_it_computes_is_right(question: str, found: str) -> None:
-    assert found in answer(question).message
+@pytest.mark.parametrize(("question", "text"), ANSWERS, ids=[question for question, _ in ANSWERS])
+def test_question_is_computed(question: str, text: str) -> None:
+    assert answer(question).text == text
 
 
 @pytest.mark.parametrize(
     "question",
     [
         "Who wrote Hamlet?",
+        "What is the square root of 144?",
+        "How many primes are below 100?",
         "sin(30) + 1",
-        "log 3 + 4",
-        "1e-5 + 3",
-        "2 * 5! + 1",
-        "sqrt(2) + 1",
+        "1e5 + 3",
+        "5!",
+        "2**0.5",
         "3 + 4x",
+        "x + y = 10",
+        "x * x = 4",
+        "x + 1 = x",
+        "17 * 24 = 408",
         "5 / 0",
-        "x^3 = 8",
+        "0**-1",
+        "(1 + 2",
+        "__import__('os')",
+        "1 if 1 else 2",
+        "1.e99999999",
+        "2\x00+ 2",
+        "1 + " * 100 + "1",
+        "\ud800",
         "",
     ],
 )
-def test_what_it_cannot_compute_it_says_so_and_repeats_nothing(question: str) -> None:
-    found = answer(question + " my-password")
-    assert "stand-in" in found.text
-    assert "password" not in found.message
-    assert found.value is None
+def test_other_questions_get_a_plain_statement(question: str) -> None:
+    """The answer says that this is a stand-in and repeats nothing of the question."""
+    result = answer(question)
+    assert result.text.startswith("I am a stand-in, not a language model.")
+    assert result.value is None
 
 
 HOSTILE = [
     "9**9**9**9",
     "2**(10**9)",
     "(1/3)**-100000",
-    "1e999**2",
+    "*".join(["9**200"] * 20),
     "(" * 3999,
-    "(" * 1000 + "1" + ")" * 1000,
-    "-" * 3990 + "1",
-    "√" * 3999,
+    "(" * 99 + "1" + ")" * 99,
+    "-" * 190 + "1",
     "9" * 3999,
-    "9," * 1999,
-    "1+" * 1999 + "1",
-    "2**" * 1300 + "2",
-    "*".join(["9" * 390] * 10),
-    "x=" * 1999 + "1",
-    "one-" * 999,
-    "a" * 100_000,
     "1+" * 1_000_000 + "1",
-    "is 999999999989 prime",
-    "factorial of 99999999999",
-    "sum of the primes below 99999999999",
-    "how many " * 400,
-    "gcd of " + "1 and " * 600 + "1",
+    "x=" * 99 + "1",
+    "a" * 100_000,
 ]
 
 
 @pytest.mark.parametrize("question", HOSTILE, ids=[question[:20] for question in HOSTILE])
-def test_a_hostile_question_is_answered_quickly(question: str) -> None:
+def test_hostile_question_takes_little_time(question: str) -> None:
     started = time.process_time()
     assert answer(question).text
     assert time.process_time() - started < 0.5
 
 
-def test_half_an_expression_is_never_computed() -> None:
-    with pytest.raises(TooLargeError):
-        evaluate("9**9**9")
-    assert answer("1+" * 5000 + "1").value is None
-    assert answer("noise\n" * 2000 + "What is 2 + 2?").value == 4
+SCHEMAS: list[tuple[dict[str, Any], Any]] = [
+    ({"type": "string"}, "17 * 24 = 408"),
+    ({"type": "integer"}, 408),
+    ({"type": "number", "maximum": 100}, 0),
+    ({"type": "integer", "minimum": 500}, 500),
+    ({"type": "boolean"}, False),
+    ({"type": ["string", "null"]}, None),
+    ({"type": "array", "items": {"type": "integer"}, "minItems": 2}, [408, 408]),
+    ({"enum": ["a", "b"]}, "a"),
+    ({"const": 1}, 1),
+    ({"anyOf": [{"$ref": "#/$defs/n"}], "$defs": {"n": {"type": "integer"}}}, 408),
+    ({"properties": {"next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}}, {"next": None}),
+]
+
+
+@pytest.mark.parametrize(("schema", "value"), SCHEMAS, ids=[str(schema)[:40] for schema, _ in SCHEMAS])
+def test_schema_gets_a_simple_value(schema: dict[str, Any], value: Any) -> None:
+    assert fill(schema, answer("17 * 24")) == value
+
+
+def test_endless_schema_is_filled_in_bounded_time() -> None:
+    names = "abcdefgh"
+    started = time.process_time()
+    fill({"type": "object", "properties": {name: {"$ref": "#"} for name in names}}, answer("1 + 1"))
+    assert time.process_time() - started < 0.5

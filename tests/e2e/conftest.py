@@ -17,7 +17,7 @@ from openai.types.responses import Response
 
 from local import endpoint, receiver, service
 from local.address import HOST, free_port
-from local.announcements import Announcements
+from local.announcements import TopicSubscription
 from local.standin import StandIn
 from local.tenants import ACME, TENANTS, LocalTenant
 
@@ -35,7 +35,7 @@ class Whole:
     service: service.Service
     stand_in: StandIn
     receiver: receiver.Receiver
-    announcements: Announcements
+    announcements: TopicSubscription
 
     def client(self, tenant: LocalTenant = ACME, **options: Any) -> OpenAI:
         return OpenAI(base_url=self.service.base_url, api_key=tenant.api_key, **options)
@@ -55,7 +55,7 @@ def whole() -> Iterator[Whole]:
         service.running("test", models, webhook_origins=[f"http://{HOST}:{port}"], enforce_policies=True) as running,
     ):
         assert models.stand_in is not None
-        seen = Announcements.subscribed(running.cloud, running.stack["CompletionTopicArn"])
+        seen = TopicSubscription.create(running.cloud, running.stack["CompletionTopicArn"])
         yield Whole(running, models.stand_in, hooks, seen)
 
 

@@ -127,7 +127,7 @@ def test_what_serve_prints_works_and_an_interrupt_leaves_no_process() -> None:
 def test_killed_without_a_chance_to_clean_up_it_still_leaves_no_process_and_no_folder() -> None:
     with serving(free_port()) as (process, _):
         started = descendants(process.pid)
-        homes = [Path(folder) for folder in re.findall(r"leash\.py (\S+)", commands(started))]
+        homes = [Path(folder) for folder in re.findall(r"die_with_parent\.py (\S+)", commands(started))]
         assert len(homes) == 1
         assert homes[0].exists()
         process.kill()

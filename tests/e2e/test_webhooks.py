@@ -10,7 +10,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_a_receiver_that_fails_at_first_gets_the_same_webhook_later(whole: Whole, client: OpenAI) -> None:
-    whole.receiver.answer_with = 503
+    whole.receiver.response_status = 503
     try:
         job = client.responses.create(
             model="gpt-5.4-mini",
@@ -20,10 +20,10 @@ def test_a_receiver_that_fails_at_first_gets_the_same_webhook_later(whole: Whole
             extra_body={"afterthought": {"webhook_url": whole.receiver.url(ACME.name)}},
         )
         until_ended(client, job)
-        refused = whole.receiver.wait_for(job.id, 30, answered=503)
+        refused = whole.receiver.wait_for(job.id, 30, response_status=503)
     finally:
-        whole.receiver.answer_with = 200
-    accepted = whole.receiver.wait_for(job.id, 30, answered=200)
+        whole.receiver.response_status = 200
+    accepted = whole.receiver.wait_for(job.id, 30, response_status=200)
 
     assert refused is not None
     assert accepted is not None

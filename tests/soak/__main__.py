@@ -12,7 +12,7 @@ import sys
 from functools import partial
 
 from local.failure import LocalFailure
-from local.interrupt import Stopped, stoppable
+from local.signals import Stopped, stop_on_signal
 from tests.soak.soak import Terms, run
 
 
@@ -24,7 +24,7 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=1, help="of what is asked, and of what goes wrong")
     given = parser.parse_args()
-    with stoppable():
+    with stop_on_signal():
         try:
             return run(Terms(given.jobs, given.seconds, given.seed), partial(print, flush=True))
         except LocalFailure as failure:

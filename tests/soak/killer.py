@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from local.child import LEASH
+from local.child import DIE_WITH_PARENT
 from local.failure import LocalFailure
 
 # The direct calls are left alone: what became of one whose process died is known after 16 minutes (DIRECT_CALL_LEASE).
@@ -43,7 +43,7 @@ def processes() -> list[Process]:
 
 def own_group() -> int:
     """The process group of the emulator that this process has started. Raises LocalFailure if there is not just one."""
-    groups = {each.id for each in processes() if each.parent == os.getpid() and str(LEASH) in each.command}
+    groups = {each.id for each in processes() if each.parent == os.getpid() and str(DIE_WITH_PARENT) in each.command}
     if len(groups) != 1:
         raise LocalFailure(f"One emulator should be running under this process, not {len(groups)}.")
     return groups.pop()

@@ -47,7 +47,7 @@ class Found:
 
     def told(self, job_id: str) -> bool:
         """Whether the job's webhook arrived and was accepted."""
-        return any(each.verified and 200 <= each.answered < 300 for each in self.arrivals.get(job_id, ()))
+        return any(each.verified and 200 <= each.response_status < 300 for each in self.arrivals.get(job_id, ()))
 
 
 Law = Callable[[Found], Iterator[str]]
@@ -94,7 +94,7 @@ def every_end_was_announced(found: Found) -> Iterator[str]:
         if {each.path.strip("/") for each in arrived} - {job.tenant}:
             yield f"{job_id} of {job.tenant} was announced to {[each.path for each in arrived]}"
     for arrival in found.strangers:
-        yield f"a webhook to {arrival.path} was refused: {arrival.refused}"
+        yield f"a webhook to {arrival.path} was refused: {arrival.error}"
 
 
 def no_generation_is_without_its_entry_and_no_entry_has_two(found: Found) -> Iterator[str]:

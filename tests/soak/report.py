@@ -73,7 +73,7 @@ def answered(found: Found) -> Counter[str]:
     told: Counter[str] = Counter()
     for arrivals in found.arrivals.values():
         for each in arrivals:
-            told[str(each.answered)] += 1
+            told[str(each.response_status)] += 1
         told["jobs that were told of more than once"] += len(arrivals) > 1
     return told
 

@@ -110,7 +110,7 @@ class Soak:
 
     def open(self) -> set[str]:
         """Jobs whose end nobody has taken note of."""
-        told = {each.job_id for each in self.hooks.arrivals if each.verified and 200 <= each.answered < 300}
+        told = {each.job_id for each in self.hooks.arrivals if each.verified and 200 <= each.response_status < 300}
         return {job_id for job_id in list(self.callers.accepted) if job_id not in told}
 
     def found(self) -> Found:
@@ -228,7 +228,7 @@ def sometimes_failing(hooks: Receiver, chance: random.Random) -> Callable[[Arriv
     """Each arrival settles how the next is answered."""
 
     def arrived(_arrival: Arrival) -> None:
-        hooks.answer_with = 500 if chance.random() < SHARE else 200
+        hooks.response_status = 500 if chance.random() < SHARE else 200
 
     return arrived
 

@@ -1,13 +1,14 @@
-"""The zips that functions run from."""
+"""The zips of the functions and the layer."""
 
 import os
 import zipfile
 from pathlib import Path
 
-from local.artefacts import digest, forget_old, source_files, write_zip
+from local.artefacts import delete_old, digest, source_files, write_zip
 
 
-def test_equal_contents_make_equal_bytes_whenever_they_were_written(tmp_path: Path) -> None:
+def test_equal_contents_make_equal_zips(tmp_path: Path) -> None:
+    """The time of the file does not matter."""
     source = tmp_path / "app.py"
     source.write_text("x = 1\n")
     write_zip(tmp_path / "a-1.zip", [(source, Path("app.py"))])
@@ -19,7 +20,9 @@ def test_equal_contents_make_equal_bytes_whenever_they_were_written(tmp_path: Pa
         assert archive.read("app.py") == b"x = 1\n"
 
 
-def test_a_change_of_a_file_or_of_its_name_is_another_artefact_and_a_cache_is_not(tmp_path: Path) -> None:
+def test_digest_depends_on_names_and_contents(tmp_path: Path) -> None:
+    """It does not depend on compiled files."""
+
     def key() -> str:
         return digest(source_files(tmp_path), tmp_path)
 
@@ -35,14 +38,14 @@ def test_a_change_of_a_file_or_of_its_name_is_another_artefact_and_a_cache_is_no
     assert len({first, changed, key()}) == 3
 
 
-def test_only_the_last_few_of_a_kind_are_kept(tmp_path: Path) -> None:
+def test_old_zips_of_a_kind_are_deleted(tmp_path: Path) -> None:
     for age in range(6):
         path = tmp_path / f"api-{age}.zip"
         path.touch()
         os.utime(path, (1000 - age, 1000 - age))
     (tmp_path / "layer-0.zip").touch()
 
-    forget_old(tmp_path / "api-0.zip")
+    delete_old(tmp_path / "api-0.zip")
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "api-0.zip",

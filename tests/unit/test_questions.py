@@ -1,29 +1,32 @@
-"""What the demo asks."""
+"""The demo's questions."""
 
 from afterthought.catalogue import default_catalogue
-from local.questions import OWN, Question, chosen
-from local.standin.reasoner import answer
+from local.questions import DEFAULT_QUESTIONS, Question, from_environment
+from local.standin.arithmetic import answer
 
 
-def test_unasked_it_asks_three_different_models_with_three_different_efforts() -> None:
-    asked = chosen({})
+def test_defaults_cover_three_models_and_efforts() -> None:
+    questions = from_environment({})
 
-    assert len({question.model for question in asked}) == len({question.effort for question in asked}) == 3
+    assert len({question.model for question in questions}) == len({question.effort for question in questions}) == 3
 
 
-def test_its_own_questions_are_ones_the_stand_in_can_work_out_for_models_that_take_their_efforts() -> None:
-    for question in OWN:
+def test_stand_in_can_answer_the_defaults() -> None:
+    """The stand-in computes each question, and the model accepts the effort."""
+    for question in DEFAULT_QUESTIONS:
         model = default_catalogue().find(question.model)
         assert model is not None
         assert question.effort in model.efforts
-        assert answer(question.text).steps
+        assert answer(question.text).value is not None
 
 
-def test_a_persons_question_is_asked_alone_with_the_models_own_effort() -> None:
-    asked = chosen({"QUESTION": " Why? ", "MODEL": "o1-mini", "EFFORT": ""})
+def test_question_from_environment_is_alone() -> None:
+    questions = from_environment({"QUESTION": " Why? ", "MODEL": "o1-mini", "EFFORT": ""})
 
-    assert asked == (Question("Why?", "o1-mini", None),)
+    assert questions == (Question("Why?", "o1-mini", None),)
 
 
-def test_what_a_person_leaves_out_is_filled_in() -> None:
-    assert chosen({"EFFORT": "high"}) == (Question(OWN[0].text, OWN[0].model, "high"),)
+def test_first_default_fills_what_is_not_set() -> None:
+    first = DEFAULT_QUESTIONS[0]
+
+    assert from_environment({"EFFORT": "high"}) == (Question(first.text, first.model, "high"),)

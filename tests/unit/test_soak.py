@@ -107,7 +107,7 @@ BROKEN: list[tuple[str, laws.Law, Found]] = [
     (
         "refused",
         laws.every_end_was_announced,
-        found(JOB, strangers=[Arrival("/acme", {}, b"", 0.0, 400, refused="no")]),
+        found(JOB, strangers=[Arrival("/acme", {}, b"", 0.0, 400, error="no")]),
     ),
     (
         "no entry",

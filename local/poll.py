@@ -1,4 +1,4 @@
-"""Submit the demo's questions and follow them to their ends, as any caller would: by the openai SDK."""
+"""Submits the demo's questions and polls the jobs until they end, with the openai SDK."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ from openai.types.responses import Response
 from local.questions import Question
 
 POLL_SECONDS = 0.3
-ENDED = frozenset(("completed", "failed", "incomplete", "cancelled"))
+TERMINAL = frozenset(("completed", "failed", "incomplete", "cancelled"))
 
 
 @dataclass(frozen=True)
-class Followed:
-    """A job as it stands: `seconds` since it was submitted, until it was seen to have ended."""
+class PolledJob:
+    """`seconds` is the time from the submit to the last poll."""
 
     question: Question
     response: Response
@@ -28,11 +28,11 @@ class Followed:
 
     @property
     def ended(self) -> bool:
-        return self.status in ENDED
+        return self.status in TERMINAL
 
 
-def submit(client: OpenAI, question: Question, webhook_url: str) -> Followed:
-    """Raises openai.APIError: a model or an effort that there is not is refused here, before anything is stored."""
+def submit(client: OpenAI, question: Question, webhook_url: str) -> PolledJob:
+    """Raises openai.APIError, for example for an unknown model or effort."""
     started = time.monotonic()
     response = client.responses.create(
         model=question.model,
@@ -43,20 +43,20 @@ def submit(client: OpenAI, question: Question, webhook_url: str) -> Followed:
             **({"reasoning": {"effort": question.effort}} if question.effort else {}),
         },
     )
-    return Followed(question, response, started)
+    return PolledJob(question, response, started)
 
 
-def follow(client: OpenAI, jobs: Sequence[Followed]) -> Iterator[list[Followed]]:
-    """Every job as it stands, again and again, the last time when all have ended."""
+def poll(client: OpenAI, jobs: Sequence[PolledJob]) -> Iterator[list[PolledJob]]:
+    """All jobs after each poll, until all have ended."""
     current = list(jobs)
     while True:
         yield current
         if all(job.ended for job in current):
             return
         time.sleep(POLL_SECONDS)
-        current = [job if job.ended else look(client, job) for job in current]
+        current = [job if job.ended else retrieve(client, job) for job in current]
 
 
-def look(client: OpenAI, job: Followed) -> Followed:
+def retrieve(client: OpenAI, job: PolledJob) -> PolledJob:
     response = client.responses.retrieve(job.response.id)
     return replace(job, response=response, seconds=time.monotonic() - job.started)

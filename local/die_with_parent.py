@@ -1,7 +1,7 @@
-"""Run a command until it ends or standard input does, so that it cannot outlive the process that holds the other end.
+"""Run a command until it ends or standard input closes, so that it cannot outlive the process at the other end.
 
-`python leash.py HOME COMMAND…`; at the end the whole process group dies and the folder HOME goes. Run by path, with any
-interpreter: nothing but the standard library may be imported here.
+`python die_with_parent.py HOME COMMAND…`. At the end it kills the process group and deletes the folder HOME. It is run
+by path and by any interpreter, so it imports only the standard library.
 """
 
 import os
@@ -12,21 +12,21 @@ import sys
 import threading
 import time
 
-POLITE_SECONDS = 8.0
+TERMINATE_SECONDS = 8.0
 
 
 def stop_at_end_of_input(child: subprocess.Popen[bytes]) -> None:
     while os.read(0, 4096):
         pass
     os.killpg(0, signal.SIGTERM)
-    time.sleep(POLITE_SECONDS)
+    time.sleep(TERMINATE_SECONDS)
     child.kill()
 
 
 def main() -> None:
     home, *command = sys.argv[1:]
     os.chdir(home)
-    # A handler, not SIG_IGN: that one the child would inherit.
+    # A handler, because the child would inherit SIG_IGN.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as child:

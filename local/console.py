@@ -1,4 +1,4 @@
-"""Lines that change: redrawn in place in a terminal, printed when they change anywhere else."""
+"""Status lines: redrawn in place on a terminal, printed once for each change elsewhere."""
 
 import shutil
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ UP_AND_CLEAR_BELOW = "\x1b[{count}A\x1b[J"
 
 @dataclass(frozen=True)
 class Line:
-    """A change of `state` is told to a reader of plain lines; that of `moving` (the time) only in a terminal."""
+    """Off a terminal, only a change of `status` prints the line again; a change of `elapsed` does not."""
 
     label: str
-    state: str
-    moving: str
+    status: str
+    elapsed: str
 
     def text(self) -> str:
-        return f"{self.label}  {self.state:12} {self.moving:>9}"
+        return f"{self.label}  {self.status:12} {self.elapsed:>9}"
 
 
 @dataclass
-class Screen:
+class Console:
     stream: TextIO
     _drawn: int = 0
-    _states: list[str] = field(default_factory=list)
+    _statuses: list[str] = field(default_factory=list)
 
     def draw(self, lines: Sequence[Line]) -> None:
         if self.stream.isatty():
@@ -34,7 +34,7 @@ class Screen:
         self.stream.flush()
 
     def _redraw(self, lines: Sequence[Line]) -> None:
-        # A line that wraps would be two lines, and the cursor would go up too few.
+        # A wrapped line takes two rows, and the cursor would not go up far enough.
         width = shutil.get_terminal_size().columns - 1
         if self._drawn:
             self.stream.write(UP_AND_CLEAR_BELOW.format(count=self._drawn))
@@ -43,8 +43,8 @@ class Screen:
         self._drawn = len(lines)
 
     def _append(self, lines: Sequence[Line]) -> None:
-        known = self._states or [""] * len(lines)
-        for line, state in zip(lines, known, strict=True):
-            if line.state != state:
+        previous = self._statuses or [""] * len(lines)
+        for line, status in zip(lines, previous, strict=True):
+            if line.status != status:
                 self.stream.write(line.text() + "\n")
-        self._states = [line.state for line in lines]
+        self._statuses = [line.status for line in lines]

@@ -5,9 +5,10 @@ import platform
 import sys
 from time import monotonic
 
-from bench import cold, contention, cost, demand, job, load, thinking
+from bench import cold, cost, job, thinking
 from bench.bill import Bill
 from bench.report import bears, requests, rises, starts, steps, thinks
+from bench.studies import capacity, contention, load
 from local.stack import read_template
 
 
@@ -28,7 +29,7 @@ def main() -> None:
     show(thinks([thinking.watch(events=True), thinking.watch(thinking.FEW_JOBS, events=False)]))
     borne = contention.survey()
     show(bears(borne))
-    asked = demand.of(counted.usual, prices, template)
+    asked = capacity.of(counted.usual, prices, template)
     budget = borne.most[borne.locked_ms].offered_per_second
     many, one = (
         load.limits_met(load.stack(asked, template, tenants=tenants, budget_per_second=budget))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from bench import cost, standing, usual
+from bench import baseline, cost, fixed_costs
 from bench.cost import Line, Prices, Running
 from bench.job import CASES, EFFORTS, HASTY, LONG_SECONDS, LONGEST_DIRECT_SECONDS, USUAL, Case, Jobs
 from bench.meter import Tally
@@ -33,7 +33,7 @@ class Bill:
 
     def running(self, job: Tally, case: Case | None = None, *, at_once: int = 1) -> list[Running]:
         """`at_once` calls that are awaited share a function's time."""
-        thinking_ms = 1000 * case.thinking_seconds // at_once if case is not None and case.way == "direct" else 0
+        thinking_ms = 1000 * case.thinking_seconds // at_once if case is not None and case.wake_mode == "direct" else 0
         return cost.running(job, self.prices, self.memory_mb, awaited_ms=thinking_ms)
 
     def lines(self, job: Tally, case: Case | None = None, *, at_once: int = 1) -> list[Line]:
@@ -45,7 +45,7 @@ class Bill:
         batch = self.template["Resources"]["DirectFunction"]["Properties"]["Events"]["Jobs"]["Properties"]["BatchSize"]
         rows += [self._case_row(Case("direct", s, "low"), at_once=batch) for s in (60, LONGEST_DIRECT_SECONDS)]
         rows += [self._case_row(case) for case in HASTY]
-        rows += [self._usual_row(seconds, mb) for mb in usual.MEMORIES_MB for seconds in (1, 60, LONG_SECONDS)]
+        rows += [self._usual_row(seconds, mb) for mb in baseline.MEMORIES_MB for seconds in (1, 60, LONG_SECONDS)]
         random = cost.total(self.lines(self.jobs.random))
         return [
             "WHAT THINKING COSTS",
@@ -66,7 +66,7 @@ class Bill:
         ran = self.running(self.jobs.usual)
         lines = [
             "BILLED MILLISECONDS, AND WHAT THEY ARE MADE OF",
-            f"A job that thinks for {USUAL.thinking_seconds} s, {_WAYS[USUAL.way]}. Counted calls × assumed ms;",
+            f"A job that thinks for {USUAL.thinking_seconds} s, {_WAYS[USUAL.wake_mode]}. Counted calls × assumed ms;",
             f"work: assumed processor time × {self.prices.mb_of_a_processor} MB ÷ the function's memory; cold: its",
             "part of cold starts, likewise. What is assumed stands in bench/prices.toml.",
             "",
@@ -96,7 +96,7 @@ class Bill:
     def calls(self) -> list[str]:
         """The usual job's bill, call by call."""
         found = self.lines(self.jobs.usual)
-        left = standing.of_storage(self.jobs.item_bytes, 0, self.prices, self.template)
+        left = fixed_costs.of_storage(self.jobs.item_bytes, 0, self.prices, self.template)
         total = cost.total(found)
         return [
             "DOLLARS PER MILLION JOBS, CALL BY CALL",
@@ -113,7 +113,7 @@ class Bill:
 
     def services(self) -> list[str]:
         """By who sends the bill, for several jobs, and what there is to pay besides them."""
-        usual_ones = {case.way: case for case in CASES if case.thinking_seconds == USUAL.thinking_seconds}
+        usual_ones = {case.wake_mode: case for case in CASES if case.thinking_seconds == USUAL.thinking_seconds}
         columns: dict[str, dict[str, Decimal]] = {
             way: cost.by_service(self.lines(self.jobs.cases[case], case)) for way, case in usual_ones.items()
         }
@@ -123,14 +123,14 @@ class Bill:
         }
         columns |= {
             f"usual {mb}": cost.by_service(found.lines)
-            for mb in usual.MEMORIES_MB
-            if (found := usual.model(USUAL.thinking_seconds, mb, self.prices)) is not None
+            for mb in baseline.MEMORIES_MB
+            if (found := baseline.model(USUAL.thinking_seconds, mb, self.prices)) is not None
         }
-        idle = standing.of_idleness(self.prices, self.template)
+        idle = fixed_costs.of_idleness(self.prices, self.template)
         stands = ", ".join(f"{name} {dollars:.2f}" for name, dollars in idle.items())
         metrics = len(self.jobs.metrics) * self.prices.per_month["metric"]
-        secret = standing.of_secrets(self.prices)
-        large = standing.of_storage(self.jobs.large_item_bytes, self.jobs.object_bytes, self.prices, self.template)
+        secret = fixed_costs.of_secrets(self.prices)
+        large = fixed_costs.of_storage(self.jobs.large_item_bytes, self.jobs.object_bytes, self.prices, self.template)
         return [
             "DOLLARS PER MILLION JOBS, BY SERVICE",
             f"Jobs that think for {USUAL.thinking_seconds} s. Large: its question is in S3; usual: the usual design.",
@@ -150,7 +150,7 @@ class Bill:
 
     def _case_row(self, case: Case, *, at_once: int = 1) -> str:
         job = self.jobs.cases[case]
-        told = f"{case.way}, {case.thinking_seconds} s" + (f" at effort {case.effort}" if case in HASTY else "")
+        told = f"{case.wake_mode}, {case.thinking_seconds} s" + (f" at effort {case.effort}" if case in HASTY else "")
         ran, found = self.running(job, case, at_once=at_once), self.lines(job, case, at_once=at_once)
         invoked = f"{job.invocations.total()}"
         return _row(
@@ -162,7 +162,7 @@ class Bill:
         )
 
     def _usual_row(self, seconds: int, memory_mb: int) -> str:
-        found = usual.model(seconds, memory_mb, self.prices)
+        found = baseline.model(seconds, memory_mb, self.prices)
         told = f"the usual design, {seconds} s, {memory_mb} MB"
         if found is None:
             return f"{told:<46}{'cannot':>10}"

@@ -12,10 +12,10 @@ from typing import Any
 from afterthought.adapters import clock
 from bench import ROOT
 from bench.cost import WAY
-from bench.loopback import Loopback
-from bench.provider import SIGNING_SECRET, Provider
-from bench.seeds import Seeds
-from bench.stage import BACKGROUND, DIRECT
+from bench.fake_aws import Loopback
+from bench.fake_provider import SIGNING_SECRET, Provider
+from bench.fixture import BACKGROUND, DIRECT
+from bench.sample_requests import Seeds
 
 FLOOR = "floor"
 REQUESTS = 8

@@ -15,16 +15,16 @@ from afterthought.domain.record import TERMINAL
 from afterthought.services.direct import LOOK_SECONDS
 from bench import texts
 from bench.child import Context, check
-from bench.events import provider_event, queue_event, request_event, stream_event
+from bench.fixture import ACCOUNT_TABLE, BACKGROUND, JOB_TABLE, Stage, staged
+from bench.lambda_events import provider_event, queue_event, request_event, stream_event
 from bench.meter import Meter, Tally
-from bench.stage import ACCOUNT_TABLE, BACKGROUND, JOB_TABLE, Stage, staged
 from bench.units import item_bytes
 
 Json = dict[str, Any]
-Way = Literal["woken", "checked", "direct"]
+WakeMode = Literal["woken", "checked", "direct"]
 """How the service comes to know that a model has ended: the provider's event, its own delayed looks, or it waits."""
 
-MODELS: Mapping[Way, str] = {"woken": "gpt-6-sol", "checked": "gpt-6-sol", "direct": "gpt-oss-120b"}
+MODELS: Mapping[WakeMode, str] = {"woken": "gpt-6-sol", "checked": "gpt-6-sol", "direct": "gpt-oss-120b"}
 
 _FUNCTIONS = ("api", "worker", "direct", "provider_events", "notifier", "webhooks", "sweeper")
 _TAKEN_BY = {"JobQueue": "worker", "DirectQueue": "direct"}
@@ -63,21 +63,23 @@ class Driver:
         for name in ("worker", "direct", "provider_events"):
             self._modules[name].service.cache_clear()
 
-    def run(self, way: Way, thinking: timedelta, effort: str, question: str, answer: str) -> tuple[Tally, str]:
+    def run(
+        self, wake_mode: WakeMode, thinking: timedelta, effort: str, question: str, answer: str
+    ) -> tuple[Tally, str]:
         """One job from its request to its webhook, and its id."""
         self._messages.clear()
         self.stage.provider.unannounced.clear()
         tally = self._meter.start()
         self.stage.provider.thinking, self.stage.provider.answer = thinking, answer
-        asked = {"model": MODELS[way], "input": question, "reasoning": {"effort": effort}}
+        asked = {"model": MODELS[wake_mode], "input": question, "reasoning": {"effort": effort}}
         job_id = self._post(self.key, asked)
         for _ in range(_MOST_STEPS):
             if self._state(job_id)["status"]["S"] in TERMINAL:
                 break
-            self._step(job_id, announced=way == "woken")
+            self._step(job_id, announced=wake_mode == "woken")
         else:
             raise RuntimeError("the job does not end")
-        if way == "direct":
+        if wake_mode == "direct":
             # Its time was let pass at once; all the while it is looked whether the call is still wanted.
             self._look_during(job_id, int(thinking.total_seconds() / LOOK_SECONDS))
         self._invoke("notifier", stream_event(job_id))

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bench import steps, texts
-from bench.driver import Driver, Way, driving
+from bench import texts
+from bench.driver import Driver, WakeMode, driving
+from bench.fixture import at
 from bench.meter import Tally
-from bench.stage import at
-from bench.steps import Steps
+from bench.studies import steps
+from bench.studies.steps import Steps
 
 LARGE_BYTES = 40_000
-_WAYS: tuple[Way, ...] = ("checked", "direct", "woken")
+_WAKE_MODES: tuple[WakeMode, ...] = ("checked", "direct", "woken")
 EFFORTS: Mapping[int, str] = {1: "low", 60: "medium", 3600: "max"}
 """By how many seconds the model thinks."""
 
@@ -23,7 +24,7 @@ LONGEST_DIRECT_SECONDS = 840
 
 @dataclass(frozen=True)
 class Case:
-    way: Way
+    wake_mode: WakeMode
     thinking_seconds: int
     effort: str
 
@@ -71,11 +72,11 @@ def count() -> tuple[Jobs, Steps]:
     with driving(at(day=1)) as driver:
         cases: dict[Case, Tally] = {}
         warming = Tally()
-        for way in _WAYS:
-            driver.announce(events=way == "woken")
-            warming, _ = _run(driver, Case(way, 1, "low"))
+        for wake_mode in _WAKE_MODES:
+            driver.announce(events=wake_mode == "woken")
+            warming, _ = _run(driver, Case(wake_mode, 1, "low"))
             for case in (*CASES, *HASTY):
-                if case.way == way:
+                if case.wake_mode == wake_mode:
                     cases[case], job_id = _run(driver, case)
         # The last of them were woken, as the usual one is.
         usual, job_id = _run(driver, USUAL)
@@ -101,7 +102,7 @@ def _run(driver: Driver, case: Case, question: str | None = None, answer: str | 
     # Each at the beginning of a minute, which is all its own.
     driver.stage.calendar.set(driver.stage.calendar.next_hour())
     thinking = timedelta(seconds=case.thinking_seconds)
-    return driver.run(case.way, thinking, case.effort, question or texts.question(), answer or texts.answer())
+    return driver.run(case.wake_mode, thinking, case.effort, question or texts.question(), answer or texts.answer())
 
 
 def metrics_in(logs: str) -> frozenset[tuple[str, ...]]:

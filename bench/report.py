@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from bench.cold import Starts
-from bench.contention import Survey
 from bench.cost import WAY
-from bench.demand import Demand
 from bench.job import Case, Jobs
-from bench.load import MOST_PER_SECOND, RAISED_BY, SWEEPING_SECONDS, Met
 from bench.meter import INDEX_UNITS, READ_UNITS, WRITE_UNITS, Request, Tally
-from bench.steps import MANY, Steps
+from bench.studies.capacity import Demand
+from bench.studies.contention import Survey
+from bench.studies.load import MOST_PER_SECOND, RAISED_BY, SWEEPING_SECONDS, Met
+from bench.studies.steps import MANY, Steps
 from bench.thinking import Thinking
 
 _START_COLUMNS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.contention import Policy, burst, most_borne, offer
+from bench.studies.contention import Policy, burst, most_borne, offer
 
 
 def test_the_same_seed_gives_the_same_run() -> None:

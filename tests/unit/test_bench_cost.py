@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from bench import usual
+from bench import baseline
 from bench.cost import Prices, by_service, lines, load, running, total
 from bench.meter import Request, Tally, Touched
 from bench.texts import ANSWER_BYTES, QUESTION_BYTES, answer, question, random_text
@@ -86,12 +86,12 @@ def test_the_sum_is_the_sum_of_the_services(prices: Prices) -> None:
 
 
 def test_the_usual_design_pays_for_the_thinking_and_ends_at_a_quarter_of_an_hour(prices: Prices) -> None:
-    short, long = (usual.model(seconds, 1024, prices) for seconds in (1, 61))
+    short, long = (baseline.model(seconds, 1024, prices) for seconds in (1, 61))
     assert short is not None
     assert long is not None
     assert long.dollars - short.dollars == prices.lambda_usd(Decimal(60_000), 1024) > 790
-    assert usual.model(899, 256, prices) is not None
-    assert usual.model(900, 256, prices) is None
+    assert baseline.model(899, 256, prices) is not None
+    assert baseline.model(900, 256, prices) is None
 
 
 def test_the_line_of_an_http_request_is_as_long_as_the_template_makes_it(prices: Prices) -> None:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench import load, thinking
-from bench.demand import STEPS, Demand
-from bench.load import RAISED_BY, Met, Stack, hour, limits_met, rate
+from bench import thinking
+from bench.studies import load
+from bench.studies.capacity import STEPS, Demand
+from bench.studies.load import RAISED_BY, Met, Stack, hour, limits_met, rate
 
 DEMAND = Demand(
     seconds={"api": 0.05, "worker": 0.5, "provider_events": 0.02, "notifier": 0.05, "webhooks": 0.4},

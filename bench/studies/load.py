@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afterthought.catalogue import default_catalogue
-from bench.demand import STEPS, Demand
 from bench.driver import MODELS
-from bench.stage import BACKGROUND
+from bench.fixture import BACKGROUND
+from bench.studies.capacity import STEPS, Demand
 from bench.texts import QUESTION_BYTES
 
 HOUR_SECONDS = 3600

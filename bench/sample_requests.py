@@ -26,9 +26,9 @@ from afterthought.domain.tenant import ApiKey, Tenant
 from afterthought.services.contents import put_request
 from bench import texts
 from bench.driver import MODELS
-from bench.events import provider_event, queue_event, request_event, stream_event
-from bench.provider import Provider
-from bench.stage import BACKGROUND
+from bench.fake_provider import Provider
+from bench.fixture import BACKGROUND
+from bench.lambda_events import provider_event, queue_event, request_event, stream_event
 from local.stack import read_template
 
 API_KEY = "at_bench"

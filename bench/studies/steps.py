@@ -14,8 +14,8 @@ from afterthought.domain.budget import Caps
 from afterthought.domain.job import Job, accept
 from afterthought.domain.pricing import Usage
 from bench.driver import MODELS, Driver
+from bench.fixture import ACCOUNT_TABLE, JOB_TABLE, at
 from bench.meter import Tally
-from bench.stage import ACCOUNT_TABLE, JOB_TABLE, at
 
 MANY = 200
 """The jobs before, over all days of the month."""

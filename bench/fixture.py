@@ -20,7 +20,7 @@ from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.domain.pricing import exact_sum
 from afterthought.services.tenants import Tenants
-from bench.provider import SIGNING_SECRET, Provider
+from bench.fake_provider import SIGNING_SECRET, Provider
 from local.stack import read_template
 
 if TYPE_CHECKING:

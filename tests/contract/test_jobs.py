@@ -14,8 +14,8 @@ from afterthought.domain.budget import Caps, OverBudget
 from afterthought.domain.errors import JobChanged, JobExists
 from afterthought.domain.job import Job
 from afterthought.domain.schedule import FIRST_NET
+from bench.units import WRITE_UNIT_BYTES, item_bytes
 from tests.contract.backing import AwsBacking, Backing
-from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 from tests.simulator.examples import jobs as any_job
@@ -184,7 +184,7 @@ def test_a_typical_settled_job_is_billed_as_one_kilobyte(moto: AwsBacking) -> No
     job = a_settled_job()
     moto.jobs.create(job, Caps())
     item = moto.clients.dynamodb.get_item(TableName=moto.names.job_table, Key=state_key(job))["Item"]
-    assert item_bytes(item) <= UNIT
+    assert item_bytes(item) <= WRITE_UNIT_BYTES
 
 
 def test_a_second_hold_above_a_cap_writes_nothing(backing: Backing) -> None:

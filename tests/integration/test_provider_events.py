@@ -65,7 +65,7 @@ def refused(service: Deployed, sent: Json, status: int, code: str) -> None:
     answer = post(service, sent)
     assert (answer.status, answer.error["code"]) == (status, code)
     assert set(answer.error) == {"message", "type", "param", "code"}
-    assert service.holds_nothing()
+    assert service.is_empty()
 
 
 def test_the_sample_event_is_queued(service: Deployed) -> None:
@@ -116,7 +116,7 @@ def test_a_duplicate_is_taken_again(gate: Deployed) -> None:
 def test_another_type_of_event_is_answered_and_dropped(gate: Deployed, kind: str) -> None:
     answer = post(gate, request(gate, event(kind)))
     assert (answer.status, answer.body) == (200, {"outcome": "ignored"})
-    assert gate.holds_nothing()
+    assert gate.is_empty()
 
 
 def test_a_signature_of_another_secret_opens_nothing(gate: Deployed) -> None:
@@ -206,7 +206,7 @@ def test_a_request_of_any_form_gets_a_4xx(gate: Deployed, odd: Json) -> None:
     with gate.running("ProviderEvents") as module:
         answer = module.handler(odd, None)
     assert 400 <= answer["statusCode"] < 500
-    assert gate.holds_nothing()
+    assert gate.is_empty()
 
 
 def test_while_the_queue_is_away_the_provider_is_to_send_it_again(gate: Deployed) -> None:

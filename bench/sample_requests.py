@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import boto3
@@ -103,7 +103,7 @@ class SampleRequests:
 
     def _queued(self, wake_mode: WakeMode, question: str) -> Job:
         request = self._request(wake_mode, question)
-        canonical = body.canonical(body.read(json.dumps(request).encode()))
+        canonical = _canonical(json.dumps(request))
         queued = job.accept(
             id=identity.random_job_id(secrets.token_bytes(24)),
             tenant=_TENANT,
@@ -161,6 +161,12 @@ def large_text(size: int) -> str:
     generator = random.Random(size)  # noqa: S311 - the same text each time
     text = " ".join("".join(generator.choices(words, k=3)) + str(generator.randrange(1000)) for _ in range(size // 8))
     return "\N{GRINNING FACE}" + text[: size - 4]
+
+
+@lru_cache(maxsize=1)
+def _canonical(request: str) -> bytes:
+    """A batch of the largest jobs has the same request in each."""
+    return body.canonical(body.read(request.encode()))
 
 
 def _job_messages(*jobs: Job) -> dict[str, Any]:

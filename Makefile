@@ -22,7 +22,7 @@ endif
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test sweep soak check format build deploy tenant bench pins docs clean
+.PHONY: help demo serve test sweep soak check format build deploy tenant bench studies pins docs clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ serve: .venv/.made .venv-ministack/.made ## The whole service on this machine (P
 
 bench: .venv/.made .venv-ministack/.made ## What a job costs and how fast it is
 	@$(LOCALLY) $(BIN)/python -m bench $(ARGS)
+
+studies: .venv/.made ## The studies behind docs/decisions.md: contention, rising load, a step's requests (ARGS="load")
+	@$(LOCALLY) $(BIN)/python -m bench.studies $(ARGS)
 
 # ---- prove ---------------------------------------------------------------------------------------------------------
 

@@ -1,46 +1,37 @@
-"""`python -m bench`: prints what a job asks of AWS and costs, what breaks under load, how fast the functions start."""
+"""`python -m bench`: prints what a job requests from AWS and costs, and how fast the functions start."""
 
 import argparse
 import platform
 import sys
 from time import monotonic
 
-from bench import cold, contention, cost, demand, job, load, thinking
+from bench import cold_starts, job, report
 from bench.bill import Bill
-from bench.report import bears, requests, rises, starts, steps, thinks
-from local.stack import read_template
+from bench.console import show
+from bench.cost import load_prices
+
+_QUICK_FUNCTIONS = ("notifier",)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="fresh processes a function (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=5, help="fresh processes for each function (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="fewer jobs, and the cold start of one function")
     options = parser.parse_args()
-    began = monotonic()
+    start = monotonic()
+    # The jobs come first: they run the functions in this process, which must not have been used for anything else.
+    jobs = job.measure(job.QUICK_CASES if options.quick else job.CASES)
+    show(report.requests(jobs))
+    bill = Bill(jobs, load_prices())
+    for section in (bill.by_wake_mode, bill.milliseconds, bill.calls, bill.services):
+        show(section())
     machine = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    # First what is counted: it drives the functions in this process, which must not have been used for anything else.
-    counted, measured = job.count()
-    show(requests(counted))
-    show(steps(measured))
-    prices, template = cost.load(), read_template()
-    bill = Bill(counted, prices, template)
-    for part in (bill.thinking, bill.milliseconds, bill.calls, bill.services):
-        show(part())
-    show(thinks([thinking.watch(events=True), thinking.watch(thinking.FEW_JOBS, events=False)]))
-    borne = contention.survey()
-    show(bears(borne))
-    asked = demand.of(counted.usual, prices, template)
-    budget = borne.most[borne.locked_ms].offered_per_second
-    many, one = (
-        load.limits_met(load.stack(asked, template, tenants=tenants, budget_per_second=budget))
-        for tenants in (load.MANY_TENANTS, 1)
-    )
-    show(rises(many, one, asked))
-    show(starts(cold.measure(options.runs), machine))
-    print(f"{monotonic() - began:.0f} s", file=sys.stderr)
-
-
-def show(lines: list[str]) -> None:
-    print("\n".join(line.rstrip() for line in lines), end="\n\n", flush=True)
+    if options.quick:
+        measured = cold_starts.measure(1, _QUICK_FUNCTIONS)
+    else:
+        measured = cold_starts.measure(options.runs)
+    show(report.cold_starts(measured, machine))
+    print(f"{monotonic() - start:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

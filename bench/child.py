@@ -1,8 +1,8 @@
-"""Run by the bench in a fresh process: import one function's module, give it requests, say how long each took, how long
-the processor worked on it, and how much memory the process has had by then.
+"""Runs in a fresh process: imports one function's module, calls its handler, and prints wall time, CPU time and peak
+memory as JSON.
 
-Reads the module's name from the command line and the events, a JSON list, from stdin. Imports nothing that the function
-might: what is loaded here would be missing from its time.
+The module's name is the first argument; stdin has the events as a JSON list. Nothing is imported here that a function
+could import: it would be missing from the function's import time.
 """
 
 import sys
@@ -10,40 +10,49 @@ from time import perf_counter, process_time
 
 
 class Context:
-    """Lambda's context, as far as the functions look at it."""
+    """The part of Lambda's context that the functions read."""
 
-    # As long as Lambda's are: each line of log holds it.
+    # As long as Lambda's ids, since each log line has one.
     aws_request_id = "8f507cfc-1d2e-4697-b07a-ac58fc914c95"
     function_name = "bench"
     memory_limit_in_mb = 1024
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:bench"
 
+    def __init__(self, remaining_milliseconds: int = 900_000) -> None:
+        self._remaining_milliseconds = remaining_milliseconds
+
     def get_remaining_time_in_millis(self) -> int:
-        return 900_000
+        return self._remaining_milliseconds
 
 
 def main() -> None:
-    given = sys.stdin.read()
-    start, worked = perf_counter(), process_time()
+    events = sys.stdin.read()
+    start, cpu_start = perf_counter(), process_time()
     module = __import__(sys.argv[1])
-    imported, import_work = perf_counter() - start, process_time() - worked
+    import_seconds, import_cpu_seconds = perf_counter() - start, process_time() - cpu_start
 
     import json  # noqa: PLC0415 - see above
 
-    requests, work = [], []
-    for event in json.loads(given):
-        start, worked = perf_counter(), process_time()
-        answer = module.handler(event, Context())
-        work.append(process_time() - worked)
-        requests.append(perf_counter() - start)
-        check(answer)
-    told = {"import": imported, "import_work": import_work, "requests": requests, "work": work, "peak_kb": peak_kb()}
-    print("\n" + json.dumps(told))
+    request_seconds, request_cpu_seconds = [], []
+    for event in json.loads(events):
+        start, cpu_start = perf_counter(), process_time()
+        result = module.handler(event, Context())
+        request_cpu_seconds.append(process_time() - cpu_start)
+        request_seconds.append(perf_counter() - start)
+        check(result)
+    measured = {
+        "import_seconds": import_seconds,
+        "import_cpu_seconds": import_cpu_seconds,
+        "request_seconds": request_seconds,
+        "request_cpu_seconds": request_cpu_seconds,
+        "peak_kb": peak_kb(),
+    }
+    print("\n" + json.dumps(measured))
 
 
 def peak_kb() -> int | None:
-    """The most memory that the process has had since it began, where the system tells. `getrusage` would tell of the
-    process as well that this one was forked from."""
+    """The process's peak memory, None where the system does not report it. `getrusage` would include the parent
+    process, from which this one was forked."""
     try:
         with open("/proc/self/status") as status:  # noqa: PTH123 - pathlib is one of those imports
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
@@ -51,10 +60,10 @@ def peak_kb() -> int | None:
         return None
 
 
-def check(answer: dict[str, object]) -> None:
-    """A request that failed fast would be a fine figure and a wrong one."""
-    if answer.get("batchItemFailures") or answer.get("statusCode", 200) != 200:
-        raise SystemExit(f"the function failed: {answer}")
+def check(result: dict[str, object]) -> None:
+    """Raises SystemExit if the function reported a failure: a failed request must not be measured."""
+    if result.get("batchItemFailures") or result.get("statusCode", 200) != 200:
+        raise SystemExit(f"the function failed: {result}")
 
 
 if __name__ == "__main__":

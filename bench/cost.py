@@ -1,4 +1,4 @@
-"""Dollars per million jobs, call by call, from what a job was counted to ask for and the dated price list."""
+"""Dollars per million jobs, call by call: the counted requests of a job, at the prices in prices.toml."""
 
 import tomllib
 from collections import Counter
@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench import ROOT
+from bench.fake_provider import CREATE_DIRECT, WEBHOOK
 from bench.meter import Request, Tally
 
 MILLION = Decimal(10**6)
 GB = Decimal(2**30)
 
-WAY = ("api", "worker", "direct", "sweeper", "provider_events", "notifier", "webhooks")
-"""The functions in the order a job travels."""
+FUNCTIONS = ("api", "worker", "direct", "sweeper", "provider_events", "notifier", "webhooks")
+"""In the order in which a job passes through them."""
 
 
 @dataclass(frozen=True)
@@ -35,50 +36,49 @@ class Prices:
     polls: int
 
     def working_ms(self, processor_ms: int, memory_mb: int) -> Decimal:
-        """How long a function of that memory takes for that much work of a whole processor."""
+        """How long a function of this memory works on what takes a whole processor `processor_ms`."""
         return processor_ms * max(Decimal(1), Decimal(self.mb_of_a_processor) / memory_mb)
 
     def lambda_usd(self, milliseconds: Decimal, memory_mb: int) -> Decimal:
-        """A million times so long."""
+        """A million durations of `milliseconds`."""
         return milliseconds / 1000 * memory_mb / 1024 * self.per_million["lambda_arm_gb_second"]
 
     def cold_ms(self, function: str, memory_mb: int) -> Decimal:
-        """What an invocation bears of the cold starts."""
+        """The cold start time per invocation, on average."""
         return self.cold_share * self.working_ms(self.cold_processor_ms[function], memory_mb)
 
     def logs_usd(self, size: Decimal | int) -> Decimal:
-        """A million times so many bytes."""
+        """A million times `size` bytes."""
         return size * MILLION / GB * self.per_gb["logs"]
 
 
-def load() -> Prices:
-    """The price list beside this file."""
-    told = tomllib.loads((ROOT / "bench" / "prices.toml").read_text(encoding="utf-8"))
+def load_prices() -> Prices:
+    tables = tomllib.loads((ROOT / "bench" / "prices.toml").read_text(encoding="utf-8"))
 
-    def table(name: str) -> dict[str, Decimal]:
-        return {what: Decimal(price) for what, price in told[name].items()}
+    def decimals(name: str) -> dict[str, Decimal]:
+        return {key: Decimal(price) for key, price in tables[name].items()}
 
     return Prices(
-        as_of=told["as_of"],
-        region=told["region"],
-        per_million=table("per_million"),
-        per_gb=table("per_gb"),
-        per_gb_month=table("per_gb_month"),
-        per_month=table("per_month"),
-        waits=told["waits"],
-        processor_ms=told["processor_ms"],
-        cold_processor_ms=told["cold_processor_ms"],
-        mb_of_a_processor=told["lambda"]["mb_of_a_processor"],
-        cold_share=Decimal(told["lambda"]["cold_share"]),
-        log_bytes=told["log_bytes"],
-        polls=told["idle"]["polls"],
+        as_of=tables["as_of"],
+        region=tables["region"],
+        per_million=decimals("per_million"),
+        per_gb=decimals("per_gb"),
+        per_gb_month=decimals("per_gb_month"),
+        per_month=decimals("per_month"),
+        waits=tables["waits"],
+        processor_ms=tables["processor_ms"],
+        cold_processor_ms=tables["cold_processor_ms"],
+        mb_of_a_processor=tables["lambda"]["mb_of_a_processor"],
+        cold_share=Decimal(tables["lambda"]["cold_share"]),
+        log_bytes=tables["log_bytes"],
+        polls=tables["idle"]["polls"],
     )
 
 
 @dataclass(frozen=True)
-class Running:
-    """What a job's invocations of one function take: how often and how long it waits for what, its own work, and its
-    part of the cold starts."""
+class Duration:
+    """The billed time of a job's invocations of one function. `waits` has the number and the milliseconds of its calls,
+    by kind."""
 
     function: str
     memory_mb: int
@@ -93,111 +93,110 @@ class Running:
 
 
 class Line(NamedTuple):
-    """One kind of call. `service` is who sends the bill; `number` counts calls, invocations or bytes."""
+    """One line of the bill. `service` is AWS's; `number` counts requests, units, milliseconds or bytes."""
 
     function: str
     service: str
-    what: str
+    item: str
     number: Decimal
     dollars: Decimal
 
 
-def running(job: Tally, prices: Prices, memory_mb: Mapping[str, int], *, awaited_ms: int = 0) -> list[Running]:
-    """By function. `awaited_ms` is how long a call that is awaited thinks."""
-    found = []
-    for function in sorted(job.invocations.keys() | {r.function for r in job.made}, key=WAY.index):
-        waits: Counter[str] = Counter()
-        for request in job.made:
-            if request.who == function:
-                waits[f"{request.service} {request.operation}"] += 1
-        for (who, what), number in job.outside.items():
-            if who == function:
-                waits[f"{'receiver' if what == 'webhook' else 'provider'} {what}"] += number
-        taken = {what: (number, Decimal(number * prices.waits[what])) for what, number in waits.items()}
-        if awaited_ms and (awaited := waits["provider awaited create"]):
-            taken["the model's thinking"] = (awaited, Decimal(awaited * awaited_ms))
-        invoked, memory = job.invocations[function], memory_mb[function]
-        found.append(
-            Running(
-                function,
-                memory,
-                invoked,
-                taken,
-                invoked * prices.working_ms(prices.processor_ms[function], memory),
-                invoked * prices.cold_ms(function, memory),
-            )
-        )
-    return found
+def durations(job: Tally, prices: Prices, memory_mb: Mapping[str, int], *, thinking_ms: int = 0) -> list[Duration]:
+    """By function. `thinking_ms` is the duration of a direct call."""
+    names = sorted(job.invocations.keys() | {request.function for request in job.sequence}, key=FUNCTIONS.index)
+    return [_duration(name, job, prices, memory_mb[name], thinking_ms) for name in names]
 
 
-def lines(job: Tally, ran: Sequence[Running], prices: Prices) -> list[Line]:
-    """A million such jobs, in the order of their way. What they leave behind is apart."""
-    found: list[Line] = []
-    for each in ran:
-        function = each.function
-        found += _over_http(function, job.over_http[function], prices)
-        merged: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
-        for request in job.made:
+def _duration(function: str, job: Tally, prices: Prices, memory_mb: int, thinking_ms: int) -> Duration:
+    calls: Counter[str] = Counter()
+    for request in job.sequence:
+        if request.sender == function:
+            calls[f"{request.service} {request.operation}"] += 1
+    for (caller, kind), number in job.external.items():
+        if caller == function:
+            calls[f"{'receiver' if kind == WEBHOOK else 'provider'} {kind}"] += number
+    waits = {kind: (number, Decimal(number * prices.waits[kind])) for kind, number in calls.items()}
+    if thinking_ms and (direct := calls[f"provider {CREATE_DIRECT}"]):
+        waits["the model's thinking"] = (direct, Decimal(direct * thinking_ms))
+    invocations = job.invocations[function]
+    return Duration(
+        function,
+        memory_mb,
+        invocations,
+        waits,
+        invocations * prices.working_ms(prices.processor_ms[function], memory_mb),
+        invocations * prices.cold_ms(function, memory_mb),
+    )
+
+
+def bill_lines(job: Tally, billed: Sequence[Duration], prices: Prices) -> list[Line]:
+    """The bill of a million such jobs, in the order of the functions, without storage."""
+    lines: list[Line] = []
+    for duration in billed:
+        function = duration.function
+        lines += _http_lines(function, job.http_requests[function], prices)
+        totals: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
+        for request in job.sequence:
             if request.function == function:
-                for service, what, number, dollars in _asked(request, prices):
-                    before = merged.get((service, what), (Decimal(0), Decimal(0)))
-                    merged[service, what] = (before[0] + number, before[1] + dollars)
-        found += [Line(function, service, what, *amounts) for (service, what), amounts in merged.items()]
-        found += _lambda(each, prices)
-        if logged := job.log_bytes[function]:
-            size = logged + job.log_lines[function] * prices.log_bytes["a_line"]
-            found.append(
-                Line(function, "Logs", f"{job.log_lines[function]} lines", Decimal(size), prices.logs_usd(size))
-            )
-    return found
+                for service, item, number, dollars in _request_lines(request, prices):
+                    before = totals.get((service, item), (Decimal(0), Decimal(0)))
+                    totals[service, item] = (before[0] + number, before[1] + dollars)
+        lines += [Line(function, service, item, *amounts) for (service, item), amounts in totals.items()]
+        lines += _lambda_lines(duration, prices)
+        if text_bytes := job.log_bytes[function]:
+            written = job.log_lines[function]
+            size = text_bytes + written * prices.log_bytes["a_line"]
+            lines.append(Line(function, "Logs", f"{written} lines", Decimal(size), prices.logs_usd(size)))
+    return lines
 
 
-def by_service(of: Sequence[Line]) -> dict[str, Decimal]:
-    """Dollars by who sends the bill."""
-    found: dict[str, Decimal] = {}
-    for line in of:
-        found[line.service] = found.get(line.service, Decimal(0)) + line.dollars
-    return found
+def by_service(lines: Sequence[Line]) -> dict[str, Decimal]:
+    """Dollars by service."""
+    dollars: dict[str, Decimal] = {}
+    for line in lines:
+        dollars[line.service] = dollars.get(line.service, Decimal(0)) + line.dollars
+    return dollars
 
 
-def total(of: Sequence[Line]) -> Decimal:
-    return sum((line.dollars for line in of), Decimal(0))
+def total(lines: Sequence[Line]) -> Decimal:
+    return sum((line.dollars for line in lines), Decimal(0))
 
 
-def _over_http(function: str, number: int, prices: Prices) -> Iterator[Line]:
+def _http_lines(function: str, number: int, prices: Prices) -> Iterator[Line]:
     if number:
         size = number * (prices.log_bytes["an_http_request"] + prices.log_bytes["a_line"])
         yield Line(function, "HTTP API", "request", Decimal(number), number * prices.per_million["http_api_request"])
-        yield Line(function, "Logs", "line of the HTTP API", Decimal(size), prices.logs_usd(size))
+        yield Line(function, "Logs", "access log line of the HTTP API", Decimal(size), prices.logs_usd(size))
 
 
-def _lambda(ran: Running, prices: Prices) -> Iterator[Line]:
-    if ran.invocations:
-        asked = ran.invocations * prices.per_million["lambda_request"]
-        yield Line(ran.function, "Lambda requests", "invocation", Decimal(ran.invocations), asked)
-    warm = ran.billed_ms - ran.cold_ms
-    yield Line(ran.function, "Lambda duration", "ms", warm, prices.lambda_usd(warm, ran.memory_mb))
-    if ran.cold_ms:
-        cold = prices.lambda_usd(ran.cold_ms, ran.memory_mb)
-        yield Line(ran.function, "Lambda duration", "ms of cold starts", ran.cold_ms, cold)
+def _lambda_lines(duration: Duration, prices: Prices) -> Iterator[Line]:
+    if duration.invocations:
+        dollars = duration.invocations * prices.per_million["lambda_request"]
+        yield Line(duration.function, "Lambda requests", "invocation", Decimal(duration.invocations), dollars)
+    warm_ms = duration.billed_ms - duration.cold_ms
+    yield Line(duration.function, "Lambda duration", "ms", warm_ms, prices.lambda_usd(warm_ms, duration.memory_mb))
+    if duration.cold_ms:
+        dollars = prices.lambda_usd(duration.cold_ms, duration.memory_mb)
+        yield Line(duration.function, "Lambda duration", "ms of cold starts", duration.cold_ms, dollars)
 
 
-def _asked(request: Request, prices: Prices) -> Iterator[tuple[str, str, Decimal, Decimal]]:
-    """Service, what for, how many, dollars."""
+def _request_lines(request: Request, prices: Prices) -> Iterator[tuple[str, str, Decimal, Decimal]]:
+    """Service, item, number, dollars."""
     rate = prices.per_million
     if request.service == "dynamodb":
         for item in request.items:
             name = f"{request.operation} {item.kind}"
             if item.read_units:
                 yield "DynamoDB reads", name, item.read_units, item.read_units * rate["dynamodb_read_unit"]
-            for units, where in ((item.write_units, ""), (item.index_units, " in the index")):
+            for units, suffix in ((item.write_units, ""), (item.index_units, " in the index")):
                 if units:
-                    yield "DynamoDB writes", name + where, Decimal(units), units * rate["dynamodb_write_unit"]
+                    yield "DynamoDB writes", name + suffix, Decimal(units), units * rate["dynamodb_write_unit"]
         return
     service, price = _PER_REQUEST[request.service, request.operation]
     dollars = rate[price] + (rate["sqs_fair_request"] if request.grouped else 0)
-    who = "" if request.who == request.function else f" by {request.who.partition(' ')[0]}"
-    yield service, request.operation + who, Decimal(1), dollars
+    sender = "" if request.sender == request.function else f" by {request.sender.partition(' ')[0]}"
+    yield service, request.operation + sender, Decimal(1), dollars
 
 
 _PER_REQUEST = {
@@ -210,14 +209,4 @@ _PER_REQUEST = {
     ("kms", "Decrypt"): ("KMS", "kms_request"),
     ("secrets-manager", "GetSecretValue"): ("Secrets Manager", "secret_read"),
 }
-"""Who sends the bill, and its price."""
-
-
-def memory(template: Mapping[str, Any]) -> dict[str, int]:
-    """Megabytes by function."""
-    usual = template["Globals"]["Function"]["MemorySize"]
-    return {
-        resource["Properties"]["CodeUri"].rpartition("/")[2]: int(resource["Properties"].get("MemorySize", usual))
-        for resource in template["Resources"].values()
-        if resource["Type"] == "AWS::Serverless::Function"
-    }
+"""The service on the bill, and the name of its price."""

@@ -1,51 +1,60 @@
-"""What one job asks of AWS, from its request to its webhook."""
+"""What a job's requests to AWS are, from its POST to its webhook."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bench import steps, texts
-from bench.driver import Driver, Way, driving
+from bench import texts
+from bench.driver import Driver, WakeMode, driver
+from bench.fixture import on_day
 from bench.meter import Tally
-from bench.stage import at
-from bench.steps import Steps
 
 LARGE_BYTES = 40_000
-_WAYS: tuple[Way, ...] = ("checked", "direct", "woken")
+_WAKE_MODES: tuple[WakeMode, ...] = ("checked", "direct", "woken")
 EFFORTS: Mapping[int, str] = {1: "low", 60: "medium", 3600: "max"}
-"""By how many seconds the model thinks."""
+"""By the seconds that the model thinks."""
 
 LONG_SECONDS = 3600
-LONGEST_DIRECT_SECONDS = 840
-"""What is awaited must end before its function does."""
+MAX_DIRECT_SECONDS = 840
+"""A direct call must end before its function's timeout."""
 
 
 @dataclass(frozen=True)
 class Case:
-    way: Way
+    wake_mode: WakeMode
     thinking_seconds: int
     effort: str
 
 
+def _direct(seconds: int) -> Case:
+    return Case("direct", seconds, "low")
+
+
+TYPICAL = Case("woken", 60, "medium")
+"""The job whose cost is itemised."""
+
 CASES = (
     *(Case("woken", seconds, effort) for seconds, effort in EFFORTS.items()),
     *(Case("checked", seconds, effort) for seconds, effort in EFFORTS.items()),
-    *(Case("direct", seconds, "low") for seconds in (1, 60, LONGEST_DIRECT_SECONDS)),
+    *map(_direct, (1, 60, MAX_DIRECT_SECONDS)),
+    # These think far longer than their effort suggests, so the service polls them.
+    *(Case("woken", LONG_SECONDS, effort) for effort in ("high", "medium")),
 )
-USUAL = Case("woken", 60, "medium")
-"""The job whose cost is shown call by call."""
-
-HASTY = tuple(Case("woken", LONG_SECONDS, effort) for effort in ("high", "medium"))
-"""Jobs that think far longer than their effort lets expect: the nets look at them."""
+QUICK_CASES = (
+    *(Case("woken", seconds, effort) for seconds, effort in EFFORTS.items()),
+    Case("checked", 60, "medium"),
+    _direct(60),
+)
+"""One of each wake mode, and the woken ones by their thinking time."""
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """What jobs ask of AWS, in a process that has served others before.
+    """What jobs request from AWS in a process that has run others before.
 
-    `random` is a usual one whose question and answer are random letters; `large` is one whose question goes to S3;
-    `read` is one GET of a finished job; `first` is what a process asks once and keeps.
+    `random` is the typical job with a random question and answer, `large` has its question in S3, `read` is a GET of a
+    finished job, `first` has the requests that a process makes once.
     """
 
     cases: Mapping[Case, Tally]
@@ -54,63 +63,69 @@ class Jobs:
     read: Tally
     first: Tally
     item_bytes: Mapping[str, int]
-    """What a finished small job leaves in the table, by the kind of item."""
+    """The table items of a finished job, by kind."""
     large_item_bytes: Mapping[str, int]
     object_bytes: int
-    """What a large one leaves in the bucket."""
+    """The bytes that the large job keeps in S3."""
     metrics: frozenset[tuple[str, ...]]
-    """Name and dimensions of each metric that jobs of one model, all completed, have written."""
+    """Name and dimensions of each metric that completed jobs of one model have written."""
 
     @property
-    def usual(self) -> Tally:
-        return self.cases[USUAL]
+    def typical(self) -> Tally:
+        return self.cases[TYPICAL]
 
 
-def count() -> tuple[Jobs, Steps]:
-    """Drives some jobs to their webhooks and many to their settlements; takes some seconds."""
-    with driving(at(day=1)) as driver:
-        cases: dict[Case, Tally] = {}
-        warming = Tally()
-        for way in _WAYS:
-            driver.announce(events=way == "woken")
-            warming, _ = _run(driver, Case(way, 1, "low"))
-            for case in (*CASES, *HASTY):
-                if case.way == way:
-                    cases[case], job_id = _run(driver, case)
-        # The last of them were woken, as the usual one is.
-        usual, job_id = _run(driver, USUAL)
-        cases[USUAL] = usual
-        random, _ = _run(driver, USUAL, texts.random_text(texts.QUESTION_BYTES), texts.random_text(texts.ANSWER_BYTES))
-        large, large_id = _run(driver, USUAL, texts.random_text(LARGE_BYTES))
-        jobs = Jobs(
-            cases=cases,
+def measure(cases: Sequence[Case] = CASES) -> Jobs:
+    """Once per process. The cases must include the typical one and the shortest woken one."""
+    with driver(on_day(1)) as functions:
+        tallies: dict[Case, Tally] = {}
+        first = Tally()
+        for wake_mode in _WAKE_MODES:
+            functions.configure_events(enabled=wake_mode == "woken")
+            first, _ = _run(functions, Case(wake_mode, 1, "low"))
+            tallies |= {case: _run(functions, case)[0] for case in cases if case.wake_mode == wake_mode}
+        # The last wake mode is that of the following jobs.
+        tallies[TYPICAL], job_id = _run(functions, TYPICAL)
+        question, answer = (texts.random_text(size) for size in (texts.QUESTION_BYTES, texts.ANSWER_BYTES))
+        random, _ = _run(functions, TYPICAL, question, answer)
+        large, large_id = _run(functions, TYPICAL, texts.random_text(LARGE_BYTES))
+        return Jobs(
+            cases={case: tallies[case] for case in cases},
             random=random,
             large=large,
-            read=driver.read(job_id),
-            first=warming.plus(cases[Case("woken", 1, "low")], -1),
-            item_bytes=driver.left(job_id),
-            large_item_bytes=driver.left(large_id),
-            object_bytes=driver.left_in_bucket(large_id),
-            metrics=metrics_in(driver.stage.logs.getvalue()),
+            read=functions.read_job(job_id),
+            first=first.plus(tallies[Case("woken", 1, "low")], -1),
+            item_bytes=functions.item_sizes(job_id),
+            large_item_bytes=functions.item_sizes(large_id),
+            object_bytes=functions.object_bytes(large_id),
+            metrics=metrics_in(functions.fixture.logs.getvalue()),
         )
-        driver.announce(events=False)
-        return jobs, steps.measure(driver)
 
 
-def _run(driver: Driver, case: Case, question: str | None = None, answer: str | None = None) -> tuple[Tally, str]:
-    # Each at the beginning of a minute, which is all its own.
-    driver.stage.calendar.set(driver.stage.calendar.next_hour())
-    thinking = timedelta(seconds=case.thinking_seconds)
-    return driver.run(case.way, thinking, case.effort, question or texts.question(), answer or texts.answer())
+def measure_typical(functions: Driver) -> Tally:
+    functions.configure_events(enabled=True)
+    # The first job has requests that a process makes once.
+    _run(functions, TYPICAL)
+    return _run(functions, TYPICAL)[0]
 
 
 def metrics_in(logs: str) -> frozenset[tuple[str, ...]]:
-    """Of the lines in CloudWatch's embedded metric format: each name and set of dimensions is paid for."""
-    found = set()
+    """The metrics in lines of CloudWatch's embedded metric format. Each name and set of dimensions is billed."""
+    metrics = set()
     for line in logs.splitlines():
-        held = json.loads(line)
-        for told in held.get("_aws", {}).get("CloudWatchMetrics", ()):
-            for names in told["Dimensions"]:
-                dimensions = tuple(f"{name}={held[name]}" for name in sorted(names))
-                found |= {(metric["Name"], *dimensions) for metric in told["Metrics"]}
-    return frozenset(found)
+        fields = json.loads(line)
+        for directive in fields.get("_aws", {}).get("CloudWatchMetrics", ()):
+            for names in directive["Dimensions"]:
+                dimensions = tuple(f"{name}={fields[name]}" for name in sorted(names))
+                metrics |= {(metric["Name"], *dimensions) for metric in directive["Metrics"]}
+    return frozenset(metrics)
+
+
+def _run(functions: Driver, case: Case, question: str | None = None, answer: str | None = None) -> tuple[Tally, str]:
+    # Each job starts a minute of its own, so that rate windows are not shared.
+    clock = functions.fixture.clock
+    clock.set(clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
+    thinking = timedelta(seconds=case.thinking_seconds)
+    return functions.run_job(
+        case.wake_mode, thinking, case.effort, question or texts.question(), answer or texts.answer()
+    )

@@ -1,4 +1,4 @@
-"""Amounts what the functions ask of AWS, at the last moment before a request leaves botocore: retries count too."""
+"""Counts the requests that the functions send to AWS, where they leave botocore: retries count too."""
 
 import io
 from collections import Counter
@@ -21,13 +21,13 @@ READ_UNITS = "dynamodb read units"
 
 _TRANSACTION = "TransactWriteItems"
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem", _TRANSACTION)
-# The sweeper asks, once a minute, what is due: whether anything is or not.
-_OF_NO_JOB = "Query"
+# The sweeper queries the index once a minute, whether or not a job is overdue.
+_NOT_OF_A_JOB = "Query"
 _INDEX_KEYS = ("overdue_shard", "overdue_at", "pk", "sk")
 
 
-class Touched(NamedTuple):
-    """An item that a request read or wrote. `kind` is the first part of its name: STATE, INPUT, TENANT, BUDGET…"""
+class ItemUnits(NamedTuple):
+    """The units of one item in a request. `kind` is the first part of its key: STATE, INPUT, TENANT, BUDGET…"""
 
     kind: str
     write_units: int = 0
@@ -37,22 +37,23 @@ class Touched(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """`who` is a function, or Lambda or SNS for it; `items` are DynamoDB's. `grouped`: an SQS message with a group."""
+    """`sender` is a function, or "Lambda for" or "SNS for" a function. `items` are DynamoDB's. `grouped`: an SQS
+    message with a message group."""
 
-    who: str
+    sender: str
     service: str
     operation: str
-    items: tuple[Touched, ...] = ()
+    items: tuple[ItemUnits, ...] = ()
     grouped: bool = False
 
     @property
     def function(self) -> str:
-        """Whose work it is part of."""
-        return self.who.rpartition(" ")[2]
+        """The function that the request is attributed to."""
+        return self.sender.rpartition(" ")[2]
 
     @property
     def write_units(self) -> int:
-        """With those of the index."""
+        """Including the index."""
         return sum(item.write_units + item.index_units for item in self.items)
 
     @property
@@ -61,53 +62,51 @@ class Request:
 
 
 class Tally:
-    """How much of what; sums and differences of jobs are tallies too, but for `made`."""
+    """What was counted. Sums and differences of tallies have no `sequence`."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str, str]] = Counter()
-        """By function, service and operation."""
-        self.made: list[Request] = []
-        """Each request, in its order; one that was repeated stands here once."""
+        """By sender, service and operation."""
+        self.sequence: list[Request] = []
+        """The requests in their order; a retried request is in it once."""
         self.invocations: Counter[str] = Counter()
-        self.over_http: Counter[str] = Counter()
-        """Requests that came over the HTTP API, by the function that they went to."""
-        self.outside: Counter[tuple[str, str]] = Counter()
-        """Calls of what is not AWS, by function and what for."""
+        self.http_requests: Counter[str] = Counter()
+        """Requests through the HTTP API, by function."""
+        self.external: Counter[tuple[str, str]] = Counter()
+        """Calls to the provider and the webhook receiver, by function and kind."""
         self.log_bytes: Counter[str] = Counter()
-        """By function."""
         self.log_lines: Counter[str] = Counter()
-        """By function."""
         self.units: dict[str, Decimal] = {}
 
     def add(self, request: Request) -> None:
-        self.made.append(request)
+        self.sequence.append(request)
         for item in request.items:
             self._add_units(WRITE_UNITS, item.write_units + item.index_units)
             self._add_units(INDEX_UNITS, item.index_units)
             self._add_units(READ_UNITS, item.read_units)
 
-    def add_counted(self, request: Request) -> None:
-        """One that did not leave botocore."""
-        self.requests[request.who, request.service, request.operation] += 1
+    def add_uncounted(self, request: Request) -> None:
+        """A request that does not pass through botocore here, so that it must be counted too."""
+        self.requests[request.sender, request.service, request.operation] += 1
         self.add(request)
 
     def plus(self, other: "Tally", times: int) -> "Tally":
-        """This and so many times the other; `times` may be negative."""
-        made = Tally()
-        for name in ("requests", "invocations", "over_http", "outside", "log_bytes", "log_lines"):
-            ours, theirs, both = getattr(self, name), getattr(other, name), getattr(made, name)
-            for key in ours.keys() | theirs.keys():
-                both[key] = ours[key] + times * theirs[key]
+        """This tally and `times` the other; `times` may be negative."""
+        total = Tally()
+        for name in ("requests", "invocations", "http_requests", "external", "log_bytes", "log_lines"):
+            left, right, result = getattr(self, name), getattr(other, name), getattr(total, name)
+            for key in left.keys() | right.keys():
+                result[key] = left[key] + times * right[key]
         for kind in self.units.keys() | other.units.keys():
-            made.units[kind] = self.units.get(kind, Decimal(0)) + times * other.units.get(kind, Decimal(0))
-        return made
+            total.units[kind] = self.units.get(kind, Decimal(0)) + times * other.units.get(kind, Decimal(0))
+        return total
 
     def of(self, service: str, *operations: str) -> int:
-        """Requests to a service, of all functions."""
+        """The requests of all functions to a service."""
         return sum(
             number
-            for (_, asked, operation), number in self.requests.items()
-            if asked == service and (not operations or operation in operations)
+            for (_, called, operation), number in self.requests.items()
+            if called == service and (not operations or operation in operations)
         )
 
     def _add_units(self, kind: str, amount: Decimal | int) -> None:
@@ -115,101 +114,98 @@ class Tally:
 
 
 class Meter:
-    """Listens on the events of a session whose clients the functions use. `plain` is a client that it does not hear,
-    `logs` what the functions log, `outside` what others than AWS have been called for so far."""
+    """Listens to the botocore events of the functions' clients. `dynamodb` is a client that it does not listen to,
+    `logs` the functions' output, `external` the running count of calls to others than AWS."""
 
     def __init__(
-        self, events: BaseEventHooks, plain: "DynamoDBClient", logs: io.StringIO, outside: Counter[str]
+        self, hooks: BaseEventHooks, dynamodb: "DynamoDBClient", logs: io.StringIO, external: Counter[str]
     ) -> None:
-        self._plain = plain
+        self._dynamodb = dynamodb
         self._logs = logs
-        self._outside = outside
+        self._external = external
         self._function = ""
         self._tally = Tally()
-        self._asked: dict[str, Any] = {}
+        self._params: dict[str, Any] = {}
         self._before: list[Item | None] = []
-        events.register("request-created", self._count)
-        events.register("provide-client-params", self._look_before)
-        events.register("after-call", self._record)
+        hooks.register("request-created", self._count)
+        hooks.register("provide-client-params", self._read_before)
+        hooks.register("after-call", self._record)
 
     def start(self) -> Tally:
-        """A new tally, which is counted on from now."""
+        """A new tally, which counts from now on."""
         self._tally = Tally()
         return self._tally
 
     @contextmanager
     def running(self, function: str, *, over_http: bool = False, invoked: bool = True) -> Iterator[None]:
-        """While a function runs. `invoked`: for this job, and not anyway."""
+        """While the function runs. `invoked`: the invocation itself is counted."""
         self._function = function
-        logged, called = self._logs.tell(), self._outside.copy()
+        log_start, external_before = self._logs.tell(), self._external.copy()
         try:
             yield
         finally:
             self._function = ""
             if invoked:
                 self._tally.invocations[function] += 1
-                self._tally.log_bytes[function] += self._logs.tell() - logged
-                self._tally.log_lines[function] += self._logs.getvalue().count("\n", logged)
-            self._tally.over_http[function] += over_http
-            for what, number in (self._outside - called).items():
-                self._tally.outside[function, what] += number
+                self._tally.log_bytes[function] += self._logs.tell() - log_start
+                self._tally.log_lines[function] += self._logs.getvalue().count("\n", log_start)
+            self._tally.http_requests[function] += over_http
+            for kind, number in (self._external - external_before).items():
+                self._tally.external[function, kind] += number
 
-    def by_aws(self, who: str, function: str, operation: str, *, grouped: bool) -> None:
-        """A request that Lambda or SNS makes of SQS for the function."""
-        self._tally.add_counted(Request(f"{who} for {function}", "sqs", operation, grouped=grouped))
+    def by_aws(self, service: str, function: str, operation: str, *, grouped: bool) -> None:
+        """A request to SQS that Lambda or SNS makes for the function."""
+        self._tally.add_uncounted(Request(f"{service} for {function}", "sqs", operation, grouped=grouped))
 
     def _count(self, event_name: str, **_: Any) -> None:
         service, operation = event_name.split(".")[1:]
-        if self._function and operation != _OF_NO_JOB:
+        if self._function and operation != _NOT_OF_A_JOB:
             self._tally.requests[self._function, service, operation] += 1
 
-    def _look_before(self, event_name: str, params: dict[str, Any], model: Any, **_: Any) -> None:
-        self._asked = dict(params)
+    def _read_before(self, event_name: str, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self._params = dict(params)
         if self._function and ".dynamodb." in event_name and model.name in _WRITES:
-            self._before = [self._stored(write) for write in self._asked_writes(model.name)]
+            self._before = [self._stored(write) for write in self._writes(model.name)]
 
     def _record(self, event_name: str, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-        if not self._function or model.name == _OF_NO_JOB:
+        if not self._function or model.name == _NOT_OF_A_JOB:
             return
         service = event_name.split(".")[1]
-        items = self._touched(model.name, parsed) if service == "dynamodb" else ()
-        grouped = service == "sqs" and "MessageGroupId" in self._asked
+        items = self._items(model.name, parsed) if service == "dynamodb" else ()
+        grouped = service == "sqs" and "MessageGroupId" in self._params
         self._tally.add(Request(self._function, service, model.name, items, grouped))
 
-    def _touched(self, operation: str, parsed: Mapping[str, Any]) -> tuple[Touched, ...]:
+    def _items(self, operation: str, parsed: Mapping[str, Any]) -> tuple[ItemUnits, ...]:
         if operation == "GetItem":
-            consistent = bool(self._asked.get("ConsistentRead"))
+            consistent = bool(self._params.get("ConsistentRead"))
             units = read_units(parsed.get("Item"), consistent=consistent)
-            return (Touched(_kind(self._asked["Key"]), read_units=units),)
+            return (ItemUnits(_kind(self._params["Key"]), read_units=units),)
         if operation not in _WRITES:
-            raise ValueError(f"no rule is known for what {operation} costs")
+            raise ValueError(f"the bench has no rule for the units of {operation}")
         billed = transaction_units if operation == _TRANSACTION else write_units
-        writes = self._asked_writes(operation)
-        return tuple(
-            Touched(
-                _kind(_key(write)),
-                write_units=billed(before, after := self._stored(write)),
-                index_units=index_units(before, after, _INDEX_KEYS),
-            )
-            for write, before in zip(writes, self._before, strict=True)
-        )
+        items = []
+        for write, before in zip(self._writes(operation), self._before, strict=True):
+            after = self._stored(write)
+            index = index_units(before, after, _INDEX_KEYS)
+            items.append(ItemUnits(_kind(_key(write)), write_units=billed(before, after), index_units=index))
+        return tuple(items)
 
-    def _asked_writes(self, operation: str) -> Sequence[Mapping[str, Any]]:
-        """What is written, each with its table and its key or item."""
+    def _writes(self, operation: str) -> Sequence[Mapping[str, Any]]:
+        """The single writes of the current request, each with its table and its key or item."""
         if operation != _TRANSACTION:
-            return [self._asked]
-        return [write for member in self._asked["TransactItems"] for write in member.values()]
+            return [self._params]
+        return [write for member in self._params["TransactItems"] for write in member.values()]
 
     def _stored(self, write: Mapping[str, Any]) -> Item | None:
-        return self._plain.get_item(TableName=write["TableName"], Key=_key(write), ConsistentRead=True).get("Item")
+        return self._dynamodb.get_item(TableName=write["TableName"], Key=_key(write), ConsistentRead=True).get("Item")
 
 
 def _key(write: Mapping[str, Any]) -> dict[str, Any]:
-    held = write.get("Key") or write["Item"]
-    return {name: held[name] for name in ("pk", "sk")}
+    attributes = write.get("Key") or write["Item"]
+    return {name: attributes[name] for name in ("pk", "sk")}
 
 
 def _kind(key: Mapping[str, Any]) -> str:
-    """A job's items share its key and have names of their own; of the others the key says what they are."""
-    first, second = (str(key[name]["S"]).partition("#")[0] for name in ("pk", "sk"))
-    return second if first == "JOB" else first
+    """The items of a job share its partition key, so their sort key names the kind."""
+    partition, sort = (str(key[name]["S"]).partition("#")[0] for name in ("pk", "sk"))
+    return sort if partition == "JOB" else partition

@@ -1,4 +1,4 @@
-"""The priced job's question and answer: English prose. What is stored is compressed, and random bytes would not be."""
+"""The question and the answer of the measured jobs. They are English prose, because stored texts are compressed."""
 
 import secrets
 
@@ -56,12 +56,11 @@ def answer() -> str:
 
 
 def random_text(size: int) -> str:
-    """What cannot be compressed below three quarters of its bytes."""
+    """Text that compresses only to three quarters."""
     return secrets.token_urlsafe(size)[:size]
 
 
 def _cut(text: str, size: int) -> str:
-    """Exactly so many bytes."""
     if not text.isascii() or len(text) < size:
-        raise ValueError(f"{len(text.encode())} bytes of text are not {size} of ASCII")
+        raise ValueError(f"the text must have at least {size} characters, all of them ASCII")
     return text[:size]

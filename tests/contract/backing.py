@@ -1,7 +1,6 @@
-"""What the contracts are tested on: the ports of one backing, and what an outsider sees of it afterwards.
+"""Implementations of the ports that the contract tests run on: the simulator, and the adapters on an AWS.
 
-A further one (a deployed stack, say) is an `AwsBacking` with clients of its own: the tests take whatever the fixture
-`backing` gives.
+The tests get one from the fixture `backing`. An `AwsBacking` with other clients could be a deployed stack.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from afterthought.domain.models.provider import Mode
 from afterthought.services.admin.tenants import TenantRecords
 from afterthought.services.limit import RateWindows as Rates
 from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobQueue, JobStore, Ledger, Topic
+from bench.moto_stack import Clients
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
 from tests.simulator.cipher import SimulatedCipher
@@ -36,21 +36,16 @@ from tests.simulator.tables import SimulatedContents, SimulatedDeliveries, Simul
 from tests.simulator.topic import SimulatedTopic
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
-    from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sns import SNSClient
-    from mypy_boto3_sqs import SQSClient
 
 
 class AccountRecords(Accounts, TenantRecords, Protocol):
-    """Tenants and keys, as the api and as the admin sees them."""
+    """Tenants and keys, for the api and for the administrator."""
 
 
 class Backing(Protocol):
-    """The ports, and what is behind them: the messages that are visible now, by mode (taken when read), and the jobs
-    whose changes the stream's filter lets through to the notifier, in the order of the changes."""
+    """The ports, and three views behind them: the visible messages (reading takes them), and the ids of the jobs whose
+    changes pass the stream's filter to the notifier, in the order of the changes."""
 
     jobs: JobStore
     ledger: Ledger
@@ -72,8 +67,6 @@ class Backing(Protocol):
 
 
 class SimulatedBacking:
-    """The simulator."""
-
     def __init__(self) -> None:
         clock = Clock()
         line = Line(clock)
@@ -110,19 +103,8 @@ def _bodies(queue: Queue) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Clients:
-    dynamodb: "DynamoDBClient"
-    streams: "DynamoDBStreamsClient"
-    s3: "S3Client"
-    sqs: "SQSClient"
-    sns: "SNSClient"
-    kms: "KMSClient"
-
-
-@dataclass(frozen=True)
 class Names:
-    """What the resources of the stack are called. The key's id is asked for when it is first needed: moto takes longer
-    to make a key than for all the rest."""
+    """The names of the stack's resources. `key_id` is called on first use, since moto creates keys slowly."""
 
     job_table: str
     account_table: str
@@ -139,12 +121,12 @@ class Names:
 
 
 class AwsBacking:
-    """The adapters, on whatever the clients talk to."""
+    """The adapters, on the AWS that the clients are connected to."""
 
     def __init__(self, clients: Clients, names: Names) -> None:
         self.clients = clients
         self.names = names
-        s3: Callable[[], S3Client] = lambda: clients.s3  # noqa: E731 the adapter asks for it when it needs it
+        s3: Callable[[], S3Client] = lambda: clients.s3  # noqa: E731 - the adapter calls it on first use
         self.jobs: JobStore = JobTable(clients.dynamodb, names.job_table, names.account_table)
         self.ledger: Ledger = LedgerTable(clients.dynamodb, names.account_table)
         self.contents: Contents = Payloads(clients.dynamodb, s3, names.job_table, names.bucket)
@@ -159,14 +141,14 @@ class AwsBacking:
         return KmsCipher(self.clients.kms, self.names.key_id())
 
     def job_messages(self, mode: Mode = "background") -> list[str]:
-        return self._taken(self.names.queue_urls[mode])
+        return self._receive_all(self.names.queue_urls[mode])
 
     def webhook_messages(self) -> list[str]:
-        return self._taken(self.names.webhook_queue_url)
+        return self._receive_all(self.names.webhook_queue_url)
 
     def ended_on_stream(self) -> list[str]:
-        passing = (record for record in self._stream_records() if passes_stream_filter(record))
-        return [str(record["dynamodb"]["Keys"]["pk"]["S"]).removeprefix("JOB#") for record in passing]
+        matching = (record for record in self._stream_records() if passes_stream_filter(record))
+        return [str(record["dynamodb"]["Keys"]["pk"]["S"]).removeprefix("JOB#") for record in matching]
 
     def _stream_records(self) -> Iterator[dict[str, Any]]:
         streams = self.clients.streams
@@ -178,10 +160,10 @@ class AwsBacking:
             page = streams.get_records(ShardIterator=cursor["ShardIterator"])
             yield from (dict(record) for record in page["Records"])
 
-    def _taken(self, queue_url: str) -> list[str]:
-        taken: list[str] = []
+    def _receive_all(self, queue_url: str) -> list[str]:
+        bodies: list[str] = []
         while messages := self.clients.sqs.receive_message(
             QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=0
         ).get("Messages"):
-            taken.extend(message["Body"] for message in messages)
-        return taken
+            bodies.extend(message["Body"] for message in messages)
+        return bodies

@@ -1,15 +1,12 @@
-"""The backings of the contracts, by name."""
+"""The backings of the contract tests, by name."""
 
 from collections.abc import Iterator
 
 import pytest
 from moto import mock_aws
 
-from tests.contract import moto_numbers
 from tests.contract.backing import AwsBacking, Backing, SimulatedBacking
 from tests.contract.in_memory_aws import deploy
-
-moto_numbers.mend()
 
 
 @pytest.fixture
@@ -25,6 +22,6 @@ def moto() -> Iterator[AwsBacking]:
 
 @pytest.fixture(params=["simulator", "moto"])
 def backing(request: pytest.FixtureRequest) -> Backing:
-    """One after the other: a contract holds on every backing, or the simulator has drifted."""
-    chosen: Backing = request.getfixturevalue(request.param)
-    return chosen
+    """Each contract test runs on every backing, so that the simulator cannot differ from AWS unnoticed."""
+    backing: Backing = request.getfixturevalue(request.param)
+    return backing

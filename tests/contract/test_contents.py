@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from afterthought.adapters.payloads import MAX_BYTES_IN_TABLE
+from bench.units import WRITE_UNIT_BYTES, item_bytes
 from tests.contract.backing import AwsBacking, Backing
-from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
 from tests.simulator.examples import JOB_ID
 
@@ -65,7 +65,7 @@ def test_content_is_not_a_job(backing: Backing) -> None:
 def test_large_content_is_in_the_bucket(moto: AwsBacking) -> None:
     moto.contents.put(JOB_ID, INPUT, LARGE, expires_at=EXPIRES)
     item = content_item(moto)
-    assert item_bytes(item) < UNIT
+    assert item_bytes(item) < WRITE_UNIT_BYTES
     objects = moto.clients.s3.list_objects_v2(Bucket=moto.names.bucket)["Contents"]
     assert [each["Key"] for each in objects] == [item["s3_key"]["S"]]
 

@@ -14,8 +14,8 @@ from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import FIRST_MARGIN
 from afterthought.domain.ledger.budget import Caps, OverBudget
+from bench.units import WRITE_UNIT_BYTES, item_bytes
 from tests.contract.backing import AwsBacking, Backing
-from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 from tests.simulator.examples import jobs as any_job
@@ -186,7 +186,7 @@ def test_typical_job_item_fits_one_kilobyte(moto: AwsBacking) -> None:
     job = a_settled_job()
     moto.jobs.create(job, Caps())
     item = moto.clients.dynamodb.get_item(TableName=moto.names.job_table, Key=state_key(job))["Item"]
-    assert item_bytes(item) <= UNIT
+    assert item_bytes(item) <= WRITE_UNIT_BYTES
 
 
 def test_second_hold_above_a_cap_is_refused(backing: Backing) -> None:

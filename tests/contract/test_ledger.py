@@ -12,8 +12,8 @@ from afterthought.domain.errors import JobExists, TablesBusy, VersionConflict
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.ledger.budget import Caps, MonthBalance, OverBudget
 from afterthought.domain.ledger.ledger import Balance
+from bench.units import WRITE_UNIT_BYTES, item_bytes
 from tests.contract.backing import AwsBacking, Backing
-from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 
@@ -170,7 +170,7 @@ def test_full_month_item_fits_one_kilobyte(moto: AwsBacking) -> None:
         TableName=moto.names.account_table, Key={"pk": {"S": f"BUDGET#{tenant}"}, "sk": {"S": "2026-10"}}
     )["Item"]
     assert len(item) == 2 + 3 + 2 * 31
-    assert item_bytes(item) <= UNIT
+    assert item_bytes(item) <= WRITE_UNIT_BYTES
 
 
 class ConflictingClient:

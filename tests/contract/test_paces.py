@@ -7,8 +7,8 @@ import pytest
 from afterthought.adapters.pace_table import PaceTable
 from afterthought.domain.pace import Charge, Room, Taken, TenantLine
 from afterthought.services.pace import Paces
+from bench.units import WRITE_UNIT_BYTES, item_bytes
 from tests.contract.backing import AwsBacking
-from tests.contract.item_size import UNIT, item_bytes
 from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 from tests.simulator.paces import SimulatedPaces
@@ -159,4 +159,4 @@ def test_a_window_of_forty_tenants_costs_one_write_unit(moto: AwsBacking) -> Non
     for number in range(40):
         take(paces, 12_345, tenant=f"tenant-{number:03}", share=2_400_000, room=Room(1000, None, 5_000_000))
     item = moto.clients.dynamodb.scan(TableName=moto.names.account_table)["Items"][0]
-    assert item_bytes(item) <= UNIT
+    assert item_bytes(item) <= WRITE_UNIT_BYTES

@@ -1,4 +1,4 @@
-"""The whole service, one function at a time, in moto."""
+"""The service in moto, with one function called at a time."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,11 @@ import pytest
 from moto import mock_aws
 
 from local.standin import StandIn
-from tests.contract import moto_numbers
 from tests.integration.deployed import PROVIDER_KEY, Deployed
-
-moto_numbers.mend()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_account_of_anybody() -> Iterator[None]:
+def _test_credentials() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
             patch.setenv(name, "testing")
@@ -24,15 +21,15 @@ def _no_account_of_anybody() -> Iterator[None]:
 
 
 def deploy(**parameters: str) -> Iterator[Deployed]:
-    """One at a time: what moto holds belongs to the process. So a module has one for each test (`service`), or one of
-    its own for all of them."""
+    """One at a time, since moto's state belongs to the process: a module uses either one stack for each test
+    (`service`) or one stack for all its tests."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         yield Deployed(patch, {"Providers": "standin", **parameters})
 
 
 @pytest.fixture
 def service() -> Iterator[Deployed]:
-    """With the stand-in for a provider, which serves every model."""
+    """Configured for the stand-in, which serves every model."""
     yield from deploy()
 
 
@@ -44,7 +41,7 @@ def shared_standin() -> Iterator[StandIn]:
 
 @pytest.fixture
 def standin(service: Deployed, shared_standin: StandIn) -> StandIn:
-    """The provider of `service`: behaves until it is told otherwise."""
+    """The provider of `service`. It behaves well until a test scripts it."""
     shared_standin.reset()
     service.provide(standin={"api_key": PROVIDER_KEY, "base_url": shared_standin.base_url})
     return shared_standin

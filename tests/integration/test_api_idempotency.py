@@ -123,7 +123,7 @@ def test_a_create_whose_message_cannot_be_sent_is_taken_and_is_due(api: Deployed
     answer = post(api, QUESTION)
     assert (answer.status, answer.body["status"]) == (200, "queued")
     [state] = states(api)
-    api._make_queues()
+    aws.sqs().create_queue(QueueName="JobQueue")
     api.clock.pass_seconds(191)
     assert api.invoke("Sweeper", sample("sweeper"))["woken"] == 1
     [message] = api.receive("JobQueue")

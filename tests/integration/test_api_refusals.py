@@ -35,7 +35,7 @@ def refuse(api: Deployed, body: str | Json, **options: Any) -> HttpAnswer:
     assert answer.headers["x-should-retry"] == "false"
     assert answer.headers["x-request-id"]
     assert answer.headers["content-type"] == "application/json"
-    assert api.holds_nothing()
+    assert api.is_empty()
     return answer
 
 
@@ -194,7 +194,7 @@ def test_without_a_valid_key_there_is_only_a_401(
     answer = api.call(method, path, {**QUESTION}, headers=headers)
     assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
     assert told in answer.error["message"]
-    assert api.holds_nothing()
+    assert api.is_empty()
 
 
 def test_a_scheme_in_other_letters_is_the_same_scheme(api: Deployed) -> None:

@@ -53,7 +53,7 @@ def test_a_retired_model_is_refused_with_a_successor_that_is_served(api: Deploye
     assert (answer.status, answer.error["param"]) == (400, "model")
     assert answer.error["code"] == "model_not_found"
     assert f"its successor is {successor}" in answer.error["message"]
-    assert api.holds_nothing()
+    assert api.is_empty()
     advised = answer.error["message"].rstrip(".").rsplit(" ", 1)[-1]
     assert not api.call("GET", f"/v1/models/{advised}", key=KEY).body["afterthought"]["retired"]
 

@@ -65,7 +65,7 @@ def assert_refused(service: Deployed, event: Json, status: int, code: str) -> No
     answer = post(service, event)
     assert (answer.status, answer.error["code"]) == (status, code)
     assert set(answer.error) == {"message", "type", "param", "code"}
-    assert service.holds_nothing()
+    assert service.is_empty()
 
 
 def test_sample_event_is_queued(service: Deployed) -> None:
@@ -119,7 +119,7 @@ def test_duplicate_event_is_queued_again(service: Deployed) -> None:
 def test_other_event_types_are_ignored(service: Deployed, event_type: str) -> None:
     answer = post(service, request(service, provider_event(event_type)))
     assert (answer.status, answer.body) == (200, {"outcome": "ignored"})
-    assert service.holds_nothing()
+    assert service.is_empty()
 
 
 def test_other_secret_is_refused(service: Deployed) -> None:
@@ -209,7 +209,7 @@ def test_odd_request_gets_a_4xx(service: Deployed, odd: Json) -> None:
     with service.running("ProviderEvents") as module:
         answer = module.handler(odd, None)
     assert 400 <= answer["statusCode"] < 500
-    assert service.holds_nothing()
+    assert service.is_empty()
 
 
 def test_missing_queue_is_unavailable(service: Deployed) -> None:

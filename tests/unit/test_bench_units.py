@@ -1,11 +1,11 @@
-"""The bench bills as DynamoDB's developer guide says."""
+"""DynamoDB's units, by its developer guide."""
 
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from bench.cost import load
+from bench.cost import load_prices
 from bench.meter import Tally
 from bench.units import index_units, item_bytes, read_units, transaction_units, write_units
 
@@ -13,7 +13,7 @@ KEYS = ("overdue_shard", "overdue_at", "pk", "sk")
 
 
 def item(size: int) -> dict[str, Any]:
-    """An item of so many bytes."""
+    """An item of this size."""
     return {"b": {"B": bytes(size - 1)}}
 
 
@@ -33,11 +33,11 @@ def item(size: int) -> dict[str, Any]:
         ({"M": {"k": {"S": "ab"}}}, 3 + 1 + 3),
     ],
 )
-def test_a_value_has_the_size_that_is_documented(value: dict[str, Any], size: int) -> None:
+def test_value_sizes(value: dict[str, Any], size: int) -> None:
     assert item_bytes({"name": value}) == len("name") + size
 
 
-def test_a_type_without_a_rule_is_not_guessed() -> None:
+def test_an_unknown_type_fails() -> None:
     with pytest.raises(ValueError, match="SS"):
         item_bytes({"name": {"SS": ["a"]}})
 
@@ -46,7 +46,7 @@ def test_a_type_without_a_rule_is_not_guessed() -> None:
     ("before", "after", "units"),
     [(None, 1, 1), (None, 1024, 1), (None, 1025, 2), (3000, 10, 3), (10, 3000, 3)],
 )
-def test_a_write_is_billed_by_the_larger_of_before_and_after(before: int | None, after: int, units: int) -> None:
+def test_a_write_is_billed_by_the_larger_version(before: int | None, after: int, units: int) -> None:
     assert write_units(item(before) if before else None, item(after)) == units
 
 
@@ -58,18 +58,18 @@ def test_a_write_in_a_transaction_is_billed_twice(before: int | None, after: int
 
 
 @pytest.mark.parametrize(("size", "units"), [(1, "1"), (4096, "1"), (4097, "2")])
-def test_a_read_is_billed_by_the_begun_four_kilobytes(size: int, units: str) -> None:
+def test_a_read_is_billed_per_four_kilobytes(size: int, units: str) -> None:
     assert read_units(item(size), consistent=True) == Decimal(units)
     assert read_units(item(size), consistent=False) == Decimal(units) / 2
 
 
-def test_a_read_that_finds_nothing_is_billed() -> None:
+def test_a_read_of_nothing_is_billed() -> None:
     assert read_units(None, consistent=True) == 1
 
 
 def state(overdue_at: str | None) -> dict[str, Any]:
-    due = {} if overdue_at is None else {"overdue_shard": {"S": "1"}, "overdue_at": {"N": overdue_at}}
-    return {"pk": {"S": "JOB#1"}, "sk": {"S": "STATE"}, **due}
+    index = {} if overdue_at is None else {"overdue_shard": {"S": "1"}, "overdue_at": {"N": overdue_at}}
+    return {"pk": {"S": "JOB#1"}, "sk": {"S": "STATE"}, **index}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def state(overdue_at: str | None) -> dict[str, Any]:
         (None, state(None), 0),
     ],
 )
-def test_the_sparse_index_is_written_only_where_its_entry_changes(
+def test_the_index_is_written_if_its_entry_changes(
     before: dict[str, Any] | None, after: dict[str, Any], units: int
 ) -> None:
     assert index_units(before, after, KEYS) == units
@@ -95,15 +95,15 @@ def test_tallies_add_up() -> None:
     other.requests["api", "dynamodb", "GetItem"] = 1
     other.invocations["api"] = 2
     other.log_bytes["api"] = 10
-    made = one.plus(other, -2)
-    assert made.of("dynamodb") == 1
-    assert made.invocations["api"] == -4
-    assert made.log_bytes["api"] == -20
-    assert one.requests["api", "dynamodb", "GetItem"] == 3, "what is added to stays as it is"
+    total = one.plus(other, -2)
+    assert total.of("dynamodb") == 1
+    assert total.invocations["api"] == -4
+    assert total.log_bytes["api"] == -20
+    assert one.requests["api", "dynamodb", "GetItem"] == 3, "the operands do not change"
 
 
 def test_every_price_is_an_exact_decimal() -> None:
-    prices = load()
+    prices = load_prices()
     tables = (prices.per_million, prices.per_gb, prices.per_gb_month, prices.per_month)
     assert all(price > 0 for table in tables for price in table.values())
     assert prices.per_million["dynamodb_write_unit"] == 5 * prices.per_million["dynamodb_read_unit"]

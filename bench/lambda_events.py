@@ -1,15 +1,15 @@
-"""The events that the functions are given."""
+"""The Lambda events that the bench sends to the functions."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
 REQUEST_ID = "JKJaXmPLvHcESHA="
-"""As long as API Gateway's are."""
+"""As long as API Gateway's."""
 
 
 def request_event(method: str, path: str, api_key: str, body: Any = None) -> dict[str, Any]:
-    """A request as the HTTP API hands it on (payload format 2.0)."""
+    """A request in the HTTP API's payload format 2.0."""
     return {
         "version": "2.0",
         "routeKey": "$default",
@@ -23,7 +23,7 @@ def request_event(method: str, path: str, api_key: str, body: Any = None) -> dic
 
 
 def provider_event(provider: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """What a model provider says, as the HTTP API hands it on."""
+    """A model provider's webhook in the HTTP API's payload format 2.0."""
     path = f"/v1/provider_events/{provider}"
     return {
         "version": "2.0",
@@ -38,24 +38,25 @@ def provider_event(provider: str, headers: Mapping[str, str], body: bytes) -> di
     }
 
 
-def queue_event(body: str) -> dict[str, Any]:
-    """One message of a queue."""
+def queue_event(*bodies: str) -> dict[str, Any]:
+    """A batch of SQS messages."""
     return {
         "Records": [
             {
-                "messageId": "1",
-                "receiptHandle": "1",
+                "messageId": str(number),
+                "receiptHandle": str(number),
                 "body": body,
                 "attributes": {"ApproximateReceiveCount": "1"},
                 "messageAttributes": {},
                 "eventSource": "aws:sqs",
             }
+            for number, body in enumerate(bodies, start=1)
         ]
     }
 
 
 def stream_event(job_id: str) -> dict[str, Any]:
-    """The table's record of a job's last step, as far as the notifier reads it."""
+    """The table's stream record of a job's last change, with the fields that the notifier reads."""
     keys = {"pk": {"S": f"JOB#{job_id}"}, "sk": {"S": "STATE"}}
     record = {"Keys": keys, "SequenceNumber": "1", "StreamViewType": "NEW_AND_OLD_IMAGES"}
     return {"Records": [{"eventID": "1", "eventName": "MODIFY", "eventSource": "aws:dynamodb", "dynamodb": record}]}

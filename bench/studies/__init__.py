@@ -1,0 +1,1 @@
+"""Studies whose results are in docs/decisions.md: `python -m bench.studies [name]`."""

@@ -16,8 +16,8 @@ from admin import books
 from admin.deployment import Deployment, NoStack, connect
 from admin.screen import show_table
 from afterthought.adapters.bookkeeping import UnreadableJob
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.pricing import format_usd
-from afterthought.domain.rate_tier import RateTier
 from afterthought.domain.tenant import FIRST_TIER, Tenant
 from afterthought.services.tenants import NONE, Credentials, TenantProblem
 

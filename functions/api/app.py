@@ -15,7 +15,7 @@ from afterthought.adapters.books import BookTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.rate_window_table import RateWindows
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
 from afterthought.domain.job import Job
@@ -25,7 +25,7 @@ from afterthought.services.authenticate import Authenticate
 from afterthought.services.cancel import Cancel
 from afterthought.services.describe import docs_page, openapi
 from afterthought.services.dry_run import DryRun
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import Limit
 from afterthought.services.models import Models
 from afterthought.services.read import Read
 from afterthought.services.submit import Submit

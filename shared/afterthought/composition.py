@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.breaker_table import BreakerTable
+from afterthought.adapters.circuit_breaker_table import BreakerTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.rate_window_table import RateWindows
 from afterthought.catalogue import default_catalogue
 from afterthought.services.calling import Calling, calling
 

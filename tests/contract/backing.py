@@ -17,10 +17,10 @@ from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.rate_window_table import RateWindows
 from afterthought.adapters.sns import SnsTopic
 from afterthought.domain.provider import Mode
-from afterthought.services.limit import RateWindows as Rates
+from afterthought.services.limits.rate_limiter import RateWindows as Rates
 from afterthought.services.ports import Accounts, Books, Cipher, Contents, Deliveries, JobQueue, Ledger, Topic
 from afterthought.services.tenants import TenantRecords
 from tests.simulator import stack
@@ -31,7 +31,7 @@ from tests.simulator.clock import Clock
 from tests.simulator.line import Line
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.queues import Queue, SimulatedJobQueue
-from tests.simulator.rates import SimulatedRateWindows
+from tests.simulator.rate_windows import SimulatedRateWindows
 from tests.simulator.tables import SimulatedContents, SimulatedDeliveries, SimulatedJobs
 from tests.simulator.topic import SimulatedTopic
 

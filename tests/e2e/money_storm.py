@@ -32,14 +32,14 @@ from openai import OpenAI
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.aws import CONFIG
 from afterthought.adapters.books import BookTable
-from afterthought.adapters.breaker_table import BreakerTable
+from afterthought.adapters.circuit_breaker_table import BreakerTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.rate_window_table import RateWindows
 from afterthought.adapters.sns import SnsTopic
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
@@ -47,7 +47,7 @@ from afterthought.domain.job import Job
 from afterthought.services.admit import Admit
 from afterthought.services.announce import Announce
 from afterthought.services.calling import calling
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import Limit
 from afterthought.services.step import Step
 from afterthought.services.submit import Submit
 from afterthought.services.sweep import Sweep

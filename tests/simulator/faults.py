@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from afterthought.domain.breaker import BreakerUnavailable
 from afterthought.domain.errors import DeliveryFailed, OutcomeUnknown, ProviderBusy, QueueUnavailable, TablesBusy
+from afterthought.domain.limits.circuit_breaker import BreakerUnavailable
 
 
 class Fault(Enum):

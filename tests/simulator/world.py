@@ -23,7 +23,7 @@ from afterthought.services.cancel import Cancel
 from afterthought.services.deliver import Deliver
 from afterthought.services.direct import Direct
 from afterthought.services.dry_run import DryRun
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import Limit
 from afterthought.services.read import Read
 from afterthought.services.receive_event import ReceiveEvent
 from afterthought.services.step import Step
@@ -34,8 +34,8 @@ from afterthought.services.wake import Wake
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
 from tests.simulator.books import SimulatedBooks
-from tests.simulator.breakers import SimulatedBreakers
 from tests.simulator.cipher import SimulatedCipher
+from tests.simulator.circuit_breakers import SimulatedBreakers
 from tests.simulator.clock import START, Clock
 from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
@@ -44,7 +44,7 @@ from tests.simulator.paces import SimulatedPaces
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.provider import SimulatedProvider
 from tests.simulator.queues import Luck, Message, Queue, SimulatedJobQueue
-from tests.simulator.rates import SimulatedRateWindows
+from tests.simulator.rate_windows import SimulatedRateWindows
 from tests.simulator.receiver import SimulatedReceiver
 from tests.simulator.secret import SimulatedSecret
 from tests.simulator.tables import (

@@ -23,7 +23,7 @@ from afterthought.domain import body, errors, lifecycle, signature
 from afterthought.domain.attempt import Attempt, Plan
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.job import accept
-from afterthought.domain.rate_limit import Limits, RateState, Window, rate_limited
+from afterthought.domain.limits.rate_limit import Limits, RateState, Window, rate_limited
 from afterthought.domain.record import Failure
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.response import render

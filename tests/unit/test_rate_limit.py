@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, RateLimited, RequestRefused, TierRefused
-from afterthought.domain.rate_limit import (
+from afterthought.domain.limits.rate_limit import (
     Limits,
     RateState,
     Window,
@@ -19,12 +19,12 @@ from afterthought.domain.rate_limit import (
     resets_in_seconds,
     window_number,
 )
-from afterthought.domain.rate_tier import RateTier
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.tenant import Tenant
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import Limit
 from tests.simulator.clock import START, Clock
 from tests.simulator.line import Fault, Line, TransportFailed
-from tests.simulator.rates import SimulatedRateWindows
+from tests.simulator.rate_windows import SimulatedRateWindows
 
 TIER = RateTier(name="tier1", requests_per_minute=500, tokens_per_minute=200_000)
 FREE = RateTier(name="free", supported=False)

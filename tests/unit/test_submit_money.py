@@ -11,7 +11,7 @@ import pytest
 
 from afterthought.domain.budget import MonthBook
 from afterthought.domain.errors import InvalidRequest, MoneyRefused, RateLimited, TierRefused, Unauthenticated
-from afterthought.domain.rate_limit import Window, window_number
+from afterthought.domain.limits.rate_limit import Window, window_number
 from tests.simulator.world import World, question
 
 

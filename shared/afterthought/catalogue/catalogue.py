@@ -8,10 +8,10 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from afterthought.domain.errors import AfterthoughtError
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Price
 from afterthought.domain.provider import Provider
-from afterthought.domain.rate_tier import RateTier
 
 
 class CatalogueError(AfterthoughtError):

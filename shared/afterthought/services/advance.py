@@ -24,11 +24,11 @@ from afterthought.domain.errors import (
 from afterthought.domain.job import DIRECT_LEASE, SUBMIT_LEASE, Job
 from afterthought.domain.provider import Mode, Provider
 from afterthought.domain.record import TERMINAL, Failure
-from afterthought.services.breaker import Breaker
 from afterthought.services.conclude import Conclude, deadline_failure, overdue
 from afterthought.services.contents import get_request
 from afterthought.services.estimates import Estimates
-from afterthought.services.limit import Limit
+from afterthought.services.limits.circuit_breaker import Breaker
+from afterthought.services.limits.rate_limiter import Limit
 from afterthought.services.pace import Pace
 from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Ledger
 from afterthought.services.step import Step

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from afterthought.catalogue import Catalogue
 from afterthought.services.advance import Advance
-from afterthought.services.breaker import Breaker, Breakers
 from afterthought.services.conclude import Conclude
 from afterthought.services.estimates import Estimates
-from afterthought.services.limit import Limit, RateWindows
+from afterthought.services.limits.circuit_breaker import Breaker, Breakers
+from afterthought.services.limits.rate_limiter import Limit, RateWindows
 from afterthought.services.pace import Pace, Paces
 from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, Ledger
 from afterthought.services.substitute import Substitute

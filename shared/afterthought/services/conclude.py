@@ -26,8 +26,8 @@ from afterthought.domain.job import Job
 from afterthought.domain.provider import Provider
 from afterthought.domain.record import TERMINAL, Failure
 from afterthought.domain.response import Answer
-from afterthought.services.breaker import Breaker
 from afterthought.services.contents import get_request, put_answer
+from afterthought.services.limits.circuit_breaker import Breaker
 from afterthought.services.ports import Accounts, Contents, Generation, Generations, Ledger
 from afterthought.services.settle import bill_of, settle, starved
 from afterthought.services.substitute import Substitute

@@ -9,7 +9,7 @@ from afterthought.domain import budget
 from afterthought.domain.pricing import format_usd, price_date
 from afterthought.services.admit import Admitted
 from afterthought.services.authenticate import tenant_named
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import Limit
 from afterthought.services.ports import Accounts, Books
 
 Wire = dict[str, Any]

@@ -15,12 +15,12 @@ from afterthought.domain.errors import (
     TablesBusy,
 )
 from afterthought.domain.job import Job
-from afterthought.domain.rate_limit import RateState
+from afterthought.domain.limits.rate_limit import RateState
 from afterthought.domain.tenant import Tenant
 from afterthought.services.admit import Admitted
 from afterthought.services.authenticate import tenant_named
 from afterthought.services.contents import put_request
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import Limit
 from afterthought.services.ports import Accounts, Books, Contents, JobQueue, Ledger
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import AfterthoughtError
 from afterthought.domain.identity import TENANT_NAME, key_hash
-from afterthought.domain.rate_tier import RateTier
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.signature import new_secret
 from afterthought.domain.tenant import FIRST_TIER, ApiKey, Tenant
 from afterthought.services.ports import Cipher

@@ -8,13 +8,13 @@ from afterthought.domain.books import Standing
 from afterthought.domain.budget import MonthBook, caps_of
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.event import CompletionEvent
-from afterthought.domain.rate_limit import RateState, Window, limits_of, rate_limited, resets_in_seconds
+from afterthought.domain.limits.rate_limit import RateState, Window, limits_of, rate_limited, resets_in_seconds
 from afterthought.domain.response import Answer, render
 from afterthought.services.admit import Admitted
 from afterthought.services.describe import specimen
 from afterthought.services.describe.specimen import ACCEPTED, REQUEST, TENANT
 from afterthought.services.dry_run import DryRun
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import Limit
 from afterthought.services.usage import ReadUsage
 
 Wire = dict[str, Any]

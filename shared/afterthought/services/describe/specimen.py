@@ -12,9 +12,9 @@ from afterthought.domain import books
 from afterthought.domain.books import Counts, Standing, UsageKey, booked
 from afterthought.domain.budget import MonthBook
 from afterthought.domain.job import Job, accept
+from afterthought.domain.limits.rate_limit import Limits, Window
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Cost, Usage, cost
-from afterthought.domain.rate_limit import Limits, Window
 from afterthought.domain.tenant import Tenant
 from afterthought.services.admit import Admit, Admitted
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from afterthought.domain.breaker import Pause
+from afterthought.domain.limits.circuit_breaker import Pause
 from tests.simulator.line import Line
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from afterthought.adapters.dynamodb import Item, from_item, lost_condition, to_item
-from afterthought.domain.rate_limit import WINDOW_SECONDS, Limits, Window, window_number
+from afterthought.domain.limits.rate_limit import WINDOW_SECONDS, Limits, Window, window_number
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

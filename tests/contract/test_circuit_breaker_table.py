@@ -7,11 +7,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from afterthought.adapters.breaker_table import BreakerTable
-from afterthought.domain.breaker import BreakerUnavailable, Pause
-from afterthought.services.breaker import Breakers
+from afterthought.adapters.circuit_breaker_table import BreakerTable
+from afterthought.domain.limits.circuit_breaker import BreakerUnavailable, Pause
+from afterthought.services.limits.circuit_breaker import Breakers
 from tests.contract.backing import AwsBacking
-from tests.simulator.breakers import SimulatedBreakers
+from tests.simulator.circuit_breakers import SimulatedBreakers
 from tests.simulator.clock import Clock
 from tests.simulator.line import Fault, Line
 

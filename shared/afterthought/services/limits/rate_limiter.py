@@ -7,7 +7,7 @@ from typing import Protocol
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain.errors import InvalidRequest, RateLimited, TierRefused
-from afterthought.domain.rate_limit import (
+from afterthought.domain.limits.rate_limit import (
     Limits,
     RateState,
     Window,
@@ -18,7 +18,7 @@ from afterthought.domain.rate_limit import (
     resets_in_seconds,
     window_number,
 )
-from afterthought.domain.rate_tier import RateTier
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.tenant import Tenant
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterthought.domain.breaker import BreakerUnavailable, Pause, come_back
-from afterthought.services.breaker import Breaker
-from tests.simulator.breakers import SimulatedBreakers
+from afterthought.domain.limits.circuit_breaker import BreakerUnavailable, Pause, come_back
+from afterthought.services.limits.circuit_breaker import Breaker
+from tests.simulator.circuit_breakers import SimulatedBreakers
 from tests.simulator.clock import START, Clock
 from tests.simulator.line import Fault, Line, TransportFailed
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from afterthought.domain.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.errors import InvalidRequest, RateLimited, TierRefused
-from afterthought.domain.rate_tier import RateTier
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.tenant import Tenant
 
 WINDOW_SECONDS = 60

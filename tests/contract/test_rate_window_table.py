@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from afterthought.domain.rate_limit import Limits, Window
+from afterthought.domain.limits.rate_limit import Limits, Window
 from tests.contract.backing import AwsBacking, Backing
 
 AT = datetime(2026, 11, 2, 12, 0, 30, tzinfo=UTC)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from afterthought.domain.breaker import BreakerUnavailable, Pause, come_back
+from afterthought.domain.limits.circuit_breaker import BreakerUnavailable, Pause, come_back
 
 _REMEMBERED = timedelta(seconds=10)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from afterthought.domain.rate_limit import Limits, Window, window_number
+from afterthought.domain.limits.rate_limit import Limits, Window, window_number
 from tests.simulator.line import Line
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterthought.adapters.dynamodb import Item, from_item, lost_condition, to_item
-from afterthought.domain.breaker import BreakerUnavailable, Pause
+from afterthought.domain.limits.circuit_breaker import BreakerUnavailable, Pause
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

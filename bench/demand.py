@@ -36,7 +36,7 @@ def of(job: Tally, prices: Prices, template: Mapping[str, Any]) -> Demand:
         job_units={step: _units(requests, of_jobs=True) for step, requests in made.items()},
         account_units={step: _units(requests, of_jobs=False) for step, requests in made.items()},
         key_units={
-            "a model's pace": _units_of("PACE", job.made),
+            "a model's throttle": _units_of("THROTTLE", job.made),
             "a tenant's minute": _units_of("RATE", job.made),
             "a shard of the index": sum(i.index_units for r in job.made for i in r.items) / DUE_SHARDS,
         },

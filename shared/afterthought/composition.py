@@ -11,10 +11,10 @@ from afterthought.adapters.circuit_breaker_table import BreakerTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
-from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
 from afterthought.adapters.rate_window_table import RateWindows
+from afterthought.adapters.throttle_table import ThrottleTable
 from afterthought.catalogue import default_catalogue
 from afterthought.services.calling import Calling, calling
 
@@ -42,7 +42,7 @@ def compose() -> Composed:
         ),
         generations=generations,
         rates=RateWindows(aws.dynamodb(), account_table),
-        paces=PaceTable(aws.dynamodb(), account_table),
+        throttles=ThrottleTable(aws.dynamodb(), account_table),
         breakers=BreakerTable(aws.dynamodb(), account_table),
         catalogue=default_catalogue(),
         providers=settings.listed("PROVIDERS"),

@@ -36,11 +36,11 @@ from afterthought.adapters.circuit_breaker_table import BreakerTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
-from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
 from afterthought.adapters.rate_window_table import RateWindows
 from afterthought.adapters.sns import SnsTopic
+from afterthought.adapters.throttle_table import ThrottleTable
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
 from afterthought.domain.job import Job
@@ -129,7 +129,7 @@ class Parts:
             queue=self.queue,
             generations=OpenAIResponses(ProviderSecrets(secretsmanager, place.secret)),
             rates=RateWindows(dynamodb, place.accounts),
-            paces=PaceTable(dynamodb, place.accounts),
+            throttles=ThrottleTable(dynamodb, place.accounts),
             breakers=BreakerTable(dynamodb, place.accounts),
             catalogue=self.catalogue,
             providers=("standin",),

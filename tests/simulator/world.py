@@ -40,7 +40,6 @@ from tests.simulator.clock import START, Clock
 from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
 from tests.simulator.line import Fault, Line, ProcessDied
-from tests.simulator.paces import SimulatedPaces
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.provider import SimulatedProvider
 from tests.simulator.queues import Luck, Message, Queue, SimulatedJobQueue
@@ -53,6 +52,7 @@ from tests.simulator.tables import (
     SimulatedJobs,
     StreamRecord,
 )
+from tests.simulator.throttle import SimulatedThrottle
 from tests.simulator.topic import SimulatedTopic
 
 WORKERS = 2
@@ -139,7 +139,7 @@ class World:
         self.deliveries = SimulatedDeliveries(self.line)
         self.cipher = SimulatedCipher(self.line)
         self.queue = SimulatedJobQueue(self.line, {"background": self.job_messages, "direct": self.direct_messages})
-        self.paces = SimulatedPaces(self.line)
+        self.throttles = SimulatedThrottle(self.line)
         self.breakers = SimulatedBreakers(self.line)
         self.topic = SimulatedTopic(self.line, self.webhook_messages, stack.webhook_filter())
         self.secret = SimulatedSecret(self.line, self.clock)
@@ -202,7 +202,7 @@ class World:
             queue=self.queue,
             generations=self.provider,
             rates=self.rates,
-            paces=self.paces,
+            throttles=self.throttles,
             breakers=self.breakers,
             catalogue=catalogue,
             providers=PROVIDERS,

@@ -244,7 +244,7 @@ ACCOUNT_KEYS: dict[str, dict[str, set[str]]] = {
     "ApiRole": {"dynamodb:Query": BOOKS | MINUTES, "dynamodb:UpdateItem": BOOKS | MINUTES},
     "WorkerRole": {
         "dynamodb:GetItem": {"TENANT#*", "PROVIDER#*"},
-        "dynamodb:UpdateItem": BOOKS | MINUTES | {"PROVIDER#*", "PACE#*"},
+        "dynamodb:UpdateItem": BOOKS | MINUTES | {"PROVIDER#*", "THROTTLE#*"},
     },
     "SweeperRole": {"dynamodb:UpdateItem": BOOKS},
 }

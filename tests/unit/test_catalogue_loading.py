@@ -11,8 +11,8 @@ import pytest
 
 from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue, load
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
+from afterthought.domain.limits.throttle import ProviderLimits
 from afterthought.domain.model import Model
-from afterthought.domain.pace import PaceLimits
 
 TODAY = date(2026, 11, 21)
 
@@ -195,8 +195,8 @@ def test_a_broken_model_is_named_with_its_file_and_row(tmp_path: Path, edit: Edi
 
 def test_a_model_has_its_providers_limits_or_those_of_every_model_or_none(tmp_path: Path) -> None:
     provider = load(write(tmp_path)).providers["ours"]
-    assert provider.limits_for("ours") == PaceLimits(requests_per_minute=7, tokens_per_minute=900)
-    assert provider.limits_for("another") == PaceLimits(requests_per_minute=60)
+    assert provider.limits_for("ours") == ProviderLimits(requests_per_minute=7, tokens_per_minute=900)
+    assert provider.limits_for("another") == ProviderLimits(requests_per_minute=60)
     unlimited, _ = PROVIDER.split("limits")
     assert load(write(tmp_path, provider=unlimited)).providers["ours"].limits_for("ours") is None
 
@@ -205,7 +205,7 @@ def test_openais_models_have_limits_and_the_stand_ins_have_none() -> None:
     providers = default_catalogue().providers
     for model in providers["openai"].models:
         limits = providers["openai"].limits_for(model)
-        assert limits == PaceLimits(requests_per_minute=5_000, tokens_per_minute=2_000_000)
+        assert limits == ProviderLimits(requests_per_minute=5_000, tokens_per_minute=2_000_000)
     assert providers["standin"].limits_for("gpt-5") is None
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from afterthought.domain.pace import PaceLimits
+from afterthought.domain.limits.throttle import ProviderLimits
 
 EVERY_MODEL = "*"
 """The name of every model of a provider that has no entry of its own."""
@@ -26,8 +26,8 @@ class Provider(BaseModel):
     no longer serves a model: retirement belongs to a provider and a model together, another may go on serving it.
     `names` has what it calls a model where that is not the catalogue's id. `direct_seconds` is the longest that a
     direct call takes: one that has not ended by then is given up, and counts as a call that may have run.
-    `limits` are how fast it takes calls to a model, those of "*" to one that has none of its own; where there are none,
-    nobody paces the calls. `cache_salt` is true for one whose cache of prompts is kept apart by a `cache_salt` in the
+    `limits` are how fast it takes calls to a model, those of "*" to one that has none of its own; without them, calls
+    are not throttled. `cache_salt` is true for one whose cache of prompts is kept apart by a `cache_salt` in the
     request, as vLLM's is: without it, one cache serves all tenants. `stand_in` is true for an endpoint that only plays
     the model.
 
@@ -45,7 +45,7 @@ class Provider(BaseModel):
     shutdown: Mapping[str, date] = Field(default_factory=dict)
     names: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     direct_seconds: Annotated[int, Field(ge=1, le=MOST_DIRECT_SECONDS)] = 600
-    limits: Mapping[str, PaceLimits] = Field(default_factory=dict)
+    limits: Mapping[str, ProviderLimits] = Field(default_factory=dict)
     cache_salt: bool = False
     stand_in: bool = False
 
@@ -89,6 +89,6 @@ class Provider(BaseModel):
         """The model that the provider calls so: the other way of `calls`."""
         return next((model_id for model_id, other in self.names.items() if other == name), name)
 
-    def limits_for(self, model_id: str) -> PaceLimits | None:
+    def limits_for(self, model_id: str) -> ProviderLimits | None:
         """How fast it takes calls to the model; None where it sets no limit."""
         return self.limits.get(model_id, self.limits.get(EVERY_MODEL))

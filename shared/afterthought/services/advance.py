@@ -29,7 +29,7 @@ from afterthought.services.contents import get_request
 from afterthought.services.estimates import Estimates
 from afterthought.services.limits.circuit_breaker import Breaker
 from afterthought.services.limits.rate_limiter import Limit
-from afterthought.services.pace import Pace
+from afterthought.services.limits.throttle import Throttle
 from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Ledger
 from afterthought.services.step import Step
 
@@ -52,7 +52,7 @@ class Advance:
     catalogue: Catalogue
     providers: tuple[str, ...]
     limit: Limit
-    pace: Pace
+    throttle: Throttle
     breaker: Breaker
     conclude: Conclude
     estimates: Estimates
@@ -142,7 +142,7 @@ class Advance:
             return self.conclude.retired(job)
         if (mode := provider.mode_for(model.id)) != self.mode:
             return self._save(job, job.goes(mode, now=now))
-        until = self.breaker.paused_until(provider.name) or self.pace.take(
+        until = self.breaker.paused_until(provider.name) or self.throttle.take(
             provider, model.id, job.tenant, job.rate_tokens
         )
         if until is not None:

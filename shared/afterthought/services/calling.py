@@ -10,7 +10,7 @@ from afterthought.services.conclude import Conclude
 from afterthought.services.estimates import Estimates
 from afterthought.services.limits.circuit_breaker import Breaker, Breakers
 from afterthought.services.limits.rate_limiter import Limit, RateWindows
-from afterthought.services.pace import Pace, Paces
+from afterthought.services.limits.throttle import Throttle, ThrottleStore
 from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, Ledger
 from afterthought.services.substitute import Substitute
 from afterthought.services.wake import Wake
@@ -33,7 +33,7 @@ def calling(
     queue: JobQueue,
     generations: Generations,
     rates: RateWindows,
-    paces: Paces,
+    throttles: ThrottleStore,
     breakers: Breakers,
     catalogue: Catalogue,
     providers: tuple[str, ...],
@@ -53,7 +53,7 @@ def calling(
         catalogue=catalogue,
         providers=providers,
         limit=Limit(rates, catalogue, clock),
-        pace=Pace(paces, clock, chance),
+        throttle=Throttle(throttles, clock, chance),
         breaker=breaker,
         estimates=Estimates(jobs, generations, catalogue),
         conclude=Conclude(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.circuit_breaker_table import BreakerTable
+from afterthought.adapters.circuit_breaker_table import CircuitBreakerTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
@@ -43,7 +43,7 @@ def compose() -> Composed:
         generations=generations,
         rates=RateWindows(aws.dynamodb(), account_table),
         throttles=ThrottleTable(aws.dynamodb(), account_table),
-        breakers=BreakerTable(aws.dynamodb(), account_table),
+        breakers=CircuitBreakerTable(aws.dynamodb(), account_table),
         catalogue=default_catalogue(),
         providers=settings.listed("PROVIDERS"),
         clock=clock.now,

@@ -1,4 +1,4 @@
-"""The port `Breakers`, on every backing."""
+"""The port `CircuitBreakerStore`, on every backing."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -7,106 +7,106 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from afterthought.adapters.circuit_breaker_table import BreakerTable
-from afterthought.domain.limits.circuit_breaker import BreakerUnavailable, Pause
-from afterthought.services.limits.circuit_breaker import Breakers
+from afterthought.adapters.circuit_breaker_table import CircuitBreakerTable
+from afterthought.domain.limits.circuit_breaker import CircuitBreakerUnavailable, CircuitState
+from afterthought.services.limits.circuit_breaker import CircuitBreakerStore
 from tests.contract.backing import AwsBacking
-from tests.simulator.circuit_breakers import SimulatedBreakers
+from tests.simulator.circuit_breakers import SimulatedCircuitBreakers
 from tests.simulator.clock import Clock
 from tests.simulator.line import Fault, Line
 
 AT = datetime(2026, 11, 2, 12, 0, 0, 123_000, tzinfo=UTC)
-FIRST = Pause(AT + timedelta(minutes=5), "insufficient_quota", AT)
-SECOND = Pause(AT + timedelta(minutes=12, milliseconds=7), "billing_not_active", AT, 2)
-HEALED = FIRST.ended(AT + timedelta(minutes=6))
+FIRST = CircuitState(AT + timedelta(minutes=5), "insufficient_quota", AT)
+SECOND = CircuitState(AT + timedelta(minutes=12, milliseconds=7), "billing_not_active", AT, 2)
+CLOSED = FIRST.closed(AT + timedelta(minutes=6))
 
 
 @pytest.fixture(params=["simulator", "moto"])
-def breakers(request: pytest.FixtureRequest) -> Breakers:
+def store(request: pytest.FixtureRequest) -> CircuitBreakerStore:
     if request.param == "simulator":
-        return SimulatedBreakers(Line(Clock()))
+        return SimulatedCircuitBreakers(Line(Clock()))
     moto: AwsBacking = request.getfixturevalue("moto")
-    return BreakerTable(moto.clients.dynamodb, moto.names.account_table)
+    return CircuitBreakerTable(moto.clients.dynamodb, moto.names.account_table)
 
 
-def test_a_provider_that_nobody_paused_has_no_pause(breakers: Breakers) -> None:
-    assert breakers.get("openai") is None
+def test_new_provider_has_no_circuit(store: CircuitBreakerStore) -> None:
+    assert store.get("openai") is None
 
 
-def test_a_pause_reads_back_as_it_was_written_and_is_one_providers(breakers: Breakers) -> None:
-    assert breakers.swap("openai", None, FIRST) == FIRST
-    assert breakers.get("openai") == FIRST
-    assert breakers.get("vllm") is None
+def test_circuit_round_trip(store: CircuitBreakerStore) -> None:
+    assert store.replace("openai", None, FIRST) == FIRST
+    assert store.get("openai") == FIRST
+    assert store.get("vllm") is None
 
 
-def test_a_pause_takes_the_place_of_the_one_that_it_was_made_from(breakers: Breakers) -> None:
-    breakers.swap("openai", None, FIRST)
-    assert breakers.swap("openai", FIRST, SECOND) == SECOND
-    assert breakers.get("openai") == SECOND
+def test_circuit_replaces_its_predecessor(store: CircuitBreakerStore) -> None:
+    store.replace("openai", None, FIRST)
+    assert store.replace("openai", FIRST, SECOND) == SECOND
+    assert store.get("openai") == SECOND
 
 
-@pytest.mark.parametrize("before", [None, SECOND], ids=["no pause", "another"])
-def test_what_stands_is_told_to_who_thought_otherwise_and_stays(breakers: Breakers, before: Pause | None) -> None:
-    breakers.swap("openai", None, FIRST)
-    third = Pause(AT + timedelta(hours=1), "insufficient_quota", AT, 3)
-    assert breakers.swap("openai", before, third) == FIRST
-    assert breakers.get("openai") == FIRST
+@pytest.mark.parametrize("before", [None, SECOND], ids=["no circuit", "another"])
+def test_other_circuit_is_returned_and_kept(store: CircuitBreakerStore, before: CircuitState | None) -> None:
+    store.replace("openai", None, FIRST)
+    third = CircuitState(AT + timedelta(hours=1), "insufficient_quota", AT, 3)
+    assert store.replace("openai", before, third) == FIRST
+    assert store.get("openai") == FIRST
 
 
-def test_a_pause_that_has_ended_is_not_moved_on(breakers: Breakers) -> None:
-    assert breakers.swap("openai", FIRST, SECOND) is None
-    assert breakers.get("openai") is None
+def test_missing_circuit_is_not_replaced(store: CircuitBreakerStore) -> None:
+    assert store.replace("openai", FIRST, SECOND) is None
+    assert store.get("openai") is None
 
 
-def test_a_repeat_of_the_same_write_finds_what_it_wrote(breakers: Breakers) -> None:
-    breakers.swap("openai", None, FIRST)
-    breakers.swap("openai", FIRST, SECOND)
-    assert breakers.swap("openai", FIRST, SECOND) == SECOND
+def test_repeated_write_returns_its_circuit(store: CircuitBreakerStore) -> None:
+    store.replace("openai", None, FIRST)
+    store.replace("openai", FIRST, SECOND)
+    assert store.replace("openai", FIRST, SECOND) == SECOND
 
 
-def test_an_outage_is_ended_by_who_waits_for_the_same_whoever_probes_by_now(breakers: Breakers) -> None:
-    mine = FIRST.probed(AT + timedelta(minutes=5), 0.3)
-    anothers = mine.probed(AT + timedelta(minutes=8), 0.6)
-    breakers.swap("openai", None, anothers)
-    breakers.clear("openai", mine, HEALED)
-    assert breakers.get("openai") == HEALED
+def test_earlier_probe_closes_the_circuit(store: CircuitBreakerStore) -> None:
+    earlier = FIRST.half_opened(AT + timedelta(minutes=5), 0.3)
+    later = earlier.half_opened(AT + timedelta(minutes=8), 0.6)
+    store.replace("openai", None, later)
+    store.close("openai", earlier, CLOSED)
+    assert store.get("openai") == CLOSED
 
 
 @pytest.mark.parametrize(
     "other",
-    [SECOND, Pause(FIRST.paused_until, FIRST.code, AT + timedelta(milliseconds=1))],
+    [SECOND, CircuitState(FIRST.retry_at, FIRST.reason, AT + timedelta(milliseconds=1))],
     ids=["refused since", "another outage"],
 )
-def test_what_was_learned_of_something_else_ends_nothing(breakers: Breakers, other: Pause) -> None:
-    breakers.swap("openai", None, other)
-    breakers.clear("openai", FIRST, HEALED)
-    assert breakers.get("openai") == other
+def test_probe_of_other_outage_does_not_close(store: CircuitBreakerStore, other: CircuitState) -> None:
+    store.replace("openai", None, other)
+    store.close("openai", FIRST, CLOSED)
+    assert store.get("openai") == other
 
 
-def test_an_outage_ends_once_and_only_where_there_is_one(breakers: Breakers) -> None:
-    breakers.clear("openai", FIRST, HEALED)
-    assert breakers.get("openai") is None
-    breakers.swap("openai", None, FIRST)
-    breakers.clear("openai", FIRST, HEALED)
-    breakers.clear("openai", FIRST, FIRST.ended(AT + timedelta(minutes=9)))
-    assert breakers.get("openai") == HEALED
+def test_circuit_closes_once(store: CircuitBreakerStore) -> None:
+    store.close("openai", FIRST, CLOSED)
+    assert store.get("openai") is None
+    store.replace("openai", None, FIRST)
+    store.close("openai", FIRST, CLOSED)
+    store.close("openai", FIRST, FIRST.closed(AT + timedelta(minutes=9)))
+    assert store.get("openai") == CLOSED
 
 
-def test_a_pause_takes_the_place_of_an_outage_that_has_ended(breakers: Breakers) -> None:
-    breakers.swap("openai", None, FIRST)
-    breakers.clear("openai", FIRST, HEALED)
-    assert breakers.swap("openai", FIRST, SECOND) == HEALED, "the pause that it was is no longer what stands"
-    assert breakers.swap("openai", HEALED, SECOND) == SECOND
-    assert breakers.get("openai") == SECOND
+def test_closed_circuit_is_replaced(store: CircuitBreakerStore) -> None:
+    store.replace("openai", None, FIRST)
+    store.close("openai", FIRST, CLOSED)
+    assert store.replace("openai", FIRST, SECOND) == CLOSED, "the open circuit is no longer stored"
+    assert store.replace("openai", CLOSED, SECOND) == SECOND
+    assert store.get("openai") == SECOND
 
 
 @pytest.mark.parametrize(
     "write",
-    [lambda breakers: breakers.swap("openai", None, FIRST), lambda breakers: breakers.clear("openai", FIRST, HEALED)],
-    ids=["swap", "clear"],
+    [lambda store: store.replace("openai", None, FIRST), lambda store: store.close("openai", FIRST, CLOSED)],
+    ids=["replace", "close"],
 )
-def test_a_table_out_of_reach_is_told_as_one_error(write: Callable[[Breakers], object]) -> None:
-    unreached = boto3.client(
+def test_unreachable_table_is_one_error(write: Callable[[CircuitBreakerStore], object]) -> None:
+    unreachable = boto3.client(
         "dynamodb",
         endpoint_url="http://127.0.0.1:9",
         region_name="us-east-1",
@@ -114,39 +114,40 @@ def test_a_table_out_of_reach_is_told_as_one_error(write: Callable[[Breakers], o
         aws_secret_access_key="testing",
         config=Config(connect_timeout=1, retries={"total_max_attempts": 1}),
     )
-    failing = SimulatedBreakers(Line(Clock(), faults={0: Fault.FAILS_BEFORE}))
-    for breakers in (BreakerTable(unreached, "AccountTable"), failing):
-        with pytest.raises(BreakerUnavailable):
-            write(breakers)
+    failing = SimulatedCircuitBreakers(Line(Clock(), faults={0: Fault.FAILS_BEFORE}))
+    for store in (CircuitBreakerTable(unreachable, "AccountTable"), failing):
+        with pytest.raises(CircuitBreakerUnavailable):
+            write(store)
 
 
-def test_a_table_that_is_not_there_is_told_likewise(moto: AwsBacking) -> None:
-    breakers = BreakerTable(moto.clients.dynamodb, "NoSuchTable")
-    with pytest.raises(BreakerUnavailable):
-        breakers.swap("openai", None, FIRST)
-    with pytest.raises(BreakerUnavailable):
-        breakers.clear("openai", FIRST, HEALED)
+def test_missing_table_is_the_same_error(moto: AwsBacking) -> None:
+    store = CircuitBreakerTable(moto.clients.dynamodb, "NoSuchTable")
+    with pytest.raises(CircuitBreakerUnavailable):
+        store.replace("openai", None, FIRST)
+    with pytest.raises(CircuitBreakerUnavailable):
+        store.close("openai", FIRST, CLOSED)
 
 
-def test_it_stands_under_its_providers_name(moto: AwsBacking) -> None:
-    BreakerTable(moto.clients.dynamodb, moto.names.account_table).swap("openai", None, FIRST)
+def test_item_layout(moto: AwsBacking) -> None:
+    CircuitBreakerTable(moto.clients.dynamodb, moto.names.account_table).replace("openai", None, FIRST)
     item = moto.clients.dynamodb.scan(TableName=moto.names.account_table)["Items"][0]
     assert item == {
         "pk": {"S": "PROVIDER#openai"},
-        "sk": {"S": "BREAKER"},
-        "paused_until": {"N": "1793621100.123"},
-        "code": {"S": "insufficient_quota"},
-        "since": {"N": "1793620800.123"},
-        "pauses": {"N": "1"},
+        "sk": {"S": "CIRCUIT"},
+        "retry_at": {"N": "1793621100.123"},
+        "reason": {"S": "insufficient_quota"},
+        "opened_at": {"N": "1793620800.123"},
+        "openings": {"N": "1"},
+        "state": {"S": "open"},
     }
 
 
-def test_an_outage_that_has_ended_goes_by_itself_and_one_that_goes_on_does_not(moto: AwsBacking) -> None:
-    breakers = BreakerTable(moto.clients.dynamodb, moto.names.account_table)
-    breakers.swap("openai", None, FIRST)
-    breakers.clear("openai", FIRST, HEALED)
+def test_only_closed_circuit_expires(moto: AwsBacking) -> None:
+    store = CircuitBreakerTable(moto.clients.dynamodb, moto.names.account_table)
+    store.replace("openai", None, FIRST)
+    store.close("openai", FIRST, CLOSED)
     item = moto.clients.dynamodb.scan(TableName=moto.names.account_table)["Items"][0]
     assert item["expires_at"] == {"N": str(int((AT + timedelta(minutes=36)).timestamp()))}
-    breakers.swap("openai", HEALED, SECOND)
+    store.replace("openai", CLOSED, SECOND)
     item = moto.clients.dynamodb.scan(TableName=moto.names.account_table)["Items"][0]
     assert "expires_at" not in item

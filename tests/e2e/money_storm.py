@@ -32,7 +32,7 @@ from openai import OpenAI
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.aws import CONFIG
 from afterthought.adapters.books import BookTable
-from afterthought.adapters.circuit_breaker_table import BreakerTable
+from afterthought.adapters.circuit_breaker_table import CircuitBreakerTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
@@ -130,7 +130,7 @@ class Parts:
             generations=OpenAIResponses(ProviderSecrets(secretsmanager, place.secret)),
             rates=RateWindows(dynamodb, place.accounts),
             throttles=ThrottleTable(dynamodb, place.accounts),
-            breakers=BreakerTable(dynamodb, place.accounts),
+            breakers=CircuitBreakerTable(dynamodb, place.accounts),
             catalogue=self.catalogue,
             providers=("standin",),
             clock=self.now,

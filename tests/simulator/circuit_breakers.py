@@ -1,40 +1,41 @@
-"""AccountTable's pauses of providers."""
+"""AccountTable's circuits of providers."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from afterthought.domain.limits.circuit_breaker import Pause
+from afterthought.domain.limits.circuit_breaker import CircuitState
 from tests.simulator.line import Line
 
 
 @dataclass
-class SimulatedBreakers:
-    """The port `Breakers`. `behind` is what a read still sees where it is not what stands (None: no pause)."""
+class SimulatedCircuitBreakers:
+    """The port `CircuitBreakerStore`. `stale` is what a read returns instead of `items` (None: no circuit)."""
 
     line: Line
-    items: dict[str, Pause] = field(default_factory=dict)
-    behind: dict[str, Pause | None] = field(default_factory=dict)
+    items: dict[str, CircuitState] = field(default_factory=dict)
+    stale: dict[str, CircuitState | None] = field(default_factory=dict)
 
-    def get(self, provider: str) -> Pause | None:
-        return self.line.call("breakers.get", lambda: {**self.items, **self.behind}.get(provider))
+    def get(self, provider: str) -> CircuitState | None:
+        return self.line.call("circuit_breaker.get", lambda: {**self.items, **self.stale}.get(provider))
 
-    def swap(self, provider: str, before: Pause | None, after: Pause) -> Pause | None:
-        def write() -> Pause | None:
-            stands = self.items.get(provider)
-            if _end(stands) != _end(before):
-                return stands
+    def replace(self, provider: str, before: CircuitState | None, after: CircuitState) -> CircuitState | None:
+        def write() -> CircuitState | None:
+            stored = self.items.get(provider)
+            if _retry_at(stored) != _retry_at(before):
+                return stored
             self.items[provider] = after
             return after
 
-        return self.line.call("breakers.swap", write)
+        return self.line.call("circuit_breaker.replace", write)
 
-    def clear(self, provider: str, probe: Pause, healed: Pause) -> None:
+    def close(self, provider: str, probe: CircuitState, closed: CircuitState) -> None:
         def write() -> None:
-            stands = self.items.get(provider)
-            if stands is not None and stands.same_wait(probe):
-                self.items[provider] = healed
+            stored = self.items.get(provider)
+            if stored is not None and stored.awaits_same_probe(probe):
+                self.items[provider] = closed
 
-        self.line.call("breakers.clear", write)
+        self.line.call("circuit_breaker.close", write)
 
 
-def _end(pause: Pause | None) -> object:
-    return None if pause is None else pause.paused_until
+def _retry_at(circuit: CircuitState | None) -> datetime | None:
+    return None if circuit is None else circuit.retry_at

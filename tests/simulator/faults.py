@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from afterthought.domain.errors import DeliveryFailed, OutcomeUnknown, ProviderBusy, QueueUnavailable, TablesBusy
-from afterthought.domain.limits.circuit_breaker import BreakerUnavailable
+from afterthought.domain.limits.circuit_breaker import CircuitBreakerUnavailable
 
 
 class Fault(Enum):
@@ -81,7 +81,7 @@ def _queue_failed(fault: Fault) -> Exception:
 
 
 def _breaker_failed(fault: Fault) -> Exception:
-    return BreakerUnavailable(fault.value)
+    return CircuitBreakerUnavailable(fault.value)
 
 
 def _not_delivered(fault: Fault) -> Exception:
@@ -138,8 +138,8 @@ _WAYS: Mapping[str, Way] = {
     "throttle.add_tokens": _REPEATED,
     "throttle.join_queue": _REPEATED,
     "throttle.start_queue": _REPEATED,
-    "breakers.swap": Way(_MET, _breaker_failed),
-    "breakers.clear": Way(_MET, _breaker_failed),
+    "circuit_breaker.replace": Way(_MET, _breaker_failed),
+    "circuit_breaker.close": Way(_MET, _breaker_failed),
     "queue.send": Way(_REPEATED.faults, _queue_failed),
     "event_queue.send": Way(_REPEATED.faults, _queue_failed),
     "topic.publish": _REPEATED,

@@ -35,7 +35,7 @@ from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
 from tests.simulator.books import SimulatedBooks
 from tests.simulator.cipher import SimulatedCipher
-from tests.simulator.circuit_breakers import SimulatedBreakers
+from tests.simulator.circuit_breakers import SimulatedCircuitBreakers
 from tests.simulator.clock import START, Clock
 from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
@@ -140,7 +140,7 @@ class World:
         self.cipher = SimulatedCipher(self.line)
         self.queue = SimulatedJobQueue(self.line, {"background": self.job_messages, "direct": self.direct_messages})
         self.throttles = SimulatedThrottle(self.line)
-        self.breakers = SimulatedBreakers(self.line)
+        self.breakers = SimulatedCircuitBreakers(self.line)
         self.topic = SimulatedTopic(self.line, self.webhook_messages, stack.webhook_filter())
         self.secret = SimulatedSecret(self.line, self.clock)
         self.provider = SimulatedProvider(self.line, self.clock, self.secret, self._in_ledger, events=self.events)

@@ -1,4 +1,4 @@
-"""A provider without our money: who pauses it, for how long, and how one call finds out that there is some again."""
+"""The circuit breaker: when it opens, how long calls wait, and how a probe closes it."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterthought.domain.limits.circuit_breaker import BreakerUnavailable, Pause, come_back
-from afterthought.services.limits.circuit_breaker import Breaker
-from tests.simulator.circuit_breakers import SimulatedBreakers
+from afterthought.domain.limits.circuit_breaker import CircuitBreakerUnavailable, CircuitState
+from afterthought.services.limits.circuit_breaker import CircuitBreaker
+from tests.simulator.circuit_breakers import SimulatedCircuitBreakers
 from tests.simulator.clock import START, Clock
 from tests.simulator.line import Fault, Line, TransportFailed
 
@@ -19,366 +19,366 @@ CODE = "insufficient_quota"
 
 
 class Processes:
-    """Several that share one table. The line has a clock of its own: calls take no time."""
+    """Several processes share one table. The line has its own clock: calls take no time."""
 
-    def __init__(self, processes: int = 2, *, chance: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(self, processes: int = 2, *, random: Callable[[], float] = lambda: 0.0) -> None:
         self.clock = Clock()
         self.line = Line(Clock())
-        self.table = SimulatedBreakers(self.line)
-        self.all = [Breaker(self.table, self.clock, chance) for _ in range(processes)]
+        self.store = SimulatedCircuitBreakers(self.line)
+        self.breakers = [CircuitBreaker(self.store, self.clock, random) for _ in range(processes)]
 
-    def asks(self, process: int = 0) -> datetime | None:
-        return self.all[process].paused_until("openai")
+    def retry_at(self, process: int = 0) -> datetime | None:
+        return self.breakers[process].retry_at("openai")
 
-    def refused(self, process: int = 0, code: str = CODE) -> datetime:
-        return self.all[process].pause("openai", code)
+    def open(self, process: int = 0, code: str = CODE) -> datetime:
+        return self.breakers[process].open("openai", code)
 
-    def taken(self, process: int = 0) -> None:
-        self.all[process].heal("openai")
+    def close(self, process: int = 0) -> None:
+        self.breakers[process].close("openai")
 
-    def minutes_pass(self, minutes: float) -> None:
+    def pass_minutes(self, minutes: float) -> None:
         self.clock.pass_by(60 * minutes)
 
     def calls(self) -> list[str]:
         return [call.name for call in self.line.calls]
 
-    def standing(self) -> Pause | None:
-        return self.table.items.get("openai")
+    def stored(self) -> CircuitState | None:
+        return self.store.items.get("openai")
 
-    def waiting(self) -> bool:
-        """Whether the provider is paused, or probed."""
-        stands = self.standing()
-        return stands is not None and not stands.healed
+    def is_waiting(self) -> bool:
+        """Whether the circuit is open or half open."""
+        stored = self.stored()
+        return stored is not None and stored.state != "closed"
 
 
 @pytest.fixture
-def here() -> Processes:
+def processes() -> Processes:
     return Processes()
 
 
-# ---- while there is money
+# ---- closed
 
 
-def test_a_provider_that_nobody_paused_is_called_and_asked_about_once_in_ten_seconds(here: Processes) -> None:
+def test_circuit_is_read_every_ten_seconds(processes: Processes) -> None:
     for _ in range(25):
-        assert here.asks() is None
-        here.taken()
-        here.clock.pass_by(1)
-    assert here.calls() == ["breakers.get"] * 3
+        assert processes.retry_at() is None
+        processes.close()
+        processes.clock.pass_by(1)
+    assert processes.calls() == ["circuit_breaker.get"] * 3
 
 
-def test_each_provider_is_paused_by_itself(here: Processes) -> None:
-    here.refused()
-    assert here.all[0].paused_until("vllm") is None
-    assert here.all[1].paused_until("vllm") is None
+def test_providers_are_separate(processes: Processes) -> None:
+    processes.open()
+    assert processes.breakers[0].retry_at("vllm") is None
+    assert processes.breakers[1].retry_at("vllm") is None
 
 
-# ---- pausing
+# ---- open
 
 
-def test_a_refusal_pauses_the_provider_for_five_minutes(here: Processes) -> None:
-    assert here.refused() == START + 5 * MINUTE
-    assert here.standing() == Pause(START + 5 * MINUTE, CODE, START)
+def test_refusal_opens_for_five_minutes(processes: Processes) -> None:
+    assert processes.open() == START + 5 * MINUTE
+    assert processes.stored() == CircuitState(START + 5 * MINUTE, CODE, START)
 
 
 @pytest.mark.parametrize("process", [0, 1])
-def test_while_it_is_paused_nobody_calls(here: Processes, process: int) -> None:
-    here.refused()
+def test_open_circuit_makes_calls_wait(processes: Processes, process: int) -> None:
+    processes.open()
     for _ in range(5):
-        assert here.asks(process) == START + 5 * MINUTE
-        here.clock.pass_by(59.9)
+        assert processes.retry_at(process) == START + 5 * MINUTE
+        processes.clock.pass_by(59.9)
 
 
-def test_another_process_learns_of_it_within_ten_seconds(here: Processes) -> None:
-    assert here.asks(1) is None
-    here.refused()
-    here.clock.pass_by(9.9)
-    assert here.asks(1) is None
-    here.clock.pass_by(0.1)
-    assert here.asks(1) == START + 5 * MINUTE
+def test_other_process_sees_it_in_ten_seconds(processes: Processes) -> None:
+    assert processes.retry_at(1) is None
+    processes.open()
+    processes.clock.pass_by(9.9)
+    assert processes.retry_at(1) is None
+    processes.clock.pass_by(0.1)
+    assert processes.retry_at(1) == START + 5 * MINUTE
 
 
-def test_many_calls_refused_at_once_pause_it_once(here: Processes) -> None:
+def test_many_refusals_open_once(processes: Processes) -> None:
     for second in range(20):
-        assert here.refused(second % 2) == START + 5 * MINUTE
-        here.clock.pass_by(1)
-    assert here.standing() == Pause(START + 5 * MINUTE, CODE, START)
+        assert processes.open(second % 2) == START + 5 * MINUTE
+        processes.clock.pass_by(1)
+    assert processes.stored() == CircuitState(START + 5 * MINUTE, CODE, START)
 
 
-# ---- the probe
+# ---- half open
 
 
-def test_after_the_pause_one_of_all_calls_and_the_others_wait_two_minutes_more(here: Processes) -> None:
-    here.refused()
-    assert here.asks(1) is not None
-    here.minutes_pass(5)
-    assert here.asks(1) is None
-    assert [here.asks(process) for process in (0, 1, 0, 1)] == [START + 7 * MINUTE] * 4
+def test_one_probe_and_others_wait_two_minutes(processes: Processes) -> None:
+    processes.open()
+    assert processes.retry_at(1) is not None
+    processes.pass_minutes(5)
+    assert processes.retry_at(1) is None
+    assert [processes.retry_at(process) for process in (0, 1, 0, 1)] == [START + 7 * MINUTE] * 4
 
 
-def test_of_two_that_find_the_pause_over_at_once_one_calls(here: Processes) -> None:
-    here = Processes(chance=Random(0).random)
-    here.refused()
-    here.minutes_pass(6)
+def test_concurrent_probes_are_one() -> None:
+    processes = Processes(random=Random(0).random)
+    processes.open()
+    processes.pass_minutes(6)
     others: list[datetime | None] = []
-    # Between the first's reading that the pause is over and its taking the probe.
-    here.line.meanwhile[2] = lambda: others.append(here.asks(1))
-    first = here.asks(0)
+    # Between the first process's read and its write of the probe.
+    processes.line.meanwhile[2] = lambda: others.append(processes.retry_at(1))
+    first = processes.retry_at(0)
     assert [first is None, others[0] is None].count(True) == 1
 
 
-def test_a_probe_that_is_taken_lets_all_call_again(here: Processes) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    assert here.asks(1) is None
-    here.taken(1)
-    assert not here.waiting()
-    here.clock.pass_by(10)
-    assert [here.asks(0), here.asks(1)] == [None, None]
+def test_accepted_probe_closes(processes: Processes) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    assert processes.retry_at(1) is None
+    processes.close(1)
+    assert not processes.is_waiting()
+    processes.clock.pass_by(10)
+    assert [processes.retry_at(0), processes.retry_at(1)] == [None, None]
 
 
-def test_a_probe_that_is_refused_pauses_it_for_longer_up_to_a_quarter_of_an_hour(here: Processes) -> None:
-    here.refused()
-    for minutes, pauses in ((10, 2), (15, 3), (15, 4)):
-        before = here.standing()
+def test_refused_probe_waits_longer(processes: Processes) -> None:
+    processes.open()
+    for minutes, openings in ((10, 2), (15, 3), (15, 4)):
+        before = processes.stored()
         assert before is not None
-        here.clock.move_to(before.paused_until)
-        assert here.asks() is None
-        now = here.clock()
-        assert here.refused(code="billing_not_active") == now + minutes * MINUTE
-        assert here.standing() == Pause(now + minutes * MINUTE, "billing_not_active", START, pauses)
+        processes.clock.move_to(before.retry_at)
+        assert processes.retry_at() is None
+        now = processes.clock()
+        assert processes.open(code="billing_not_active") == now + minutes * MINUTE
+        assert processes.stored() == CircuitState(now + minutes * MINUTE, "billing_not_active", START, openings)
 
 
-def test_after_a_time_with_money_the_pauses_begin_anew(here: Processes) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    here.asks()
-    here.refused()
-    here.minutes_pass(10)
-    here.asks()
-    here.taken()
-    here.minutes_pass(60)
-    assert here.refused() == here.clock() + 5 * MINUTE
+def test_wait_starts_over_after_long_success(processes: Processes) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    processes.retry_at()
+    processes.open()
+    processes.pass_minutes(10)
+    processes.retry_at()
+    processes.close()
+    processes.pass_minutes(60)
+    assert processes.open() == processes.clock() + 5 * MINUTE
 
 
-def test_a_probe_of_which_nothing_is_heard_is_followed_by_another(here: Processes) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    assert here.asks(0) is None
-    here.minutes_pass(2)
-    assert here.asks(1) is None
-    here.taken(0)
-    assert not here.waiting(), "it shows as well that there is money"
-    ended = here.standing()
-    here.minutes_pass(1)
-    here.taken(1)
-    assert here.standing() == ended
+def test_lost_probe_is_followed_by_another(processes: Processes) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    assert processes.retry_at(0) is None
+    processes.pass_minutes(2)
+    assert processes.retry_at(1) is None
+    processes.close(0)
+    assert not processes.is_waiting(), "an earlier probe closes the circuit as well"
+    ended = processes.stored()
+    processes.pass_minutes(1)
+    processes.close(1)
+    assert processes.stored() == ended
 
 
-def test_money_is_found_where_every_call_takes_longer_than_a_probe_is_waited_for() -> None:
-    here = Processes(4, chance=Random(1).random)
-    here.refused()
+def test_slow_calls_close_the_circuit() -> None:
+    processes = Processes(4, random=Random(1).random)
+    processes.open()
     out: list[tuple[datetime, int]] = []
     calls = 0
     for step in range(3600 // 5):
-        here.clock.move_to(START + timedelta(seconds=5 * step))
-        for end, process in [each for each in out if each[0] <= here.clock()]:
+        processes.clock.move_to(START + timedelta(seconds=5 * step))
+        for end, process in [each for each in out if each[0] <= processes.clock()]:
             out.remove((end, process))
-            here.taken(process)
-        if calls and not here.waiting():
+            processes.close(process)
+        if calls and not processes.is_waiting():
             break
-        if here.asks(step % 4) is None:
+        if processes.retry_at(step % 4) is None:
             calls += 1
-            out.append((here.clock() + timedelta(seconds=180), step % 4))
-    assert here.clock() <= START + 9 * MINUTE
+            out.append((processes.clock() + timedelta(seconds=180), step % 4))
+    assert processes.clock() <= START + 9 * MINUTE
     assert calls == 2
 
 
-def test_a_probe_that_is_taken_after_a_later_one_was_refused_does_not_end_the_pause(here: Processes) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    here.asks(0)
-    here.minutes_pass(2)
-    here.asks(1)
-    until = here.refused(1)
-    here.taken(0)
-    assert here.waiting()
-    assert here.asks(0) == until
+def test_probe_before_a_refusal_does_not_close(processes: Processes) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    processes.retry_at(0)
+    processes.pass_minutes(2)
+    processes.retry_at(1)
+    retry_at = processes.open(1)
+    processes.close(0)
+    assert processes.is_waiting()
+    assert processes.retry_at(0) == retry_at
 
 
-def test_probes_that_are_refused_late_make_the_pause_longer_all_the_same(here: Processes) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    here.asks(0)
-    here.minutes_pass(2)
-    here.asks(1)
-    assert here.refused(0) == START + 17 * MINUTE
-    assert here.refused(1) == START + 17 * MINUTE
+def test_late_refusal_of_probe_waits_longer(processes: Processes) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    processes.retry_at(0)
+    processes.pass_minutes(2)
+    processes.retry_at(1)
+    assert processes.open(0) == START + 17 * MINUTE
+    assert processes.open(1) == START + 17 * MINUTE
 
 
-# ---- a call that was taken, and refused afterwards
+# ---- accepted, and refused afterwards
 
 
-def test_where_the_money_is_gone_again_soon_the_pauses_go_on_growing(here: Processes) -> None:
-    until = here.refused()
+def test_reopening_soon_keeps_growing(processes: Processes) -> None:
+    retry_at = processes.open()
     for minutes in (10, 15, 15):
-        here.clock.move_to(until)
-        here.clock.pass_by(10)
-        assert here.asks(1) is None
-        here.taken(1)
-        here.clock.pass_by(3)
-        until = here.refused(0)
-        assert until == here.clock() + minutes * MINUTE
-        assert here.refused(1) == until
+        processes.clock.move_to(retry_at)
+        processes.clock.pass_by(10)
+        assert processes.retry_at(1) is None
+        processes.close(1)
+        processes.clock.pass_by(3)
+        retry_at = processes.open(0)
+        assert retry_at == processes.clock() + minutes * MINUTE
+        assert processes.open(1) == retry_at
 
 
-@pytest.mark.parametrize(("minutes", "pause"), [(29.9, 10), (30, 5)])
-def test_an_outage_is_remembered_for_half_an_hour(here: Processes, minutes: float, pause: int) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    here.asks()
-    here.taken()
-    here.minutes_pass(minutes)
-    assert here.refused(1) == here.clock() + pause * MINUTE
+@pytest.mark.parametrize(("minutes", "wait"), [(29.9, 10), (30, 5)])
+def test_closed_circuit_is_kept_half_an_hour(processes: Processes, minutes: float, wait: int) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    processes.retry_at()
+    processes.close()
+    processes.pass_minutes(minutes)
+    assert processes.open(1) == processes.clock() + wait * MINUTE
 
 
-def test_an_outage_that_is_remembered_costs_no_writes(here: Processes) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    here.asks()
-    here.taken()
-    before = len(here.calls())
+def test_closed_circuit_costs_no_writes(processes: Processes) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    processes.retry_at()
+    processes.close()
+    before = len(processes.calls())
     for second in range(25):
-        assert here.asks() is None, second
-        here.taken()
-        here.clock.pass_by(1)
-    assert here.calls()[before:] == ["breakers.get"] * 3
+        assert processes.retry_at() is None, second
+        processes.close()
+        processes.clock.pass_by(1)
+    assert processes.calls()[before:] == ["circuit_breaker.get"] * 3
 
 
-def test_a_clock_that_is_behind_the_one_that_ended_the_outage_waits_for_nothing(here: Processes) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    here.asks(0)
-    here.taken(0)
-    here.clock.pass_by(-0.2)
-    assert here.asks(1) is None
-    assert here.refused(1) == here.clock() + 10 * MINUTE
+def test_slow_clock_does_not_wait_for_closed(processes: Processes) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    processes.retry_at(0)
+    processes.close(0)
+    processes.clock.pass_by(-0.2)
+    assert processes.retry_at(1) is None
+    assert processes.open(1) == processes.clock() + 10 * MINUTE
 
 
-def test_a_call_from_before_the_pause_neither_ends_it_nor_makes_it_longer(here: Processes) -> None:
-    here.asks(1)
-    here.refused(0)
-    here.taken(1)
-    here.refused(1)
-    assert here.standing() == Pause(START + 5 * MINUTE, CODE, START)
+def test_earlier_call_changes_nothing(processes: Processes) -> None:
+    processes.retry_at(1)
+    processes.open(0)
+    processes.close(1)
+    processes.open(1)
+    assert processes.stored() == CircuitState(START + 5 * MINUTE, CODE, START)
 
 
-def test_a_call_from_before_the_pause_that_is_refused_after_it_goes_for_the_probe(here: Processes) -> None:
-    here.refused(0)
-    here.minutes_pass(6)
-    assert here.refused(1) == START + 16 * MINUTE
-    assert here.asks(0) == START + 16 * MINUTE
+def test_earlier_call_refused_late_is_the_probe(processes: Processes) -> None:
+    processes.open(0)
+    processes.pass_minutes(6)
+    assert processes.open(1) == START + 16 * MINUTE
+    assert processes.retry_at(0) == START + 16 * MINUTE
 
 
-def test_while_the_probe_is_out_anothers_refusal_changes_nothing(here: Processes) -> None:
-    here.refused(0)
-    here.minutes_pass(5)
-    assert here.asks(0) is None
-    assert here.refused(1) == START + 7 * MINUTE
-    here.taken(0)
-    assert not here.waiting()
+def test_refusal_beside_probe_changes_nothing(processes: Processes) -> None:
+    processes.open(0)
+    processes.pass_minutes(5)
+    assert processes.retry_at(0) is None
+    assert processes.open(1) == START + 7 * MINUTE
+    processes.close(0)
+    assert not processes.is_waiting()
 
 
-def test_a_read_that_is_behind_costs_a_write_and_no_second_probe(here: Processes) -> None:
-    here.refused(0)
-    stale = here.standing()
-    here.minutes_pass(5)
-    assert here.asks(0) is None
-    here.table.behind["openai"] = stale
-    here.clock.pass_by(1)
-    assert here.asks(1) == START + 7 * MINUTE
-    here.taken(0)
-    here.clock.pass_by(120)
-    assert here.asks(1) is None, "it thought the pause over, and found none"
-    assert not here.waiting()
+def test_stale_read_makes_no_second_probe(processes: Processes) -> None:
+    processes.open(0)
+    stale = processes.stored()
+    processes.pass_minutes(5)
+    assert processes.retry_at(0) is None
+    processes.store.stale["openai"] = stale
+    processes.clock.pass_by(1)
+    assert processes.retry_at(1) == START + 7 * MINUTE
+    processes.close(0)
+    processes.clock.pass_by(120)
+    assert processes.retry_at(1) is None, "its stale circuit is no longer stored"
+    assert not processes.is_waiting()
 
 
-# ---- coming back
+# ---- retries
 
 
-def test_those_that_wait_come_back_over_a_minute() -> None:
-    here = Processes(chance=iter([0.0, 0.0, 0.25, 0.5, 0.999]).__next__)
-    assert here.refused() == START + 5 * MINUTE
-    assert [here.asks() for _ in range(3)] == [
+def test_retries_are_spread_over_a_minute() -> None:
+    processes = Processes(random=iter([0.0, 0.0, 0.25, 0.5, 0.999]).__next__)
+    assert processes.open() == START + 5 * MINUTE
+    assert [processes.retry_at() for _ in range(3)] == [
         START + 5 * MINUTE + timedelta(seconds=15),
         START + 5 * MINUTE + timedelta(seconds=30),
         START + 5 * MINUTE + timedelta(seconds=59.94),
     ]
 
 
-def test_nobody_is_told_to_come_back_in_the_past() -> None:
-    assert come_back(Pause(START - MINUTE, CODE, START), START, 0.5) == START + timedelta(seconds=31)
+def test_next_try_is_not_in_the_past() -> None:
+    assert CircuitState(START - MINUTE, CODE, START).next_try(START, 0.5) == START + timedelta(seconds=31)
 
 
-# ---- a table that fails
-
-
-@pytest.mark.parametrize("fault", [Fault.FAILS_BEFORE, Fault.FAILS_AFTER])
-def test_a_refusal_that_cannot_be_written_pauses_this_process(here: Processes, fault: Fault) -> None:
-    here.line.faults = {0: fault}
-    assert here.refused() == START + 5 * MINUTE
-    assert here.asks() == START + 5 * MINUTE
-    here.clock.pass_by(10)
-    assert here.asks() == (None if fault is Fault.FAILS_BEFORE else START + 5 * MINUTE)
+# ---- store errors
 
 
 @pytest.mark.parametrize("fault", [Fault.FAILS_BEFORE, Fault.FAILS_AFTER])
-def test_a_probe_that_was_taken_and_cannot_be_written_is_followed_by_another(here: Processes, fault: Fault) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    assert here.asks() is None
-    here.line.faults = {len(here.line.calls): fault}
-    here.taken()
-    here.minutes_pass(2)
-    assert here.asks() is None
+def test_failed_write_opens_in_this_process(processes: Processes, fault: Fault) -> None:
+    processes.line.faults = {0: fault}
+    assert processes.open() == START + 5 * MINUTE
+    assert processes.retry_at() == START + 5 * MINUTE
+    processes.clock.pass_by(10)
+    assert processes.retry_at() == (None if fault is Fault.FAILS_BEFORE else START + 5 * MINUTE)
 
 
-@pytest.mark.parametrize(("call", "error"), [(0, TransportFailed), (1, BreakerUnavailable)], ids=["read", "probe"])
-def test_where_it_cannot_be_told_whether_to_call_nothing_is_called(
-    here: Processes, call: int, error: type[Exception]
-) -> None:
-    here.refused()
-    here.minutes_pass(5)
-    here.line.faults = {len(here.line.calls) + call: Fault.FAILS_BEFORE}
+@pytest.mark.parametrize("fault", [Fault.FAILS_BEFORE, Fault.FAILS_AFTER])
+def test_failed_close_is_followed_by_a_probe(processes: Processes, fault: Fault) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    assert processes.retry_at() is None
+    processes.line.faults = {len(processes.line.calls): fault}
+    processes.close()
+    processes.pass_minutes(2)
+    assert processes.retry_at() is None
+
+
+@pytest.mark.parametrize(
+    ("call", "error"), [(0, TransportFailed), (1, CircuitBreakerUnavailable)], ids=["read", "probe"]
+)
+def test_store_error_is_raised(processes: Processes, call: int, error: type[Exception]) -> None:
+    processes.open()
+    processes.pass_minutes(5)
+    processes.line.faults = {len(processes.line.calls) + call: Fault.FAILS_BEFORE}
     with pytest.raises(error):
-        here.asks(1)
+        processes.retry_at(1)
 
 
-# ---- the law
+# ---- law
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["asks", "taken", "refused"]), st.integers(0, 2), st.floats(0, 400)), max_size=40
+        st.tuples(st.sampled_from(["retry_at", "close", "open"]), st.integers(0, 2), st.floats(0, 400)), max_size=40
     )
 )
-def test_there_is_one_probe_at_a_time_and_money_is_always_found_again(steps: list[tuple[str, int, float]]) -> None:
-    here = Processes(3, chance=Random(0).random)
+def test_one_probe_at_a_time_and_circuit_closes(steps: list[tuple[str, int, float]]) -> None:
+    processes = Processes(3, random=Random(0).random)
     for step, process, seconds in steps:
-        here.clock.pass_by(seconds)
-        before = here.standing()
-        if step != "asks":
-            getattr(here, step)(process)
+        processes.clock.pass_by(seconds)
+        before = processes.stored()
+        if step != "retry_at":
+            getattr(processes, step)(process)
             continue
-        here.clock.pass_by(10)
-        if here.asks(process) is None and before is not None and not before.healed:
-            after = here.standing()
+        processes.clock.pass_by(10)
+        if processes.retry_at(process) is None and before is not None and before.state != "closed":
+            after = processes.stored()
             assert after is not None
-            assert before.over(here.clock())
-            assert after.paused_until > here.clock()
-    # From now on every call is taken.
+            assert before.is_over(processes.clock())
+            assert after.retry_at > processes.clock()
+    # From now on every call is accepted.
     for _ in range(10):
-        here.minutes_pass(20)
-        if here.asks() is None:
-            here.taken()
-    assert not here.waiting()
+        processes.pass_minutes(20)
+        if processes.retry_at() is None:
+            processes.close()
+    assert not processes.is_waiting()

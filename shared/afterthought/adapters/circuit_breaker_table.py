@@ -1,4 +1,4 @@
-"""AccountTable's pauses of providers: `PROVIDER#<name>` / `BREAKER`."""
+"""The providers' circuits in AccountTable: `PROVIDER#<name>` / `CIRCUIT`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,89 +7,89 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afterthought.adapters.dynamodb import Item, from_item, lost_condition, to_item
-from afterthought.domain.limits.circuit_breaker import BreakerUnavailable, Pause
+from afterthought.domain.limits.circuit_breaker import CircuitBreakerUnavailable, CircuitState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class BreakerTable:
-    """The port `Breakers` on DynamoDB. `get` raises botocore's errors.
+class CircuitBreakerTable:
+    """The port `CircuitBreakerStore` on DynamoDB. `get` raises botocore's errors.
 
-    boto's own repeat after a lost answer meets the pause that the first try wrote: it is then what stands, as if the
-    first had been answered.
+    If boto repeats a write whose answer was lost, `replace` finds what the first try wrote, and returns it.
     """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
-    def get(self, provider: str) -> Pause | None:
-        # Half the price of a consistent read: a pause is seen late anyway, by as long as processes remember.
-        answer = self._client.get_item(TableName=self._table, Key=_key(provider))
-        return _pause(answer.get("Item"))
+    def get(self, provider: str) -> CircuitState | None:
+        # Eventually consistent, at half the price: processes cache the circuit anyway.
+        response = self._client.get_item(TableName=self._table, Key=_key(provider))
+        return _circuit(response.get("Item"))
 
-    def swap(self, provider: str, before: Pause | None, after: Pause) -> Pause | None:
-        condition = "attribute_not_exists(pk)" if before is None else "paused_until = :before"
+    def replace(self, provider: str, before: CircuitState | None, after: CircuitState) -> CircuitState | None:
         values = {
-            ":paused_until": after.paused_until,
-            ":code": after.code,
-            ":since": after.since,
-            ":pauses": after.pauses,
-            ":before": None if before is None else before.paused_until,
+            ":retry_at": after.retry_at,
+            ":reason": after.reason,
+            ":opened_at": after.opened_at,
+            ":openings": after.openings,
+            ":state": after.state,
+            ":before": None if before is None else before.retry_at,
         }
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=_key(provider),
-                UpdateExpression="SET paused_until = :paused_until, #code = :code, since = :since, pauses = :pauses"
-                " REMOVE healed, expires_at",
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#code": "code"},
+                UpdateExpression="SET retry_at = :retry_at, reason = :reason, opened_at = :opened_at,"
+                " openings = :openings, #state = :state REMOVE expires_at",
+                ConditionExpression="attribute_not_exists(pk)" if before is None else "retry_at = :before",
+                ExpressionAttributeNames={"#state": "state"},
                 ExpressionAttributeValues=to_item(values),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and lost_condition(error):
-                return _pause(error.response.get("Item"))  # type: ignore[arg-type]
-            raise BreakerUnavailable(str(error)) from error
+                return _circuit(error.response.get("Item"))  # type: ignore[arg-type]
+            raise CircuitBreakerUnavailable(str(error)) from error
         return after
 
-    def clear(self, provider: str, probe: Pause, healed: Pause) -> None:
+    def close(self, provider: str, probe: CircuitState, closed: CircuitState) -> None:
         values = {
-            ":ended_at": healed.paused_until,
-            ":healed": True,
-            ":expires_at": int(healed.expires_at.timestamp()),
-            ":since": probe.since,
-            ":pauses": probe.pauses,
+            ":retry_at": closed.retry_at,
+            ":closed": closed.state,
+            ":expires_at": int(closed.expires_at.timestamp()),
+            ":opened_at": probe.opened_at,
+            ":openings": probe.openings,
         }
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=_key(provider),
-                UpdateExpression="SET paused_until = :ended_at, healed = :healed, expires_at = :expires_at",
-                ConditionExpression="since = :since AND pauses = :pauses AND attribute_not_exists(healed)",
+                UpdateExpression="SET retry_at = :retry_at, #state = :closed, expires_at = :expires_at",
+                ConditionExpression="opened_at = :opened_at AND openings = :openings AND #state <> :closed",
+                ExpressionAttributeNames={"#state": "state"},
                 ExpressionAttributeValues=to_item(values),
             )
         except (ClientError, BotoCoreError) as error:
             if not (isinstance(error, ClientError) and lost_condition(error)):
-                raise BreakerUnavailable(str(error)) from error
+                raise CircuitBreakerUnavailable(str(error)) from error
 
 
 def _key(provider: str) -> Item:
-    return to_item({"pk": f"PROVIDER#{provider}", "sk": "BREAKER"})
+    return to_item({"pk": f"PROVIDER#{provider}", "sk": "CIRCUIT"})
 
 
-def _pause(item: Mapping[str, Any] | None) -> Pause | None:
+def _circuit(item: Mapping[str, Any] | None) -> CircuitState | None:
     if item is None:
         return None
     values = from_item(item)
-    return Pause(
-        paused_until=_time(values["paused_until"]),
-        code=str(values["code"]),
-        since=_time(values["since"]),
-        pauses=int(values["pauses"]),
-        healed=bool(values.get("healed", False)),
+    return CircuitState(
+        retry_at=_time(values["retry_at"]),
+        reason=str(values["reason"]),
+        opened_at=_time(values["opened_at"]),
+        openings=int(values["openings"]),
+        state=values["state"],
     )
 
 

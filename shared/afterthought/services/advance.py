@@ -27,7 +27,7 @@ from afterthought.domain.record import TERMINAL, Failure
 from afterthought.services.conclude import Conclude, deadline_failure, overdue
 from afterthought.services.contents import get_request
 from afterthought.services.estimates import Estimates
-from afterthought.services.limits.circuit_breaker import Breaker
+from afterthought.services.limits.circuit_breaker import CircuitBreaker
 from afterthought.services.limits.rate_limiter import Limit
 from afterthought.services.limits.throttle import Throttle
 from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Ledger
@@ -53,7 +53,7 @@ class Advance:
     providers: tuple[str, ...]
     limit: Limit
     throttle: Throttle
-    breaker: Breaker
+    breaker: CircuitBreaker
     conclude: Conclude
     estimates: Estimates
     clock: Callable[[], datetime]
@@ -142,7 +142,7 @@ class Advance:
             return self.conclude.retired(job)
         if (mode := provider.mode_for(model.id)) != self.mode:
             return self._save(job, job.goes(mode, now=now))
-        until = self.breaker.paused_until(provider.name) or self.throttle.take(
+        until = self.breaker.retry_at(provider.name) or self.throttle.take(
             provider, model.id, job.tenant, job.rate_tokens
         )
         if until is not None:

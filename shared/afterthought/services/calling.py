@@ -8,7 +8,7 @@ from afterthought.catalogue import Catalogue
 from afterthought.services.advance import Advance
 from afterthought.services.conclude import Conclude
 from afterthought.services.estimates import Estimates
-from afterthought.services.limits.circuit_breaker import Breaker, Breakers
+from afterthought.services.limits.circuit_breaker import CircuitBreaker, CircuitBreakerStore
 from afterthought.services.limits.rate_limiter import Limit, RateWindows
 from afterthought.services.limits.throttle import Throttle, ThrottleStore
 from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, Ledger
@@ -34,7 +34,7 @@ def calling(
     generations: Generations,
     rates: RateWindows,
     throttles: ThrottleStore,
-    breakers: Breakers,
+    breakers: CircuitBreakerStore,
     catalogue: Catalogue,
     providers: tuple[str, ...],
     clock: Callable[[], datetime],
@@ -44,7 +44,7 @@ def calling(
 ) -> Calling:
     """`providers` are the enabled ones in order of preference; `chance` gives numbers from 0 to 1; `paused` is
     told which provider has been paused, and by which code of its."""
-    breaker = Breaker(breakers, clock, chance)
+    breaker = CircuitBreaker(breakers, clock, chance)
     advance = Advance(
         jobs=jobs,
         contents=contents,

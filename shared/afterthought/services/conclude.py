@@ -27,7 +27,7 @@ from afterthought.domain.provider import Provider
 from afterthought.domain.record import TERMINAL, Failure
 from afterthought.domain.response import Answer
 from afterthought.services.contents import get_request, put_answer
-from afterthought.services.limits.circuit_breaker import Breaker
+from afterthought.services.limits.circuit_breaker import CircuitBreaker
 from afterthought.services.ports import Accounts, Contents, Generation, Generations, Ledger
 from afterthought.services.settle import bill_of, settle, starved
 from afterthought.services.substitute import Substitute
@@ -58,7 +58,7 @@ class Conclude:
     generations: Generations
     catalogue: Catalogue
     substitute: Substitute
-    breaker: Breaker
+    breaker: CircuitBreaker
     clock: Callable[[], datetime]
     chance: Callable[[], float]
     paused: Callable[[str, str], None] = _nobody
@@ -68,7 +68,7 @@ class Conclude:
         if isinstance(came, ProviderError):
             return self._failed(job, provider, came)
         # Only a call that was taken shows that the provider's money is back.
-        self.breaker.heal(provider.name)
+        self.breaker.close(provider.name)
         return self.ended(job, provider, came) if came.status in TERMINAL else self._submitted(job, provider, came)
 
     def ended(self, job: Job, provider: Provider, generation: Generation, *, failure: Failure | None = None) -> Job:
@@ -156,7 +156,7 @@ class Conclude:
         """Nothing ran. The hold stands, and the call is made again later."""
         seconds = schedule.busy_seconds(job.refusals, retry_after_seconds, self.chance())
         if code in NO_MONEY_CODES:
-            until = self.breaker.pause(provider.name, str(code))
+            until = self.breaker.open(provider.name, str(code))
             seconds = max(1, math.ceil((until - self.clock()).total_seconds()))
             self.paused(provider.name, str(code))
         return self._save(job, lambda stands: stands.put_back(now=self.clock(), busy_seconds=seconds))

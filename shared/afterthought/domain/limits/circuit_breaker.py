@@ -1,84 +1,90 @@
-"""How long a provider is left alone once our money there is gone, and how it is found out that there is some again.
+"""How long a provider is not called after a refusal, and how one call finds out that it accepts calls again.
 
-The first pause is five minutes, each that follows on it five minutes longer, up to a quarter of an hour. When a pause
-is over one call is made, the probe; all others wait two minutes more for what it comes to. Calls that are awaited may
-take longer than that: another probe follows then, and the first of them to be taken ends the outage.
+The first wait is five minutes. Each further one is five minutes longer, up to a quarter of an hour. Then one call, the
+probe, is made, and all others wait two more minutes for its outcome. If there is none by then, another probe follows:
+awaited calls take longer. The first probe that the provider accepts ends the outage.
 
-A provider may take a call and say only afterwards that there is no money. So an outage that has ended is remembered for
-half an hour: if the money is gone again within it, the pauses go on growing where they were.
+A provider may accept a call and refuse it afterwards. So a closed circuit is kept for half an hour. If it opens again
+within that time, the wait grows from where it was.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from afterthought.domain.errors import AfterthoughtError
 
-_PAUSE = timedelta(minutes=5)
-_LONGEST = timedelta(minutes=15)
-_PROBE = timedelta(minutes=2)
-_SPREAD = timedelta(minutes=1)
-_REMEMBERED = timedelta(minutes=30)
+_WAIT = timedelta(minutes=5)
+_MAX_WAIT = timedelta(minutes=15)
+_PROBE_WAIT = timedelta(minutes=2)
+_RETRY_SPREAD = timedelta(minutes=1)
+_MIN_RETRY = timedelta(seconds=1)
+_CLOSED_RETENTION = timedelta(minutes=30)
 
 
-class BreakerUnavailable(AfterthoughtError):
-    """The breaker's table did not take the write, or did not say whether it did."""
+class CircuitBreakerUnavailable(AfterthoughtError):
+    """The write of a circuit failed, or its outcome is unknown."""
 
 
 @dataclass(frozen=True)
-class Pause:
-    """`since` when the provider has been paused, because of which `code` of its, for the how-manieth time in a row.
-    Two that follow on each other never have the same end. All times in whole milliseconds.
+class CircuitState:
+    """A provider's circuit. A provider that never refused a call has none.
 
-    One that is `healed` keeps nobody waiting: `paused_until` is then when it ended."""
+    open: calls wait until `retry_at`. half_open: they wait for the outcome of a probe, until `retry_at` at most.
+    closed: calls are made; `retry_at` is when the circuit was closed.
 
-    paused_until: datetime
-    code: str
-    since: datetime
-    pauses: int = 1
-    healed: bool = False
+    `reason` is the code of the refusal, `opened_at` the start of the outage, `openings` how often in a row the circuit
+    has opened. All times are in whole milliseconds. Successive states have different `retry_at`.
+    """
+
+    retry_at: datetime
+    reason: str
+    opened_at: datetime
+    openings: int = 1
+    state: Literal["open", "half_open", "closed"] = "open"
 
     @classmethod
-    def begin(cls, code: str, now: datetime, chance: float) -> "Pause":
-        return cls(now + _PAUSE + _fraction(chance), code, now)
+    def opened(cls, reason: str, now: datetime, random: float) -> "CircuitState":
+        return cls(now + _WAIT + _jitter(random), reason, now)
 
-    def over(self, now: datetime) -> bool:
-        # Whatever this process's clock says: another's may be ahead of it.
-        return self.healed or now >= self.paused_until
+    def reopened(self, reason: str, now: datetime, random: float) -> "CircuitState":
+        """The provider has refused a call again."""
+        if self.state == "closed" and now >= self.expires_at:
+            return CircuitState.opened(reason, now, random)
+        wait = min(_WAIT * (self.openings + 1), _MAX_WAIT)
+        return CircuitState(now + wait + _jitter(random), reason, self.opened_at, self.openings + 1)
 
-    def probed(self, now: datetime, chance: float) -> "Pause":
-        """While one call finds out whether there is money again."""
-        return Pause(now + _PROBE + _fraction(chance), self.code, self.since, self.pauses)
+    def half_opened(self, now: datetime, random: float) -> "CircuitState":
+        """One call, the probe, is being made."""
+        retry_at = now + _PROBE_WAIT + _jitter(random)
+        return CircuitState(retry_at, self.reason, self.opened_at, self.openings, "half_open")
 
-    def again(self, code: str, now: datetime, chance: float) -> "Pause":
-        """The call after the pause has found that there is none."""
-        if self.healed and now >= self.expires_at:
-            return Pause.begin(code, now, chance)
-        length = min(_PAUSE * (self.pauses + 1), _LONGEST)
-        return Pause(now + length + _fraction(chance), code, self.since, self.pauses + 1)
+    def closed(self, now: datetime) -> "CircuitState":
+        """The provider has accepted the probe."""
+        return CircuitState(now, self.reason, self.opened_at, self.openings, "closed")
 
-    def same_wait(self, other: "Pause") -> bool:
-        """Whether both wait for what a probe comes to in the same outage, no call having been refused in between."""
-        return not self.healed and (self.since, self.pauses) == (other.since, other.pauses)
+    def is_over(self, now: datetime) -> bool:
+        """Whether nothing has to wait any more."""
+        # A closed circuit never makes calls wait: the clock of the process that closed it may be ahead.
+        return self.state == "closed" or now >= self.retry_at
 
-    def ended(self, now: datetime) -> "Pause":
-        """A probe was taken."""
-        return Pause(now, self.code, self.since, self.pauses, healed=True)
+    def awaits_same_probe(self, other: "CircuitState") -> bool:
+        """Whether both belong to the same outage, and no call was refused between them."""
+        return self.state != "closed" and (self.opened_at, self.openings) == (other.opened_at, other.openings)
+
+    def next_try(self, now: datetime, random: float) -> datetime:
+        """When a waiting call tries again: within a minute of `retry_at`, so that not all come at once."""
+        return max(self.retry_at, now + _MIN_RETRY) + _milliseconds(_RETRY_SPREAD * random)
 
     @property
     def expires_at(self) -> datetime:
-        """Of one that is healed: when it counts no more."""
-        return self.paused_until + _REMEMBERED
+        """When a closed circuit may be forgotten."""
+        return self.retry_at + _CLOSED_RETENTION
 
 
-def come_back(pause: Pause, now: datetime, chance: float) -> datetime:
-    """When a call that found the provider paused is to ask again: after the pause, at any time of a minute by `chance`
-    (0 to 1), so that not all that wait come at once."""
-    return max(pause.paused_until, now + timedelta(seconds=1)) + _milliseconds(_SPREAD * chance)
-
-
-def _fraction(chance: float) -> timedelta:
-    """Less than a second, which tells one writer's pause from another's."""
-    return _milliseconds(timedelta(seconds=1) * chance)
+def _jitter(random: float) -> timedelta:
+    """Less than a second. It makes the states of different processes distinct."""
+    return _milliseconds(timedelta(seconds=1) * random)
 
 
 def _milliseconds(length: timedelta) -> timedelta:

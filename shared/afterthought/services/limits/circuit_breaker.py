@@ -1,106 +1,108 @@
-"""Leave a provider alone while our money there is gone, and find out when there is some again."""
+"""Do not call a provider that refuses all calls, and find out when it accepts them again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from afterthought.domain.limits.circuit_breaker import BreakerUnavailable, Pause, come_back
+from afterthought.domain.limits.circuit_breaker import CircuitBreakerUnavailable, CircuitState
 
-_REMEMBERED = timedelta(seconds=10)
-
-
-class Breakers(Protocol):
-    """The pauses of the providers, one each at most."""
-
-    def get(self, provider: str) -> Pause | None:
-        """May be a little behind what was written."""
-
-    def swap(self, provider: str, before: Pause | None, after: Pause) -> Pause | None:
-        """Writes `after` if `before` (None: no pause) is what stands. Returns what stands then, be it another's. Raises
-        BreakerUnavailable."""
-
-    def clear(self, provider: str, probe: Pause, healed: Pause) -> None:
-        """Writes `healed` if what stands waits for the same as `probe` (Pause.same_wait), whoever probes by now. It
-        may be forgotten from its `expires_at` on. Raises BreakerUnavailable."""
+_CACHE_TTL = timedelta(seconds=10)
 
 
-class _Seen(NamedTuple):
-    at: datetime
-    pause: Pause | None
+class CircuitBreakerStore(Protocol):
+    """The circuits of the providers, shared by all processes."""
+
+    def get(self, provider: str) -> CircuitState | None:
+        """Eventually consistent."""
+
+    def replace(self, provider: str, before: CircuitState | None, after: CircuitState) -> CircuitState | None:
+        """Writes `after` if `before` (None: no circuit) is stored. Returns what is stored then. Raises
+        CircuitBreakerUnavailable."""
+
+    def close(self, provider: str, probe: CircuitState, closed: CircuitState) -> None:
+        """Writes `closed` if the stored circuit awaits the same probe (CircuitState.awaits_same_probe). The item may
+        expire at `closed.expires_at`. Raises CircuitBreakerUnavailable."""
+
+
+class _Cached(NamedTuple):
+    read_at: datetime
+    circuit: CircuitState | None
 
 
 @dataclass
-class Breaker:
-    """`chance` gives numbers from 0 to 1. What was read is remembered for ten seconds: another process's pause may be
-    seen so much later, and a pause that has ended too."""
+class CircuitBreaker:
+    """`random` returns numbers from 0 to 1. A process caches a circuit for ten seconds, so it learns of another
+    process's change that much later."""
 
-    breakers: Breakers
+    store: CircuitBreakerStore
     clock: Callable[[], datetime]
-    chance: Callable[[], float]
-    _seen: dict[str, _Seen] = field(default_factory=dict, init=False)
-    _probes: dict[str, Pause] = field(default_factory=dict, init=False)
+    random: Callable[[], float]
+    _cache: dict[str, _Cached] = field(default_factory=dict, init=False)
+    _probes: dict[str, CircuitState] = field(default_factory=dict, init=False)
 
-    def paused_until(self, provider_name: str) -> datetime | None:
-        """None: call. Otherwise when to ask again. After a pause one caller of all processes gets None: what becomes of
-        its call is to be told by `heal` or `pause`; where neither comes, another gets it two minutes later.
+    def retry_at(self, provider_name: str) -> datetime | None:
+        """None: call now. Otherwise when to try again.
 
-        Raises what the table's transport raises; the call must then not be made.
+        When a wait is over, one caller of all processes gets None. It must report the outcome by `close` or `open`. If
+        it does not, another caller gets None two minutes later.
+
+        Raises the store's errors. The call must then not be made.
         """
         now = self.clock()
-        seen = self._seen.get(provider_name)
-        if seen is None or now - seen.at >= _REMEMBERED:
-            seen = self._remember(provider_name, now, self.breakers.get(provider_name))
-        pause = seen.pause
-        if pause is None or pause.healed:
+        cached = self._cache.get(provider_name)
+        if cached is None or now - cached.read_at >= _CACHE_TTL:
+            cached = self._remember(provider_name, now, self.store.get(provider_name))
+        circuit = cached.circuit
+        if circuit is None or circuit.state == "closed":
             return None
-        if pause.over(now):
-            probe = pause.probed(now, self.chance())
-            pause = self._remember(provider_name, now, self.breakers.swap(provider_name, pause, probe)).pause
-            if pause == probe:
+        if circuit.is_over(now):
+            probe = circuit.half_opened(now, self.random())
+            circuit = self._remember(provider_name, now, self.store.replace(provider_name, circuit, probe)).circuit
+            if circuit == probe:
                 self._probes[provider_name] = probe
                 return None
-            if pause is None or pause.healed:
+            if circuit is None or circuit.state == "closed":
                 return None
-        return come_back(pause, now, self.chance())
+        return circuit.next_try(now, self.random())
 
-    def pause(self, provider_name: str, code: str) -> datetime:
-        """The provider refused a call with this code: our money there is gone. When to ask again.
+    def open(self, provider_name: str, reason: str) -> datetime:
+        """The provider refused a call with this code. Returns when to try again.
 
-        Many calls may be refused at once: only the probe's refusal makes the pause longer. Raises nothing: where the
-        table cannot be reached, this process alone pauses for a while.
+        Of many calls that are refused at once, only the probe makes the wait longer. Raises nothing: if the store
+        fails, this process alone waits for a while.
         """
         now, probe = self.clock(), self._probes.pop(provider_name, None)
-        after = self._next(probe, code, now)
+        opened = self._opened(probe, reason, now)
+        stored: CircuitState | None
         try:
-            stands = self.breakers.swap(provider_name, probe, after)
-            if stands is not None and (stands.over(now) or (probe is not None and stands.same_wait(probe))):
-                # A call from before that pause, which came to its end only now; or somebody else probes by now.
-                after = self._next(stands, code, now)
-                stands = self.breakers.swap(provider_name, stands, after)
-        except BreakerUnavailable:
-            stands = after
-        # Healed: somebody's probe was taken just now. None: it was forgotten.
-        self._remember(provider_name, now, stands)
-        return come_back(stands or after, now, self.chance())
+            stored = self.store.replace(provider_name, probe, opened)
+            if stored is not None and (stored.is_over(now) or (probe is not None and stored.awaits_same_probe(probe))):
+                # The call was made before the wait and ended after it, or another process has made a later probe.
+                opened = self._opened(stored, reason, now)
+                stored = self.store.replace(provider_name, stored, opened)
+        except CircuitBreakerUnavailable:
+            stored = opened
+        self._remember(provider_name, now, stored)
+        # None if the circuit has expired. If it was closed just now, this call still waits.
+        return (stored or opened).next_try(now, self.random())
 
-    def heal(self, provider_name: str) -> None:
-        """The provider took a call. Only where it was a probe is there anything to do: it ends the outage, even if
-        another was sent after it, but not if one was refused since. Raises nothing: what could not be cleared is probed
-        again.
+    def close(self, provider_name: str) -> None:
+        """The provider accepted a call. If it was a probe, the outage ends, even if there was a later probe, but not if
+        a call was refused since. Raises nothing: if the store fails, another probe follows.
         """
         if (probe := self._probes.pop(provider_name, None)) is None:
             return
         try:
-            self.breakers.clear(provider_name, probe, probe.ended(self.clock()))
-        except BreakerUnavailable:
+            self.store.close(provider_name, probe, probe.closed(self.clock()))
+        except CircuitBreakerUnavailable:
             return
-        self._seen.pop(provider_name, None)
+        self._cache.pop(provider_name, None)
 
-    def _next(self, before: Pause | None, code: str, now: datetime) -> Pause:
-        chance = self.chance()
-        return Pause.begin(code, now, chance) if before is None else before.again(code, now, chance)
+    def _opened(self, before: CircuitState | None, reason: str, now: datetime) -> CircuitState:
+        random = self.random()
+        return CircuitState.opened(reason, now, random) if before is None else before.reopened(reason, now, random)
 
-    def _remember(self, provider_name: str, now: datetime, pause: Pause | None) -> _Seen:
-        seen = self._seen[provider_name] = _Seen(now, pause)
-        return seen
+    def _remember(self, provider_name: str, now: datetime, circuit: CircuitState | None) -> _Cached:
+        cached = self._cache[provider_name] = _Cached(now, circuit)
+        return cached

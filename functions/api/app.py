@@ -15,7 +15,7 @@ from afterthought.adapters.books import BookTable
 from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.rate_window_table import RateWindows
+from afterthought.adapters.rate_window_table import RateWindowTable
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
 from afterthought.domain.job import Job
@@ -25,7 +25,7 @@ from afterthought.services.authenticate import Authenticate
 from afterthought.services.cancel import Cancel
 from afterthought.services.describe import docs_page, openapi
 from afterthought.services.dry_run import DryRun
-from afterthought.services.limits.rate_limiter import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.models import Models
 from afterthought.services.read import Read
 from afterthought.services.submit import Submit
@@ -45,7 +45,7 @@ class Service:
         contents = Payloads(aws.dynamodb(), aws.s3, settings.required("JOB_TABLE"), settings.required("PAYLOAD_BUCKET"))
         providers = settings.listed("PROVIDERS")
         catalogue = default_catalogue()
-        limit = Limit(RateWindows(aws.dynamodb(), account_table), catalogue, clock.now)
+        limit = RateLimiter(RateWindowTable(aws.dynamodb(), account_table), catalogue, clock.now)
         self.authenticate = Authenticate(accounts)
         self.admit = Admit(
             catalogue=catalogue,

@@ -13,7 +13,7 @@ from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.adapters.rate_window_table import RateWindows
+from afterthought.adapters.rate_window_table import RateWindowTable
 from afterthought.adapters.throttle_table import ThrottleTable
 from afterthought.catalogue import default_catalogue
 from afterthought.services.calling import Calling, calling
@@ -41,7 +41,7 @@ def compose() -> Composed:
             {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
         ),
         generations=generations,
-        rates=RateWindows(aws.dynamodb(), account_table),
+        rates=RateWindowTable(aws.dynamodb(), account_table),
         throttles=ThrottleTable(aws.dynamodb(), account_table),
         breakers=CircuitBreakerTable(aws.dynamodb(), account_table),
         catalogue=default_catalogue(),

@@ -17,10 +17,10 @@ from afterthought.adapters.job_queue import SqsJobQueue
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.rate_window_table import RateWindows
+from afterthought.adapters.rate_window_table import RateWindowTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.domain.provider import Mode
-from afterthought.services.limits.rate_limiter import RateWindows as Rates
+from afterthought.services.limits.rate_limiter import RateWindowStore
 from afterthought.services.ports import Accounts, Books, Cipher, Contents, Deliveries, JobQueue, Ledger, Topic
 from afterthought.services.tenants import TenantRecords
 from tests.simulator import stack
@@ -56,7 +56,7 @@ class Backing(Protocol):
     books: Books
     contents: Contents
     accounts: AccountRecords
-    rates: Rates
+    rates: RateWindowStore
     deliveries: Deliveries
     queue: JobQueue
     topic: Topic
@@ -88,7 +88,7 @@ class SimulatedBacking:
         self.jobs: Ledger = self._jobs
         self.contents: Contents = SimulatedContents(line, clock)
         self.accounts: AccountRecords = SimulatedAccounts(line)
-        self.rates: Rates = SimulatedRateWindows(line)
+        self.rates: RateWindowStore = SimulatedRateWindows(line)
         self.deliveries: Deliveries = SimulatedDeliveries(line)
         self.queue: JobQueue = SimulatedJobQueue(line, self._job_queues)
         self.topic: Topic = SimulatedTopic(line, self._webhook_queue, stack.webhook_filter())
@@ -149,7 +149,7 @@ class AwsBacking:
         self.books: Books = BookTable(clients.dynamodb, names.account_table)
         self.contents: Contents = Payloads(clients.dynamodb, s3, names.job_table, names.bucket)
         self.accounts: AccountRecords = AccountTable(clients.dynamodb, names.account_table)
-        self.rates: Rates = RateWindows(clients.dynamodb, names.account_table)
+        self.rates: RateWindowStore = RateWindowTable(clients.dynamodb, names.account_table)
         self.deliveries: Deliveries = DeliveryRecords(clients.dynamodb, names.job_table)
         self.queue: JobQueue = SqsJobQueue(clients.sqs, names.queue_urls)
         self.topic: Topic = SnsTopic(clients.sns, names.topic_arn)

@@ -11,8 +11,8 @@ from afterthought.domain.limits.throttle import (
     ProviderLimits,
     Refusal,
     TenantQueue,
-    Usage,
     Window,
+    WindowUsage,
 )
 from afterthought.services.limits.throttle import ThrottleStore
 from tests.contract.backing import AwsBacking
@@ -46,11 +46,11 @@ def take(
     model: str = "gpt-5.6-sol",
     window: Window = WINDOW,
     capacity: Capacity = CAPACITY,
-) -> tuple[bool, Usage]:
+) -> tuple[bool, WindowUsage]:
     return store.take(provider, model, window, tokens, capacity)
 
 
-def add(store: ThrottleStore, tokens: int) -> Usage:
+def add(store: ThrottleStore, tokens: int) -> WindowUsage:
     return store.add_tokens("openai", "gpt-5.6-sol", WINDOW, tokens)
 
 
@@ -70,21 +70,21 @@ def start(store: ThrottleStore, job: Refusal, *, tenant: str = "acme") -> Tenant
 
 
 def test_usage_adds_up(store: ThrottleStore) -> None:
-    assert take(store, 30) == (True, Usage(1, 30))
-    assert take(store, 20) == (True, Usage(2, 50))
-    assert take(store, 0) == (True, Usage(3, 50))
+    assert take(store, 30) == (True, WindowUsage(1, 30))
+    assert take(store, 20) == (True, WindowUsage(2, 50))
+    assert take(store, 0) == (True, WindowUsage(3, 50))
 
 
 def test_request_beyond_capacity_uses_nothing(store: ThrottleStore) -> None:
     assert [take(store)[0] for _ in range(4)] == [True, True, True, False]
-    assert take(store) == (False, Usage(3, 3)), "the usage is returned"
+    assert take(store) == (False, WindowUsage(3, 3)), "the usage is returned"
 
 
 def test_call_may_exceed_tokens(store: ThrottleStore) -> None:
     """The next one finds no capacity."""
     assert take(store, 99)[0]
-    assert take(store, 1000) == (True, Usage(2, 1099))
-    assert take(store, 0) == (False, Usage(2, 1099))
+    assert take(store, 1000) == (True, WindowUsage(2, 1099))
+    assert take(store, 0) == (False, WindowUsage(2, 1099))
 
 
 def test_used_tokens_refuse_call_without_tokens(store: ThrottleStore) -> None:
@@ -96,13 +96,13 @@ def test_larger_capacity_allows_more(store: ThrottleStore) -> None:
     """The reserve: the same window, with a larger capacity."""
     assert take(store, 100)[0]
     assert not take(store)[0]
-    assert take(store, capacity=Capacity(3, 200)) == (True, Usage(2, 101))
+    assert take(store, capacity=Capacity(3, 200)) == (True, WindowUsage(2, 101))
 
 
 def test_unlimited_capacity_is_counted(store: ThrottleStore) -> None:
     only_tokens, only_requests = Capacity(None, 100), Capacity(6, None)
     assert [take(store, 20, capacity=only_tokens)[0] for _ in range(6)] == [True] * 5 + [False]
-    assert take(store, 1000, capacity=only_requests) == (True, Usage(6, 1100))
+    assert take(store, 1000, capacity=only_requests) == (True, WindowUsage(6, 1100))
     assert not take(store, capacity=only_requests)[0]
 
 
@@ -110,14 +110,14 @@ def test_unlimited_capacity_is_counted(store: ThrottleStore) -> None:
 def test_windows_are_separate(store: ThrottleStore, other: dict[str, str]) -> None:
     """By provider, model and number."""
     assert take(store, 1000)[0]
-    assert take(store, 5, **other) == (True, Usage(1, 5))  # type: ignore[arg-type]
+    assert take(store, 5, **other) == (True, WindowUsage(1, 5))  # type: ignore[arg-type]
 
 
 def test_added_tokens_count_as_used(store: ThrottleStore) -> None:
-    assert add(store, 60) == Usage(0, 60)
-    assert take(store, 1) == (True, Usage(1, 61))
-    assert add(store, 1_000_000) == Usage(1, 1_000_061)
-    assert take(store, 1) == (False, Usage(1, 1_000_061))
+    assert add(store, 60) == WindowUsage(0, 60)
+    assert take(store, 1) == (True, WindowUsage(1, 61))
+    assert add(store, 1_000_000) == WindowUsage(1, 1_000_061)
+    assert take(store, 1) == (False, WindowUsage(1, 1_000_061))
 
 
 # ---- queues

@@ -38,7 +38,7 @@ from afterthought.adapters.ledger import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.adapters.rate_window_table import RateWindows
+from afterthought.adapters.rate_window_table import RateWindowTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.adapters.throttle_table import ThrottleTable
 from afterthought.catalogue import default_catalogue
@@ -47,7 +47,7 @@ from afterthought.domain.job import Job
 from afterthought.services.admit import Admit
 from afterthought.services.announce import Announce
 from afterthought.services.calling import calling
-from afterthought.services.limits.rate_limiter import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.step import Step
 from afterthought.services.submit import Submit
 from afterthought.services.sweep import Sweep
@@ -105,7 +105,7 @@ class Parts:
         self.catalogue = default_catalogue()
         self.jobs = LedgerTable(dynamodb, place.jobs, place.accounts)
         self.contents = Payloads(dynamodb, lambda: s3, place.jobs, place.bucket)
-        self.limit = Limit(RateWindows(dynamodb, place.accounts), self.catalogue, self.now)
+        self.limit = RateLimiter(RateWindowTable(dynamodb, place.accounts), self.catalogue, self.now)
         self.books = BookTable(dynamodb, place.accounts)
         self.accounts = AccountTable(dynamodb, place.accounts)
         self.queue = HurriedQueue(self.sqs, {"background": place.queue})
@@ -128,7 +128,7 @@ class Parts:
             accounts=self.accounts,
             queue=self.queue,
             generations=OpenAIResponses(ProviderSecrets(secretsmanager, place.secret)),
-            rates=RateWindows(dynamodb, place.accounts),
+            rates=RateWindowTable(dynamodb, place.accounts),
             throttles=ThrottleTable(dynamodb, place.accounts),
             breakers=CircuitBreakerTable(dynamodb, place.accounts),
             catalogue=self.catalogue,

@@ -3,38 +3,40 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from afterthought.domain.limits.rate_limit import Limits, Window, window_number
+from afterthought.domain.limits.rate_limit import Limits, WindowUsage, window_number
 from tests.simulator.line import Line
 
 
 @dataclass
 class SimulatedRateWindows:
-    """The port `RateWindows`. `items` goes by tenant, model and minute."""
+    """The port `RateWindowStore`. The keys of `items` are tenant, model and minute."""
 
     line: Line
-    items: dict[tuple[str, str, int], Window] = field(default_factory=dict)
+    items: dict[tuple[str, str, int], WindowUsage] = field(default_factory=dict)
 
-    def take(self, tenant: str, model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, Window]:
-        def update() -> tuple[bool, Window]:
+    def take(self, tenant: str, model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, WindowUsage]:
+        def update() -> tuple[bool, WindowUsage]:
             key = (tenant, model, window_number(at))
-            stands = self.items.get(key)
-            after = Window(1, tokens) if stands is None else Window(stands.requests + 1, stands.tokens + tokens)
-            if stands is not None and (
+            stored = self.items.get(key)
+            after = (
+                WindowUsage(1, tokens) if stored is None else WindowUsage(stored.requests + 1, stored.tokens + tokens)
+            )
+            if stored is not None and (
                 after.requests > limits.requests_per_minute or after.tokens > limits.tokens_per_minute
             ):
-                return False, stands
+                return False, stored
             self.items[key] = after
             return True, after
 
         return self.line.call("rates.take", update)
 
-    def peek(self, tenant: str, model: str, *, at: datetime) -> Window:
-        return self.line.call("rates.peek", lambda: self.items.get((tenant, model, window_number(at)), Window()))
+    def peek(self, tenant: str, model: str, *, at: datetime) -> WindowUsage:
+        return self.line.call("rates.peek", lambda: self.items.get((tenant, model, window_number(at)), WindowUsage()))
 
     def correct(self, tenant: str, model: str, *, at: datetime, tokens: int) -> None:
         def update() -> None:
             key = (tenant, model, window_number(at))
-            if (stands := self.items.get(key)) is not None:
-                self.items[key] = stands._replace(tokens=stands.tokens + tokens)
+            if (stored := self.items.get(key)) is not None:
+                self.items[key] = stored._replace(tokens=stored.tokens + tokens)
 
         self.line.call("rates.correct", update)

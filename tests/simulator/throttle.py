@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from afterthought.domain.limits.throttle import EMPTY_QUEUE, Capacity, Refusal, TenantQueue, Usage, Window
+from afterthought.domain.limits.throttle import EMPTY_QUEUE, Capacity, Refusal, TenantQueue, Window, WindowUsage
 from tests.simulator.line import Line
 
 
@@ -12,24 +12,26 @@ class SimulatedThrottle:
     """The port `ThrottleStore`. Keys are provider and model, with the window's number or the tenant."""
 
     line: Line
-    windows: dict[tuple[str, str, int], Usage] = field(default_factory=dict)
+    windows: dict[tuple[str, str, int], WindowUsage] = field(default_factory=dict)
     queues: dict[tuple[str, str, str], TenantQueue] = field(default_factory=dict)
 
-    def take(self, provider: str, model: str, window: Window, tokens: int, capacity: Capacity) -> tuple[bool, Usage]:
-        def update() -> tuple[bool, Usage]:
+    def take(
+        self, provider: str, model: str, window: Window, tokens: int, capacity: Capacity
+    ) -> tuple[bool, WindowUsage]:
+        def update() -> tuple[bool, WindowUsage]:
             key = (provider, model, window.number)
-            usage = self.windows.get(key, Usage())
+            usage = self.windows.get(key, WindowUsage())
             if not usage.allows(capacity):
                 return False, usage
-            self.windows[key] = Usage(usage.requests + 1, usage.tokens + tokens)
+            self.windows[key] = WindowUsage(usage.requests + 1, usage.tokens + tokens)
             return True, self.windows[key]
 
         return self.line.call("throttle.take", update)
 
-    def add_tokens(self, provider: str, model: str, window: Window, tokens: int) -> Usage:
-        def update() -> Usage:
+    def add_tokens(self, provider: str, model: str, window: Window, tokens: int) -> WindowUsage:
+        def update() -> WindowUsage:
             key = (provider, model, window.number)
-            usage = self.windows.get(key, Usage())
+            usage = self.windows.get(key, WindowUsage())
             self.windows[key] = usage._replace(tokens=usage.tokens + tokens)
             return self.windows[key]
 

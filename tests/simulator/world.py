@@ -23,7 +23,7 @@ from afterthought.services.cancel import Cancel
 from afterthought.services.deliver import Deliver
 from afterthought.services.direct import Direct
 from afterthought.services.dry_run import DryRun
-from afterthought.services.limits.rate_limiter import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.read import Read
 from afterthought.services.receive_event import ReceiveEvent
 from afterthought.services.step import Step
@@ -161,7 +161,7 @@ class World:
 
     def _wire(self) -> None:
         catalogue = self.catalogue
-        limit = Limit(self.rates, catalogue, self.clock)
+        limit = RateLimiter(self.rates, catalogue, self.clock)
         self.admit = Admit(catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock)
         self.dry_run = DryRun(self.books, self.accounts, limit, self.clock)
         self.submit_service = Submit(

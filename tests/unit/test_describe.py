@@ -23,7 +23,7 @@ from afterthought.domain import body, errors, lifecycle, signature
 from afterthought.domain.attempt import Attempt, Plan
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.job import accept
-from afterthought.domain.limits.rate_limit import Limits, RateState, Window, rate_limited
+from afterthought.domain.limits.rate_limit import Limits, RateState, WindowUsage, rate_limited
 from afterthought.domain.record import Failure
 from afterthought.domain.request import CreateResponse
 from afterthought.domain.response import render
@@ -188,7 +188,7 @@ def test_the_table_that_is_shown_is_the_answer_that_is_shown() -> None:
 
 
 def test_the_headers_are_those_that_are_sent() -> None:
-    state = RateState(Limits(1, 1), Window(), 60)
+    state = RateState(Limits(1, 1), WindowUsage(), 60)
     ending = lifecycle.headers(NOW.date(), today=NOW.date(), successor="o3")
     answers = openapi()["paths"]["/v1/responses"]["post"]["responses"]
     assert set(answers["200"]["headers"]) == {"x-request-id", *state.headers(), *ending}
@@ -212,7 +212,7 @@ def test_every_kind_of_refusal_that_is_given_has_an_example() -> None:
 
 def test_every_type_of_error_is_documented_and_no_other() -> None:
     kinds = {kind.kind for kind in refusal_kinds().values() if hasattr(kind, "kind")}
-    full = Window(requests=1), Window(tokens=1)
+    full = WindowUsage(requests=1), WindowUsage(tokens=1)
     kinds |= {rate_limited(RateState(Limits(1, 1), window, 1), "o3", 1).kind for window in full}
     # A RateLimited always has a type of its own.
     assert set(KINDS) == kinds

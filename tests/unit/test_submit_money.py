@@ -11,7 +11,7 @@ import pytest
 
 from afterthought.domain.budget import MonthBook
 from afterthought.domain.errors import InvalidRequest, MoneyRefused, RateLimited, TierRefused, Unauthenticated
-from afterthought.domain.limits.rate_limit import Window, window_number
+from afterthought.domain.limits.rate_limit import WindowUsage, window_number
 from tests.simulator.world import World, question
 
 
@@ -163,7 +163,7 @@ def test_a_request_larger_than_a_minute_is_no_429(world: World) -> None:
     with pytest.raises(InvalidRequest) as refused:
         world.submit(ask())
     assert refused.value.code == "request_too_large_for_tier"
-    assert world.rates.peek("acme", "o3", at=world.clock()) == Window()
+    assert world.rates.peek("acme", "o3", at=world.clock()) == WindowUsage()
 
 
 def test_a_tier_that_admits_nothing_is_a_403(world: World) -> None:

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from afterthought.domain.limits.throttle import Capacity, Cost, ProviderLimits, Refusal, TenantQueue, Usage, Window
+from afterthought.domain.limits.throttle import (
+    Capacity,
+    Cost,
+    ProviderLimits,
+    Refusal,
+    TenantQueue,
+    Window,
+    WindowUsage,
+)
 from afterthought.domain.provider import Provider
 from afterthought.services.limits.throttle import Throttle
 from tests.simulator.clock import START, Clock
@@ -82,16 +90,16 @@ def test_window_of_one_request_has_no_reserve() -> None:
 @pytest.mark.parametrize(
     ("usage", "seconds"),
     [
-        (Usage(0, 0), 0),
-        (Usage(5, 500), 0),
-        (Usage(7, 0), 4),
-        (Usage(0, 850), 7),
-        (Usage(7, 850), 7),
-        (Usage(10, 0), 10),
-        (Usage(0, 1000), 10),
-        (Usage(1, 1999), 10),
-        (Usage(1, 2000), 20),
-        (Usage(1, 5999), 50),
+        (WindowUsage(0, 0), 0),
+        (WindowUsage(5, 500), 0),
+        (WindowUsage(7, 0), 4),
+        (WindowUsage(0, 850), 7),
+        (WindowUsage(7, 850), 7),
+        (WindowUsage(10, 0), 10),
+        (WindowUsage(0, 1000), 10),
+        (WindowUsage(1, 1999), 10),
+        (WindowUsage(1, 2000), 20),
+        (WindowUsage(1, 5999), 50),
     ],
     ids=[
         "unused",
@@ -106,7 +114,7 @@ def test_window_of_one_request_has_no_reserve() -> None:
         "five windows",
     ],
 )
-def test_window_opens_when_capacity_exceeds_usage(usage: Usage, seconds: float) -> None:
+def test_window_opens_when_capacity_exceeds_usage(usage: WindowUsage, seconds: float) -> None:
     """Tokens that were carried over fill later windows."""
     assert WINDOW.opens_at(usage) == WINDOW_START + SECOND * seconds
 
@@ -135,15 +143,21 @@ def test_limits_without_a_limit_are_refused() -> None:
 # ---- refusals and queues
 
 
-def refusal(usage: Usage = Usage(10, 0), *, cost_seconds: float = 1, at: float = 3) -> Refusal:  # noqa: B008 immutable
+def refusal(usage: WindowUsage = WindowUsage(10, 0), *, cost_seconds: float = 1, at: float = 3) -> Refusal:  # noqa: B008 immutable
     return Refusal.of(WINDOW, usage, Cost(1, SECOND * cost_seconds), WINDOW_START + SECOND * at)
 
 
 @pytest.mark.parametrize(
     ("usage", "at", "earliest"),
-    [(Usage(10, 0), 3, 10), (Usage(8, 0), 3, 6), (Usage(7, 0), 3, 4), (Usage(10, 0), 9.5, 10.5), (Usage(), 3, 4)],
+    [
+        (WindowUsage(10, 0), 3, 10),
+        (WindowUsage(8, 0), 3, 6),
+        (WindowUsage(7, 0), 3, 4),
+        (WindowUsage(10, 0), 9.5, 10.5),
+        (WindowUsage(), 3, 4),
+    ],
 )
-def test_refused_job_waits_at_least_a_second(usage: Usage, at: float, earliest: float) -> None:
+def test_refused_job_waits_at_least_a_second(usage: WindowUsage, at: float, earliest: float) -> None:
     assert refusal(usage, at=at).earliest == WINDOW_START + SECOND * earliest
 
 
@@ -208,8 +222,8 @@ class Processes:
     def calls(self) -> list[str]:
         return [call.name.removeprefix("throttle.") for call in self.line.calls]
 
-    def usage(self, window: int = 0) -> Usage:
-        return self.store.windows.get(("openai", "o3", WINDOW.number + window), Usage())
+    def usage(self, window: int = 0) -> WindowUsage:
+        return self.store.windows.get(("openai", "o3", WINDOW.number + window), WindowUsage())
 
     def queue(self, tenant: str = "acme") -> TenantQueue:
         return self.store.queues["openai", "o3", tenant]
@@ -219,7 +233,7 @@ def test_call_without_contention_costs_one_write() -> None:
     processes = Processes()
     assert processes.take(50) is None
     assert processes.calls() == ["take"]
-    assert processes.usage() == Usage(1, 50)
+    assert processes.usage() == WindowUsage(1, 50)
 
 
 def test_model_without_limits_is_not_throttled() -> None:
@@ -234,7 +248,7 @@ def test_tenant_gets_half_a_window_at_once() -> None:
     processes = Processes(random=0)
     assert [processes.take() for _ in range(6)] == [None] * 6
     assert processes.take() == WINDOW_START + SECOND * 2
-    assert processes.usage() == Usage(6, 6)
+    assert processes.usage() == WindowUsage(6, 6)
 
 
 def test_first_job_of_each_tenant_uses_reserve() -> None:
@@ -449,11 +463,11 @@ def test_memory_does_not_grow_with_tenants() -> None:
 class FullStore:
     """Never has capacity, and answers at once."""
 
-    def take(self, *_: object) -> tuple[bool, Usage]:
-        return False, Usage(10**9)
+    def take(self, *_: object) -> tuple[bool, WindowUsage]:
+        return False, WindowUsage(10**9)
 
-    def add_tokens(self, *_: object) -> Usage:
-        return Usage(10**9)
+    def add_tokens(self, *_: object) -> WindowUsage:
+        return WindowUsage(10**9)
 
     def join_queue(self, *_: object) -> datetime | None:
         return WINDOW_START + SECOND * 60

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from afterthought.adapters.dynamodb import Item, from_item, lost_condition, to_item
-from afterthought.domain.limits.throttle import EMPTY_QUEUE, Capacity, Refusal, TenantQueue, Usage, Window
+from afterthought.domain.limits.throttle import EMPTY_QUEUE, Capacity, Refusal, TenantQueue, Window, WindowUsage
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -32,7 +32,9 @@ class ThrottleTable:
         self._client = client
         self._table = table
 
-    def take(self, provider: str, model: str, window: Window, tokens: int, capacity: Capacity) -> tuple[bool, Usage]:
+    def take(
+        self, provider: str, model: str, window: Window, tokens: int, capacity: Capacity
+    ) -> tuple[bool, WindowUsage]:
         values = {":expires_at": _whole_seconds(window.expires_at), ":one": 1, ":tokens": tokens}
         conditions = []
         for name, limit in capacity._asdict().items():
@@ -55,7 +57,7 @@ class ThrottleTable:
             raise
         return True, _usage(response["Attributes"])
 
-    def add_tokens(self, provider: str, model: str, window: Window, tokens: int) -> Usage:
+    def add_tokens(self, provider: str, model: str, window: Window, tokens: int) -> WindowUsage:
         response = self._client.update_item(
             TableName=self._table,
             Key=_key(provider, model, str(window.number)),
@@ -104,9 +106,9 @@ def _key(provider: str, model: str, sort_key: str) -> Item:
     return to_item({"pk": f"THROTTLE#{provider}#{model}", "sk": sort_key})
 
 
-def _usage(item: Mapping[str, Any]) -> Usage:
+def _usage(item: Mapping[str, Any]) -> WindowUsage:
     values = from_item(item)
-    return Usage(int(values.get("requests", 0)), int(values.get("tokens", 0)))
+    return WindowUsage(int(values.get("requests", 0)), int(values.get("tokens", 0)))
 
 
 def _exact_seconds(length: timedelta) -> Decimal:

@@ -28,7 +28,7 @@ from afterthought.services.conclude import Conclude, deadline_failure, overdue
 from afterthought.services.contents import get_request
 from afterthought.services.estimates import Estimates
 from afterthought.services.limits.circuit_breaker import CircuitBreaker
-from afterthought.services.limits.rate_limiter import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.limits.throttle import Throttle
 from afterthought.services.ports import Contents, Generation, Generations, JobQueue, Ledger
 from afterthought.services.step import Step
@@ -51,7 +51,7 @@ class Advance:
     generations: Generations
     catalogue: Catalogue
     providers: tuple[str, ...]
-    limit: Limit
+    limit: RateLimiter
     throttle: Throttle
     breaker: CircuitBreaker
     conclude: Conclude

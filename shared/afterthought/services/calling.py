@@ -9,7 +9,7 @@ from afterthought.services.advance import Advance
 from afterthought.services.conclude import Conclude
 from afterthought.services.estimates import Estimates
 from afterthought.services.limits.circuit_breaker import CircuitBreaker, CircuitBreakerStore
-from afterthought.services.limits.rate_limiter import Limit, RateWindows
+from afterthought.services.limits.rate_limiter import RateLimiter, RateWindowStore
 from afterthought.services.limits.throttle import Throttle, ThrottleStore
 from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, Ledger
 from afterthought.services.substitute import Substitute
@@ -32,7 +32,7 @@ def calling(
     accounts: Accounts,
     queue: JobQueue,
     generations: Generations,
-    rates: RateWindows,
+    rates: RateWindowStore,
     throttles: ThrottleStore,
     breakers: CircuitBreakerStore,
     catalogue: Catalogue,
@@ -52,7 +52,7 @@ def calling(
         generations=generations,
         catalogue=catalogue,
         providers=providers,
-        limit=Limit(rates, catalogue, clock),
+        limit=RateLimiter(rates, catalogue, clock),
         throttle=Throttle(throttles, clock, chance),
         breaker=breaker,
         estimates=Estimates(jobs, generations, catalogue),

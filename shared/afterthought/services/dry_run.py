@@ -9,7 +9,7 @@ from afterthought.domain import budget
 from afterthought.domain.pricing import format_usd, price_date
 from afterthought.services.admit import Admitted
 from afterthought.services.authenticate import tenant_named
-from afterthought.services.limits.rate_limiter import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.ports import Accounts, Books
 
 Wire = dict[str, Any]
@@ -19,7 +19,7 @@ Wire = dict[str, Any]
 class DryRun:
     books: Books
     accounts: Accounts
-    limit: Limit
+    limit: RateLimiter
     clock: Callable[[], datetime]
 
     def __call__(self, tenant_name: str, admitted: Admitted) -> Wire:

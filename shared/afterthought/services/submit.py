@@ -20,7 +20,7 @@ from afterthought.domain.tenant import Tenant
 from afterthought.services.admit import Admitted
 from afterthought.services.authenticate import tenant_named
 from afterthought.services.contents import put_request
-from afterthought.services.limits.rate_limiter import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.ports import Accounts, Books, Contents, JobQueue, Ledger
 
 
@@ -44,7 +44,7 @@ class Submit:
     accounts: Accounts
     contents: Contents
     queue: JobQueue
-    limit: Limit
+    limit: RateLimiter
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
 

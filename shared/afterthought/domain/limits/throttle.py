@@ -50,7 +50,7 @@ class Capacity(NamedTuple):
     tokens: int | None
 
 
-class Usage(NamedTuple):
+class WindowUsage(NamedTuple):
     """What the calls of a window use. It only grows."""
 
     requests: int = 0
@@ -115,7 +115,7 @@ class Window:
             *(None if limit is None else -(-limit * (length + passed) // (2 * length)) for limit in self.capacity)
         )
 
-    def opens_at(self, usage: Usage) -> datetime:
+    def opens_at(self, usage: WindowUsage) -> datetime:
         """When the open capacity exceeds `usage`. Tokens beyond the capacity are carried over: that many windows are
         full."""
         used = max(used / limit for used, limit in zip(usage, self.capacity, strict=True) if limit is not None)
@@ -141,7 +141,7 @@ class Refusal(NamedTuple):
     patience: timedelta
 
     @classmethod
-    def of(cls, window: Window, usage: Usage, cost: Cost, at: datetime) -> "Refusal":
+    def of(cls, window: Window, usage: WindowUsage, cost: Cost, at: datetime) -> "Refusal":
         # Places are closer than calls are possible: a late message leaves no gap, and a live queue is refused about
         # twice per window, which is how an abandoned one is recognized.
         spare = max(_MIN_SPARE, min(_SPARE_PLACES_PER_WINDOW * (cost.time / window.length), _MAX_SPARE))

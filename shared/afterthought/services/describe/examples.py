@@ -8,13 +8,13 @@ from afterthought.domain.books import Standing
 from afterthought.domain.budget import MonthBook, caps_of
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.event import CompletionEvent
-from afterthought.domain.limits.rate_limit import RateState, Window, limits_of, rate_limited, resets_in_seconds
+from afterthought.domain.limits.rate_limit import RateState, WindowUsage, limits_of, rate_limited, resets_in_seconds
 from afterthought.domain.response import Answer, render
 from afterthought.services.admit import Admitted
 from afterthought.services.describe import specimen
 from afterthought.services.describe.specimen import ACCEPTED, REQUEST, TENANT
 from afterthought.services.dry_run import DryRun
-from afterthought.services.limits.rate_limiter import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.usage import ReadUsage
 
 Wire = dict[str, Any]
@@ -84,7 +84,7 @@ def refusals(status: int) -> dict[str, Wire]:
 
 
 def _dry_run(admitted: Admitted) -> Wire:
-    limit = Limit(specimen.Minute(), default_catalogue(), lambda: ACCEPTED)
+    limit = RateLimiter(specimen.Minute(), default_catalogue(), lambda: ACCEPTED)
     return DryRun(specimen.Books(), specimen.Accounts(), limit, lambda: ACCEPTED)(TENANT.name, admitted)
 
 
@@ -108,5 +108,5 @@ def _budget_exceeded() -> RequestRefused | None:
 
 def _rate_limit() -> RequestRefused:
     limits = limits_of(TENANT, default_catalogue().tiers[TENANT.tier])
-    state = RateState(limits, Window(77, limits.tokens_per_minute - 3000), resets_in_seconds(ACCEPTED))
+    state = RateState(limits, WindowUsage(77, limits.tokens_per_minute - 3000), resets_in_seconds(ACCEPTED))
     return rate_limited(state, REQUEST["model"], specimen.admitted().rate_tokens)

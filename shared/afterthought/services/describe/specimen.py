@@ -12,7 +12,7 @@ from afterthought.domain import books
 from afterthought.domain.books import Counts, Standing, UsageKey, booked
 from afterthought.domain.budget import MonthBook
 from afterthought.domain.job import Job, accept
-from afterthought.domain.limits.rate_limit import Limits, Window
+from afterthought.domain.limits.rate_limit import Limits, WindowUsage
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Cost, Usage, cost
 from afterthought.domain.tenant import Tenant
@@ -125,14 +125,14 @@ class Accounts:
 
 
 class Minute:
-    """The port `RateWindows`: two requests have come in this minute."""
+    """The port `RateWindowStore`: two requests have come in this minute."""
 
-    window = Window(requests=2, tokens=2 * 4005)
+    window = WindowUsage(requests=2, tokens=2 * 4005)
 
-    def take(self, _tenant: str, _model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, Window]:  # noqa: ARG002 - the port's
+    def take(self, _tenant: str, _model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, WindowUsage]:  # noqa: ARG002 - the port's
         return True, self.window
 
-    def peek(self, _tenant: str, _model: str, *, at: datetime) -> Window:  # noqa: ARG002 - the port's
+    def peek(self, _tenant: str, _model: str, *, at: datetime) -> WindowUsage:  # noqa: ARG002 - the port's
         return self.window
 
     def correct(self, _tenant: str, _model: str, *, at: datetime, tokens: int) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from afterthought.domain.limits.throttle import Capacity, Cost, Refusal, TenantQueue, Usage, Window
+from afterthought.domain.limits.throttle import Capacity, Cost, Refusal, TenantQueue, Window, WindowUsage
 from afterthought.domain.provider import Provider
 
 _HEAD_SPREAD = timedelta(seconds=1)
@@ -15,10 +15,12 @@ class ThrottleStore(Protocol):
     """The windows of each provider's model and the queue of each tenant, shared by all processes. Each method is one
     atomic write."""
 
-    def take(self, provider: str, model: str, window: Window, tokens: int, capacity: Capacity) -> tuple[bool, Usage]:
+    def take(
+        self, provider: str, model: str, window: Window, tokens: int, capacity: Capacity
+    ) -> tuple[bool, WindowUsage]:
         """Adds a request and its tokens if the usage is below `capacity`. Returns whether it did, and the usage."""
 
-    def add_tokens(self, provider: str, model: str, window: Window, tokens: int) -> Usage:
+    def add_tokens(self, provider: str, model: str, window: Window, tokens: int) -> WindowUsage:
         """Adds tokens without a condition, and returns the usage."""
 
     def join_queue(self, provider: str, model: str, tenant: str, refusal: Refusal) -> datetime | None:
@@ -41,7 +43,7 @@ class Throttle:
     store: ThrottleStore
     clock: Callable[[], datetime]
     random: Callable[[], float]
-    _usage: dict[tuple[str, str], tuple[int, Usage]] = field(default_factory=dict, init=False)
+    _usage: dict[tuple[str, str], tuple[int, WindowUsage]] = field(default_factory=dict, init=False)
     """The last known window of each model, and its usage."""
 
     def take(self, provider: Provider, model: str, tenant: str, tokens: int) -> datetime | None:
@@ -78,9 +80,11 @@ class Throttle:
             return None
         return Refusal.of(window, refused_usage, cost, now).earliest + _HEAD_SPREAD * self.random()
 
-    def _take_capacity(self, provider: str, model: str, window: Window, capacity: Capacity, cost: Cost) -> Usage | None:
+    def _take_capacity(
+        self, provider: str, model: str, window: Window, capacity: Capacity, cost: Cost
+    ) -> WindowUsage | None:
         """None: the call has its capacity. Otherwise the usage that leaves none."""
-        number, usage = self._usage.get((provider, model), (window.number, Usage()))
+        number, usage = self._usage.get((provider, model), (window.number, WindowUsage()))
         if number == window.number and not usage.allows(capacity):
             return usage
         taken, usage = self.store.take(provider, model, window, cost.tokens, capacity)
@@ -90,7 +94,7 @@ class Throttle:
         self._carry_over(provider, model, window, usage, cost.tokens)
         return None
 
-    def _carry_over(self, provider: str, model: str, window: Window, usage: Usage, tokens: int) -> None:
+    def _carry_over(self, provider: str, model: str, window: Window, usage: WindowUsage, tokens: int) -> None:
         """Adds the call's tokens that exceed the window's capacity to the windows after it."""
         while (limit := window.capacity.tokens) is not None and (tokens := min(tokens, usage.tokens - limit)) > 0:
             window = window.next()

@@ -64,17 +64,18 @@ class Throttle:
         place = self.store.join_queue(provider.name, model, tenant, refusal)
         if place is None:
             old_queue = self.store.start_queue(provider.name, model, tenant, refusal)
-            if old_queue is not None and not old_queue.has_waiting_jobs(refusal):
-                return self._take_reserve(provider.name, model, window, cost, now)
-            if old_queue is not None:
+            if old_queue is None:
+                # Another process has just started a queue.
+                place = self.store.join_queue(provider.name, model, tenant, refusal) or refusal.earliest
+            elif old_queue.has_waiting_jobs(refusal):
                 return refusal.earliest + _HEAD_SPREAD * self.random()
-            # Another process has just started a queue.
-            place = self.store.join_queue(provider.name, model, tenant, refusal) or refusal.earliest
+            else:
+                return self._take_reserve(provider.name, model, window, cost, now)
         # The queues of two tenants must not keep step, or one would always be first.
         return place + refusal.interval * self.random()
 
     def _take_reserve(self, provider: str, model: str, window: Window, cost: Cost, now: datetime) -> datetime | None:
-        """The first job of a queue may use all of the window's capacity."""
+        """A tenant without waiting jobs may use all of the window's capacity."""
         refused_usage = self._take_capacity(provider, model, window, window.capacity, cost)
         if refused_usage is None:
             return None

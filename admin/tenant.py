@@ -16,8 +16,8 @@ from admin import ledger
 from admin.deployment import Deployment, StackNotFound, connect
 from admin.screen import show_table
 from afterthought.adapters.reconcile_tables import UnreadableJob
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.models.pricing import format_usd
-from afterthought.domain.rate_tier import RateTier
 from afterthought.domain.tenants.tenant import DEFAULT_TIER, Tenant
 from afterthought.services.admin.tenants import NONE, AdminError, Credentials
 

@@ -7,18 +7,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from afterthought.catalogue import default_catalogue
-from afterthought.domain import rate_limit
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.ledger import budget, ledger
+from afterthought.domain.limits import rate_limit
 from afterthought.domain.models.pricing import Usage, cost
 from afterthought.domain.response import Answer, render
 from afterthought.domain.tenants.tenant import Tenant
 from afterthought.domain.webhooks.event import CompletionEvent
 from afterthought.services.intake.admit import AdmittedRequest, Admitter
 from afterthought.services.intake.dry_run import DryRunner
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.query.models import ModelReader
 from afterthought.services.query.usage import UsageReader
 
@@ -93,14 +93,16 @@ _PORTS: Any = SimpleNamespace(
     tenant=lambda _name: TENANT,
     month=lambda _tenant, _month: budget.MonthBalance(_BALANCE, _LEDGER.days),
     usage=lambda _tenant, _start, _end: _LEDGER.usage.items(),
-    peek=lambda _tenant, _model, at: rate_limit.Window(requests=2, tokens=8010),  # noqa: ARG005 - the port's name
+    peek=lambda _tenant, _model, at: rate_limit.WindowUsage(requests=2, tokens=8010),  # noqa: ARG005 - the port's name
 )
 USAGE_READER = UsageReader(_PORTS, _PORTS, lambda: NOW)
 _GROUPING = {"group_by": "tag,status"}
 
 
 def _dry_run(request: AdmittedRequest) -> Any:
-    return DryRunner(_PORTS, _PORTS, Limit(_PORTS, _CATALOGUE, lambda: NOW), lambda: NOW).run(TENANT.name, request)
+    return DryRunner(_PORTS, _PORTS, RateLimiter(_PORTS, _CATALOGUE, lambda: NOW), lambda: NOW).run(
+        TENANT.name, request
+    )
 
 
 def _refusal() -> RequestRefused | None:
@@ -114,7 +116,7 @@ def _refusal() -> RequestRefused | None:
 def _errors() -> dict[int, dict[str, Any]]:
     """By status and code."""
     limits = rate_limit.limits_of(TENANT, _CATALOGUE.tiers[TENANT.tier])
-    window = rate_limit.Window(77, limits.tokens_per_minute - 3000)
+    window = rate_limit.WindowUsage(77, limits.tokens_per_minute - 3000)
     state = rate_limit.RateState(limits, window, rate_limit.resets_in_seconds(NOW))
     balance = ledger.Balance(held_usd=Decimal("0.07106"), spent_usd=Decimal("9.917302"))
     month = budget.MonthBalance(balance, {NOW.date(): balance})

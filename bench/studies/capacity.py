@@ -42,7 +42,7 @@ def capacity_of(job: Tally, prices: Prices) -> JobCapacity:
         job_units={step: _units(requests, job_table=True) for step, requests in steps.items()},
         account_units={step: _units(requests, job_table=False) for step, requests in steps.items()},
         key_units={
-            "a model's throttle": _units_of_kind("PACE", job.sequence),
+            "a model's throttle": _units_of_kind("THROTTLE", job.sequence),
             "a tenant's minute": _units_of_kind("RATE", job.sequence),
             "a shard of the index": sum(item.index_units for r in job.sequence for item in r.items) / OVERDUE_SHARDS,
         },

@@ -15,7 +15,7 @@ from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.rate_window_table import RateWindowTable
 from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
@@ -26,7 +26,7 @@ from afterthought.services.intake.authenticate import Authenticator
 from afterthought.services.intake.cancel import Canceller
 from afterthought.services.intake.dry_run import DryRunner
 from afterthought.services.intake.submit import Intake
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.query.models import ModelReader
 from afterthought.services.query.read import JobReader
 from afterthought.services.query.usage import UsageReader
@@ -45,7 +45,7 @@ class Service:
         contents = Payloads(aws.dynamodb(), aws.s3, settings.required("JOB_TABLE"), settings.required("PAYLOAD_BUCKET"))
         providers = settings.listed("PROVIDERS")
         catalogue = default_catalogue()
-        limit = Limit(RateWindows(aws.dynamodb(), account_table), catalogue, clock.now)
+        limit = RateLimiter(RateWindowTable(aws.dynamodb(), account_table), catalogue, clock.now)
         self.authenticator = Authenticator(accounts)
         self.admitter = Admitter(
             catalogue=catalogue,

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from afterthought.adapters import aws, clock, settings, telemetry
 from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.breaker_table import BreakerTable
+from afterthought.adapters.circuit_breaker_table import CircuitBreakerTable
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.openai import OpenAIResponses
-from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.rate_window_table import RateWindowTable
 from afterthought.adapters.sqs import SqsJobQueue
+from afterthought.adapters.throttle_table import ThrottleTable
 from afterthought.catalogue import default_catalogue
 from afterthought.services.calling import Calling, calling
 
@@ -41,9 +41,9 @@ def compose() -> Composed:
             {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
         ),
         generations=generations,
-        rates=RateWindows(aws.dynamodb(), account_table),
-        paces=PaceTable(aws.dynamodb(), account_table),
-        breakers=BreakerTable(aws.dynamodb(), account_table),
+        rates=RateWindowTable(aws.dynamodb(), account_table),
+        throttles=ThrottleTable(aws.dynamodb(), account_table),
+        breakers=CircuitBreakerTable(aws.dynamodb(), account_table),
         catalogue=default_catalogue(),
         providers=settings.listed("PROVIDERS"),
         clock=clock.now,

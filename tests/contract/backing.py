@@ -15,12 +15,12 @@ from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.kms import KmsCipher
 from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.rate_window_table import RateWindowTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.domain.models.provider import Mode
 from afterthought.services.admin.tenants import TenantRecords
-from afterthought.services.limit import RateWindows as Rates
+from afterthought.services.limits.rate_limiter import RateWindowStore
 from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, JobQueue, JobStore, Ledger, Topic
 from bench.moto_stack import Clients
 from tests.simulator import stack
@@ -31,7 +31,7 @@ from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Line
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.queues import Queue, SimulatedJobQueue
-from tests.simulator.rates import SimulatedRateWindows
+from tests.simulator.rate_windows import SimulatedRateWindows
 from tests.simulator.tables import SimulatedContents, SimulatedDeliveries, SimulatedJobs
 from tests.simulator.topic import SimulatedTopic
 
@@ -51,7 +51,7 @@ class Backing(Protocol):
     ledger: Ledger
     contents: Contents
     accounts: AccountRecords
-    rates: Rates
+    rates: RateWindowStore
     deliveries: Deliveries
     queue: JobQueue
     topic: Topic
@@ -81,7 +81,7 @@ class SimulatedBacking:
         self.jobs: JobStore = self._jobs
         self.contents: Contents = SimulatedContents(line, clock)
         self.accounts: AccountRecords = SimulatedAccounts(line)
-        self.rates: Rates = SimulatedRateWindows(line)
+        self.rates: RateWindowStore = SimulatedRateWindows(line)
         self.deliveries: Deliveries = SimulatedDeliveries(line)
         self.queue: JobQueue = SimulatedJobQueue(line, self._job_queues)
         self.topic: Topic = SimulatedTopic(line, self._webhook_queue, stack.webhook_filter())
@@ -131,7 +131,7 @@ class AwsBacking:
         self.ledger: Ledger = LedgerTable(clients.dynamodb, names.account_table)
         self.contents: Contents = Payloads(clients.dynamodb, s3, names.job_table, names.bucket)
         self.accounts: AccountRecords = AccountTable(clients.dynamodb, names.account_table)
-        self.rates: Rates = RateWindows(clients.dynamodb, names.account_table)
+        self.rates: RateWindowStore = RateWindowTable(clients.dynamodb, names.account_table)
         self.deliveries: Deliveries = DeliveryRecords(clients.dynamodb, names.job_table)
         self.queue: JobQueue = SqsJobQueue(clients.sqs, names.queue_urls)
         self.topic: Topic = SnsTopic(clients.sns, names.topic_arn)

@@ -31,16 +31,16 @@ from openai import OpenAI
 
 from afterthought.adapters.account_table import AccountTable
 from afterthought.adapters.aws import CONFIG
-from afterthought.adapters.breaker_table import BreakerTable
+from afterthought.adapters.circuit_breaker_table import CircuitBreakerTable
 from afterthought.adapters.job_table import JobTable
 from afterthought.adapters.ledger_table import LedgerTable
 from afterthought.adapters.openai import OpenAIResponses
-from afterthought.adapters.pace_table import PaceTable
 from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.adapters.rate_windows import RateWindows
+from afterthought.adapters.rate_window_table import RateWindowTable
 from afterthought.adapters.sns import SnsTopic
 from afterthought.adapters.sqs import SqsJobQueue
+from afterthought.adapters.throttle_table import ThrottleTable
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import MoneyRefused, RequestRefused
 from afterthought.domain.jobs.job import Job
@@ -48,7 +48,7 @@ from afterthought.domain.jobs.step import Step
 from afterthought.services.calling import calling
 from afterthought.services.intake.admit import Admitter
 from afterthought.services.intake.submit import Intake
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.notify.publish import Notifier
 from afterthought.services.run.sweep import Sweeper
 
@@ -105,7 +105,7 @@ class Parts:
         self.catalogue = default_catalogue()
         self.jobs = JobTable(dynamodb, place.jobs, place.accounts)
         self.contents = Payloads(dynamodb, lambda: s3, place.jobs, place.bucket)
-        self.limit = Limit(RateWindows(dynamodb, place.accounts), self.catalogue, self.now)
+        self.limit = RateLimiter(RateWindowTable(dynamodb, place.accounts), self.catalogue, self.now)
         self.ledger = LedgerTable(dynamodb, place.accounts)
         self.accounts = AccountTable(dynamodb, place.accounts)
         self.queue = HurriedQueue(self.sqs, {"background": place.queue})
@@ -128,9 +128,9 @@ class Parts:
             accounts=self.accounts,
             queue=self.queue,
             generations=OpenAIResponses(ProviderSecrets(secretsmanager, place.secret)),
-            rates=RateWindows(dynamodb, place.accounts),
-            paces=PaceTable(dynamodb, place.accounts),
-            breakers=BreakerTable(dynamodb, place.accounts),
+            rates=RateWindowTable(dynamodb, place.accounts),
+            throttles=ThrottleTable(dynamodb, place.accounts),
+            breakers=CircuitBreakerTable(dynamodb, place.accounts),
             catalogue=self.catalogue,
             providers=("standin",),
             clock=self.now,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from afterthought.domain.breaker import BreakerUnavailable
 from afterthought.domain.errors import DeliveryFailed, OutcomeUnknown, ProviderBusy, QueueUnavailable, TablesBusy
+from afterthought.domain.limits.circuit_breaker import CircuitBreakerUnavailable
 
 
 class Fault(Enum):
@@ -81,7 +81,7 @@ def _queue_failed(fault: Fault) -> Exception:
 
 
 def _breaker_failed(fault: Fault) -> Exception:
-    return BreakerUnavailable(fault.value)
+    return CircuitBreakerUnavailable(fault.value)
 
 
 def _not_delivered(fault: Fault) -> Exception:
@@ -134,12 +134,12 @@ _WAYS: Mapping[str, Way] = {
     "contents.put": _REPEATED,
     "rates.take": _REPEATED,
     "rates.correct": _REPEATED,
-    "paces.take": _REPEATED,
-    "paces.book": _REPEATED,
-    "paces.lengthen": _REPEATED,
-    "paces.restart": _REPEATED,
-    "breakers.swap": Way(_MET, _breaker_failed),
-    "breakers.clear": Way(_MET, _breaker_failed),
+    "throttle.take": _REPEATED,
+    "throttle.add_tokens": _REPEATED,
+    "throttle.join_queue": _REPEATED,
+    "throttle.start_queue": _REPEATED,
+    "circuit_breaker.replace": Way(_MET, _breaker_failed),
+    "circuit_breaker.close": Way(_MET, _breaker_failed),
     "queue.send": Way(_REPEATED.faults, _queue_failed),
     "event_queue.send": Way(_REPEATED.faults, _queue_failed),
     "topic.publish": _REPEATED,

@@ -22,7 +22,7 @@ from afterthought.services.intake.admit import Admitter
 from afterthought.services.intake.cancel import Canceller
 from afterthought.services.intake.dry_run import DryRunner
 from afterthought.services.intake.submit import Intake, Submission
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.notify.deliver import WebhookSender
 from afterthought.services.notify.publish import Notifier
 from afterthought.services.query.read import JobReader
@@ -33,18 +33,17 @@ from afterthought.services.run.run_job import JobRunner
 from afterthought.services.run.sweep import Sweeper
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
-from tests.simulator.breakers import SimulatedBreakers
 from tests.simulator.cipher import SimulatedCipher
+from tests.simulator.circuit_breakers import SimulatedCircuitBreakers
 from tests.simulator.clock import START, Clock
 from tests.simulator.event_loop import VirtualLoop, in_virtual_time
 from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
 from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Fault, Line, ProcessDied
-from tests.simulator.paces import SimulatedPaces
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.provider import SimulatedProvider
 from tests.simulator.queues import Luck, Message, Queue, SimulatedJobQueue
-from tests.simulator.rates import SimulatedRateWindows
+from tests.simulator.rate_windows import SimulatedRateWindows
 from tests.simulator.receiver import SimulatedReceiver
 from tests.simulator.secret import SimulatedSecret
 from tests.simulator.tables import (
@@ -53,6 +52,7 @@ from tests.simulator.tables import (
     SimulatedJobs,
     StreamRecord,
 )
+from tests.simulator.throttle import SimulatedThrottle
 from tests.simulator.topic import SimulatedTopic
 
 WORKERS = 2
@@ -139,8 +139,8 @@ class World:
         self.deliveries = SimulatedDeliveries(self.line)
         self.cipher = SimulatedCipher(self.line)
         self.queue = SimulatedJobQueue(self.line, {"background": self.job_messages, "direct": self.direct_messages})
-        self.paces = SimulatedPaces(self.line)
-        self.breakers = SimulatedBreakers(self.line)
+        self.throttles = SimulatedThrottle(self.line)
+        self.breakers = SimulatedCircuitBreakers(self.line)
         self.topic = SimulatedTopic(self.line, self.webhook_messages, stack.webhook_filter())
         self.secret = SimulatedSecret(self.line, self.clock)
         self.provider = SimulatedProvider(self.line, self.clock, self.secret, self._in_ledger, events=self.events)
@@ -161,7 +161,7 @@ class World:
 
     def _wire(self) -> None:
         catalogue = self.catalogue
-        limit = Limit(self.rates, catalogue, self.clock)
+        limit = RateLimiter(self.rates, catalogue, self.clock)
         self.admitter = Admitter(
             catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock
         )
@@ -204,7 +204,7 @@ class World:
             queue=self.queue,
             generations=self.provider,
             rates=self.rates,
-            paces=self.paces,
+            throttles=self.throttles,
             breakers=self.breakers,
             catalogue=catalogue,
             providers=PROVIDERS,

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.errors import MoneyRefused, TablesBusy
 from afterthought.domain.jobs.attempt import AttemptState
+from afterthought.domain.limits.throttle import ProviderLimits
 from afterthought.domain.models.provider import Provider
-from afterthought.domain.pace import PaceLimits
 from tests.simulator.line import ProcessDied, TransportFailed
 from tests.simulator.provider import Answer, Ending, Plan
 from tests.simulator.world import WEBHOOK_URL, Announced, World
@@ -231,7 +231,7 @@ def o3_by(**changes: Any) -> Catalogue:
 
 DIRECT = o3_by(modes={"o3": "direct"})
 """o3 has a price, which what is served directly has not."""
-PACED = o3_by(limits={"o3": PaceLimits(requests_per_minute=2, tokens_per_minute=8_000)})
+PACED = o3_by(limits={"o3": ProviderLimits(requests_per_minute=2, tokens_per_minute=8_000)})
 RETIRING = o3_by(shutdown={"o3": date(2026, 11, 3)})
 EVE = datetime(2026, 11, 2, 23, 58, tzinfo=UTC)
 

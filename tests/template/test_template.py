@@ -243,7 +243,7 @@ ACCOUNT_KEYS: dict[str, dict[str, set[str]]] = {
     "ApiRole": {"dynamodb:Query": LEDGER | RATE_LIMITS, "dynamodb:UpdateItem": LEDGER | RATE_LIMITS},
     "WorkerRole": {
         "dynamodb:GetItem": {"TENANT#*", "PROVIDER#*"},
-        "dynamodb:UpdateItem": LEDGER | RATE_LIMITS | {"PROVIDER#*", "PACE#*"},
+        "dynamodb:UpdateItem": LEDGER | RATE_LIMITS | {"PROVIDER#*", "THROTTLE#*"},
     },
     "SweeperRole": {"dynamodb:UpdateItem": LEDGER},
 }

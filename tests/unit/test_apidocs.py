@@ -24,7 +24,7 @@ from afterthought.domain.errors import RequestRefused
 from afterthought.domain.jobs.attempt import Attempt, CallSpec
 from afterthought.domain.jobs.job import Failure, Job
 from afterthought.domain.jobs.spec import JobSpec
-from afterthought.domain.rate_limit import Limits, RateState, Window, rate_limited
+from afterthought.domain.limits.rate_limit import Limits, RateState, WindowUsage, rate_limited
 from afterthought.domain.request import body
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.request.options import AfterthoughtOptions
@@ -229,7 +229,7 @@ def test_csv_example_equals_json_example() -> None:
 
 
 def test_headers_are_those_sent() -> None:
-    state = RateState(Limits(1, 1), Window(), 60)
+    state = RateState(Limits(1, 1), WindowUsage(), 60)
     ending = deprecation_headers(NOW.date(), today=NOW.date(), successor="o3")
     created = responses_of("/v1/responses", "post")
     assert set(created["200"]["headers"]) == {"x-request-id", *state.headers(), *ending}
@@ -252,7 +252,7 @@ def test_errors_with_figures_have_examples() -> None:
 
 def test_error_types_are_complete() -> None:
     types = {refusal.kind for refusal in refusals().values() if hasattr(refusal, "kind")}
-    full = Window(requests=1), Window(tokens=1)
+    full = WindowUsage(requests=1), WindowUsage(tokens=1)
     types |= {rate_limited(RateState(Limits(1, 1), window, 1), "o3", 1).kind for window in full}
     assert set(openapi()["components"]["schemas"]["ErrorDetail"]["properties"]["type"]["enum"]) == types
 

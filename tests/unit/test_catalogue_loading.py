@@ -11,8 +11,8 @@ import pytest
 
 from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue, load
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
+from afterthought.domain.limits.throttle import ProviderLimits
 from afterthought.domain.models.model import Model
-from afterthought.domain.pace import PaceLimits
 
 TODAY = date(2026, 11, 21)
 
@@ -210,8 +210,8 @@ def test_invalid_model_is_named(tmp_path: Path, edit: Edit, message: str) -> Non
 
 def test_limits_by_model(tmp_path: Path) -> None:
     provider = load(write(tmp_path)).providers["ours"]
-    assert provider.limits_for("ours") == PaceLimits(requests_per_minute=7, tokens_per_minute=900)
-    assert provider.limits_for("another") == PaceLimits(requests_per_minute=60)
+    assert provider.limits_for("ours") == ProviderLimits(requests_per_minute=7, tokens_per_minute=900)
+    assert provider.limits_for("another") == ProviderLimits(requests_per_minute=60)
     unlimited, _ = PROVIDER.split("limits")
     assert load(write(tmp_path, provider=unlimited)).providers["ours"].limits_for("ours") is None
 
@@ -220,7 +220,7 @@ def test_only_openai_has_limits() -> None:
     providers = default_catalogue().providers
     for model in providers["openai"].models:
         limits = providers["openai"].limits_for(model)
-        assert limits == PaceLimits(requests_per_minute=5_000, tokens_per_minute=2_000_000)
+        assert limits == ProviderLimits(requests_per_minute=5_000, tokens_per_minute=2_000_000)
     assert providers["standin"].limits_for("gpt-5") is None
 
 

@@ -13,9 +13,9 @@ import pytest
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.errors import MoneyRefused, ProviderBusy
 from afterthought.domain.jobs.job import Job
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.models.model import Model
 from afterthought.domain.models.pricing import Price, Usage
-from afterthought.domain.rate_tier import RateTier
 from tests.simulator import money
 from tests.simulator import world as simulated
 from tests.simulator.queues import Luck

@@ -1,4 +1,4 @@
-"""Requests and tokens a minute: what is let through, what is refused, and what is said of it."""
+"""The rate limiter: requests and tokens per minute, refusals, and the headers that report them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import InvalidRequest, RateLimited, RequestRefused, TierRefused
-from afterthought.domain.rate_limit import (
+from afterthought.domain.limits.rate_limit import (
     Limits,
     RateState,
-    Window,
+    WindowUsage,
     check_fits,
     limits_of,
     refusal,
     resets_in_seconds,
     window_number,
 )
-from afterthought.domain.rate_tier import RateTier
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.tenants.tenant import Tenant
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from tests.simulator.clock import START, Clock
 from tests.simulator.line import Fault, Line, TransportFailed
-from tests.simulator.rates import SimulatedRateWindows
+from tests.simulator.rate_windows import SimulatedRateWindows
 
 TIER = RateTier(name="tier1", requests_per_minute=500, tokens_per_minute=200_000)
 FREE = RateTier(name="free", supported=False)
@@ -35,33 +35,33 @@ def tenant(**fields: object) -> Tenant:
     return Tenant.model_validate({"name": "acme", "created_at": START, "webhook_secrets": (), **fields})
 
 
-class Gate:
-    """The service on the simulator, a few seconds into a minute."""
+class Limiter:
+    """The rate limiter on the simulator, 13 seconds into a limiter."""
 
     def __init__(self) -> None:
         self.clock = Clock(START + timedelta(seconds=13))
         self.line = Line(self.clock)
         self.windows = SimulatedRateWindows(self.line)
-        self.limit = Limit(self.windows, default_catalogue(), self.clock)
+        self.service = RateLimiter(self.windows, default_catalogue(), self.clock)
 
-    def take(self, tokens: int = 100, *, who: Tenant | None = None, model: str = "o3") -> RateState:
-        return self.limit.take(who or tenant(), model, tokens, output_tokens=0)
+    def take(self, tokens: int = 100, *, caller: Tenant | None = None, model: str = "o3") -> RateState:
+        return self.service.take(caller or tenant(), model, tokens, output_tokens=0)
 
-    def refused(self, tokens: int, *, who: Tenant | None = None, model: str = "o3") -> RateLimited:
+    def refuse(self, tokens: int, *, caller: Tenant | None = None, model: str = "o3") -> RateLimited:
         with pytest.raises(RateLimited) as caught:
-            self.take(tokens, who=who, model=model)
+            self.take(tokens, caller=caller, model=model)
         return caught.value
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
+def limiter() -> Limiter:
+    return Limiter()
 
 
 # ---- limits
 
 
-def test_a_tenant_has_the_limits_of_its_tier() -> None:
+def test_tenant_has_limits_of_its_tier() -> None:
     assert limits_of(tenant(), TIER) == Limits(500, 200_000)
 
 
@@ -73,31 +73,31 @@ def test_a_tenant_has_the_limits_of_its_tier() -> None:
         ({"requests_per_minute": 7, "tokens_per_minute": 9}, Limits(7, 9)),
     ],
 )
-def test_each_limit_of_its_own_takes_the_place_of_the_tiers(own: dict[str, int], expected: Limits) -> None:
+def test_own_limit_overrides_tier(own: dict[str, int], expected: Limits) -> None:
     assert limits_of(tenant(**own), TIER) == expected
 
 
 @pytest.mark.parametrize("own", [{}, {"requests_per_minute": 7}, {"tokens_per_minute": 9}])
-def test_a_tier_that_is_not_supported_admits_nobody_without_both_limits_of_its_own(own: dict[str, int]) -> None:
+def test_unsupported_tier_is_refused(own: dict[str, int]) -> None:
     with pytest.raises(TierRefused) as caught:
         limits_of(tenant(**own), FREE)
     assert caught.value.status == 403
     assert "'free'" in caught.value.message
-    assert "Whoever runs this service can" in caught.value.message
+    assert "The operator of this service can" in caught.value.message
 
 
-def test_both_limits_of_its_own_make_up_for_a_tier_that_is_not_supported() -> None:
+def test_own_limits_replace_unsupported_tier() -> None:
     assert limits_of(tenant(requests_per_minute=7, tokens_per_minute=9), FREE) == Limits(7, 9)
 
 
-def test_every_tier_of_the_catalogue_gives_limits_or_refuses() -> None:
-    given_by: dict[str, Limits | None] = {}
+def test_limits_of_catalogue_tiers() -> None:
+    limits_by_tier: dict[str, Limits | None] = {}
     for name, tier in default_catalogue().tiers.items():
         try:
-            given_by[name] = limits_of(tenant(tier=name), tier)
+            limits_by_tier[name] = limits_of(tenant(tier=name), tier)
         except TierRefused:
-            given_by[name] = None
-    assert given_by == {
+            limits_by_tier[name] = None
+    assert limits_by_tier == {
         "free": None,
         "tier1": (500, 200_000),
         "tier2": (5_000, 2_000_000),
@@ -111,7 +111,7 @@ def test_every_tier_of_the_catalogue_gives_limits_or_refuses() -> None:
 
 
 @given(st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 given UTC
-def test_a_window_is_the_minute_of_the_clock_and_resets_at_its_end(at: datetime) -> None:
+def test_window_is_a_clock_minute(at: datetime) -> None:
     seconds = resets_in_seconds(at)
     assert 1 <= seconds <= 60
     assert window_number(at) == window_number(at.replace(second=0, microsecond=0))
@@ -130,16 +130,14 @@ def test_a_window_is_the_minute_of_the_clock_and_resets_at_its_end(at: datetime)
         (START + timedelta(seconds=59, milliseconds=999), 1, "1s"),
     ],
 )
-def test_the_time_to_the_end_is_whole_seconds_and_written_as_openai_writes_it(
-    at: datetime, seconds: int, shown: str
-) -> None:
+def test_reset_is_in_whole_seconds(at: datetime, seconds: int, shown: str) -> None:
     assert resets_in_seconds(at) == seconds
-    headers = RateState(LIMITS, Window(), seconds).headers()
+    headers = RateState(LIMITS, WindowUsage(), seconds).headers()
     assert headers["x-ratelimit-reset-requests"] == headers["x-ratelimit-reset-tokens"] == shown
 
 
-def test_the_headers_are_openais() -> None:
-    assert RateState(LIMITS, Window(requests=4, tokens=999), 37).headers() == {
+def test_headers_match_openai() -> None:
+    assert RateState(LIMITS, WindowUsage(requests=4, tokens=999), 37).headers() == {
         "x-ratelimit-limit-requests": "10",
         "x-ratelimit-remaining-requests": "6",
         "x-ratelimit-reset-requests": "37s",
@@ -149,17 +147,17 @@ def test_the_headers_are_openais() -> None:
     }
 
 
-@given(st.builds(Window, requests=st.integers(0, 10**9), tokens=st.integers(-(10**9), 10**9)))
-def test_what_remains_is_never_below_nothing_nor_above_the_limit(window: Window) -> None:
+@given(st.builds(WindowUsage, requests=st.integers(0, 10**9), tokens=st.integers(-(10**9), 10**9)))
+def test_remaining_is_between_zero_and_limit(window: WindowUsage) -> None:
     headers = RateState(LIMITS, window, 37).headers()
     assert 0 <= int(headers["x-ratelimit-remaining-requests"]) <= 10
     assert 0 <= int(headers["x-ratelimit-remaining-tokens"]) <= 1000
 
 
-# ---- what could never run
+# ---- requests that can never run
 
 
-def test_a_request_of_a_whole_minutes_tokens_fits() -> None:
+def test_request_of_a_whole_minute_fits() -> None:
     check_fits(LIMITS, "o3", 1000, 500)
 
 
@@ -173,7 +171,7 @@ def test_a_request_of_a_whole_minutes_tokens_fits() -> None:
         (5000, 5000, "input", None),
     ],
 )
-def test_a_request_that_no_minute_could_take_is_refused_for_good(
+def test_request_beyond_a_minute_is_invalid(
     input_tokens: int, output_tokens: int, param: str, fitting: int | None
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -189,25 +187,25 @@ def test_a_request_that_no_minute_could_take_is_refused_for_good(
         check_fits(LIMITS, "o3", input_tokens + fitting, fitting)
 
 
-# ---- what has to wait
+# ---- refusals
 
 
-def test_refusals_name_requests_before_tokens() -> None:
-    full = refusal(RateState(LIMITS, Window(10, 1000), 37), "o3", 1)
-    tokens = refusal(RateState(LIMITS, Window(9, 1000), 37), "o3", 1)
+def test_refusal_names_requests_first() -> None:
+    full = refusal(RateState(LIMITS, WindowUsage(10, 1000), 37), "o3", 1)
+    tokens = refusal(RateState(LIMITS, WindowUsage(9, 1000), 37), "o3", 1)
     assert full is not None
     assert tokens is not None
     assert (full.kind, tokens.kind) == ("requests", "tokens")
 
 
-def test_what_just_fits_is_not_refused() -> None:
-    assert refusal(RateState(LIMITS, Window(9, 900), 37), "o3", 100) is None
+def test_exact_fit_is_not_refused() -> None:
+    assert refusal(RateState(LIMITS, WindowUsage(9, 900), 37), "o3", 100) is None
 
 
-def test_tokens_used_up_are_a_429_with_figures_and_headers(gate: Gate) -> None:
-    who = tenant(tokens_per_minute=250)
-    gate.take(200, who=who)
-    refused = gate.refused(51, who=who)
+def test_used_tokens_are_a_429(limiter: Limiter) -> None:
+    caller = tenant(tokens_per_minute=250)
+    limiter.take(200, caller=caller)
+    refused = limiter.refuse(51, caller=caller)
     assert (refused.status, refused.kind, refused.code, refused.retryable) == (
         429,
         "tokens",
@@ -233,86 +231,88 @@ def test_tokens_used_up_are_a_429_with_figures_and_headers(gate: Gate) -> None:
     }
     for figure in ("o3", "250 tokens", "200", "51", "47 s"):
         assert figure in refused.message
-    assert gate.take(50, who=who).window == Window(2, 250), "the refusal has taken nothing"
+    assert limiter.take(50, caller=caller).usage == WindowUsage(2, 250), "the refusal counts nothing"
 
 
-def test_requests_used_up_are_a_429(gate: Gate) -> None:
-    who = tenant(requests_per_minute=3)
+def test_used_requests_are_a_429(limiter: Limiter) -> None:
+    caller = tenant(requests_per_minute=3)
     for _ in range(3):
-        gate.take(1, who=who)
-    refused = gate.refused(1, who=who)
+        limiter.take(1, caller=caller)
+    refused = limiter.refuse(1, caller=caller)
     assert (refused.status, refused.kind) == (429, "requests")
     assert refused.headers["x-ratelimit-remaining-requests"] == "0"
     assert refused.detail is not None
     assert (refused.detail["limit"], refused.detail["used"], refused.detail["requested"]) == (3, 3, 1)
 
 
-def test_who_waits_as_told_gets_through(gate: Gate) -> None:
-    who = tenant(tokens_per_minute=100)
-    gate.take(100, who=who)
-    gate.clock.pass_by(int(gate.refused(100, who=who).headers["Retry-After"]))
-    assert gate.take(100, who=who).window == Window(1, 100)
+def test_retry_after_is_sufficient(limiter: Limiter) -> None:
+    caller = tenant(tokens_per_minute=100)
+    limiter.take(100, caller=caller)
+    limiter.clock.pass_by(int(limiter.refuse(100, caller=caller).headers["Retry-After"]))
+    assert limiter.take(100, caller=caller).usage == WindowUsage(1, 100)
 
 
-def test_across_a_boundary_twice_the_limit_passes_and_no_more(gate: Gate) -> None:
-    who = tenant(tokens_per_minute=100)
-    gate.clock.move_to(START + timedelta(seconds=59))
-    gate.take(100, who=who)
-    gate.clock.pass_by(1)
-    gate.take(100, who=who)
-    gate.clock.move_to(START + timedelta(seconds=118))
-    gate.refused(1, who=who)
+def test_boundary_allows_twice_the_limit(limiter: Limiter) -> None:
+    caller = tenant(tokens_per_minute=100)
+    limiter.clock.move_to(START + timedelta(seconds=59))
+    limiter.take(100, caller=caller)
+    limiter.clock.pass_by(1)
+    limiter.take(100, caller=caller)
+    limiter.clock.move_to(START + timedelta(seconds=118))
+    limiter.refuse(1, caller=caller)
 
 
-def test_what_is_told_after_a_request_counts_it(gate: Gate) -> None:
-    gate.take(100)
-    headers = gate.take(50).headers()
+def test_headers_include_the_request(limiter: Limiter) -> None:
+    limiter.take(100)
+    headers = limiter.take(50).headers()
     assert headers["x-ratelimit-remaining-requests"] == "498"
     assert headers["x-ratelimit-remaining-tokens"] == "199850"
 
 
-def test_a_snapshot_draws_on_the_window_of_its_model(gate: Gate) -> None:
+def test_snapshot_uses_window_of_its_model(limiter: Limiter) -> None:
     model = next(model for model in default_catalogue().models.values() if model.snapshots)
-    who = tenant(tokens_per_minute=100)
-    gate.take(100, who=who, model=model.snapshots[0])
-    refused = gate.refused(1, who=who, model=model.id)
+    caller = tenant(tokens_per_minute=100)
+    limiter.take(100, caller=caller, model=model.snapshots[0])
+    refused = limiter.refuse(1, caller=caller, model=model.id)
     assert refused.detail is not None
     assert refused.detail["model"] == model.id
 
 
-def test_another_model_and_another_tenant_have_windows_of_their_own(gate: Gate) -> None:
-    who = tenant(tokens_per_minute=100)
-    gate.take(100, who=who)
-    assert gate.take(100, who=who, model="o4-mini").window == Window(1, 100)
-    assert gate.take(100, who=tenant(name="globex", tokens_per_minute=100)).window == Window(1, 100)
+def test_windows_are_separate(limiter: Limiter) -> None:
+    caller = tenant(tokens_per_minute=100)
+    limiter.take(100, caller=caller)
+    assert limiter.take(100, caller=caller, model="o4-mini").usage == WindowUsage(1, 100)
+    assert limiter.take(100, caller=tenant(name="globex", tokens_per_minute=100)).usage == WindowUsage(1, 100)
 
 
 @pytest.mark.parametrize(
-    ("who", "tokens", "kind"),
+    ("caller", "tokens", "kind"),
     [
         (tenant(tier="free"), 1, TierRefused),
         (tenant(tier="tier9"), 1, TierRefused),
         (tenant(tokens_per_minute=100), 101, InvalidRequest),
     ],
 )
-def test_what_can_never_run_takes_nothing(gate: Gate, who: Tenant, tokens: int, kind: type[RequestRefused]) -> None:
-    for ask in (gate.limit.check, gate.limit.take):
+def test_impossible_request_is_not_counted(
+    limiter: Limiter, caller: Tenant, tokens: int, kind: type[RequestRefused]
+) -> None:
+    for call in (limiter.service.check, limiter.service.take):
         with pytest.raises(kind):
-            ask(who, "o3", tokens, output_tokens=0)
-    assert gate.line.calls == []
+            call(caller, "o3", tokens, output_tokens=0)
+    assert limiter.line.calls == []
 
 
-def test_a_check_takes_nothing(gate: Gate) -> None:
-    assert gate.limit.check(tenant(), "o3", 200_000, output_tokens=0) == Limits(500, 200_000)
-    assert gate.line.calls == []
+def test_check_counts_nothing(limiter: Limiter) -> None:
+    assert limiter.service.check(tenant(), "o3", 200_000, output_tokens=0) == Limits(500, 200_000)
+    assert limiter.line.calls == []
 
 
 # ---- dry runs
 
 
-def outcome(ask: Callable[[], object]) -> tuple[str, dict[str, str], object] | None:
+def outcome(call: Callable[[], object]) -> tuple[str, dict[str, str], object] | None:
     try:
-        ask()
+        call()
     except RequestRefused as refused:
         return refused.message, refused.headers, refused.detail
     return None
@@ -322,70 +322,68 @@ def outcome(ask: Callable[[], object]) -> tuple[str, dict[str, str], object] | N
 @pytest.mark.parametrize(
     "own", [{"tokens_per_minute": 100}, {"tier": "free"}, {"tier": "free", "tokens_per_minute": 100}]
 )
-def test_a_peek_says_what_a_request_would_be_told_and_takes_nothing(
-    gate: Gate, tokens: int, own: dict[str, object]
-) -> None:
-    who = tenant(**own)
-    gate.take(60, who=tenant(tokens_per_minute=100))
-    before = dict(gate.windows.items)
-    state, refused = gate.limit.peek(who, "o3", tokens, output_tokens=0)
-    assert gate.windows.items == before
+def test_peek_returns_error_of_take(limiter: Limiter, tokens: int, own: dict[str, object]) -> None:
+    caller = tenant(**own)
+    limiter.take(60, caller=tenant(tokens_per_minute=100))
+    before = dict(limiter.windows.items)
+    state, refused = limiter.service.peek(caller, "o3", tokens, output_tokens=0)
+    assert limiter.windows.items == before
     assert (state is None) == ("tier" in own)
     if state is not None:
-        assert state.window == Window(1, 60)
-    told = None if refused is None else (refused.message, refused.headers, refused.detail)
-    assert told == outcome(lambda: gate.take(tokens, who=who))
+        assert state.usage == WindowUsage(1, 60)
+    error = None if refused is None else (refused.message, refused.headers, refused.detail)
+    assert error == outcome(lambda: limiter.take(tokens, caller=caller))
 
 
 # ---- corrections
 
 
-def test_an_estimate_is_corrected_while_its_minute_lasts(gate: Gate) -> None:
-    taken_at = gate.clock()
-    gate.take(100)
-    gate.clock.pass_by(40)
-    gate.limit.correct("acme", "o3", taken_at, gate.clock(), -90)
-    assert gate.take(1).window == Window(2, 11)
+def test_estimate_is_corrected_in_its_minute(limiter: Limiter) -> None:
+    taken_at = limiter.clock()
+    limiter.take(100)
+    limiter.clock.pass_by(40)
+    limiter.service.correct("acme", "o3", taken_at, limiter.clock(), -90)
+    assert limiter.take(1).usage == WindowUsage(2, 11)
 
 
-def test_a_later_minute_is_not_corrected_for_an_earlier_one(gate: Gate) -> None:
-    taken_at = gate.clock()
-    gate.take(100)
-    gate.clock.pass_by(50)
-    gate.take(100)
-    gate.limit.correct("acme", "o3", taken_at, gate.clock(), -90)
-    assert set(gate.windows.items.values()) == {Window(1, 100)}
-    assert [call.name for call in gate.line.calls] == ["rates.take"] * 2
+def test_later_minute_is_not_corrected(limiter: Limiter) -> None:
+    taken_at = limiter.clock()
+    limiter.take(100)
+    limiter.clock.pass_by(50)
+    limiter.take(100)
+    limiter.service.correct("acme", "o3", taken_at, limiter.clock(), -90)
+    assert set(limiter.windows.items.values()) == {WindowUsage(1, 100)}
+    assert [call.name for call in limiter.line.calls] == ["rates.take"] * 2
 
 
-def test_an_estimate_that_was_right_costs_no_write(gate: Gate) -> None:
-    gate.take(100)
-    gate.limit.correct("acme", "o3", gate.clock(), gate.clock(), 0)
-    assert [call.name for call in gate.line.calls] == ["rates.take"]
+def test_exact_estimate_costs_no_write(limiter: Limiter) -> None:
+    limiter.take(100)
+    limiter.service.correct("acme", "o3", limiter.clock(), limiter.clock(), 0)
+    assert [call.name for call in limiter.line.calls] == ["rates.take"]
 
 
-def test_a_snapshots_estimate_is_corrected_in_its_models_window(gate: Gate) -> None:
+def test_correction_of_snapshot_uses_its_model(limiter: Limiter) -> None:
     model = next(model for model in default_catalogue().models.values() if model.snapshots)
-    gate.take(100, model=model.id)
-    gate.limit.correct("acme", model.snapshots[0], gate.clock(), gate.clock(), -90)
-    assert gate.take(1, model=model.id).window == Window(2, 11)
+    limiter.take(100, model=model.id)
+    limiter.service.correct("acme", model.snapshots[0], limiter.clock(), limiter.clock(), -90)
+    assert limiter.take(1, model=model.id).usage == WindowUsage(2, 11)
 
 
-# ---- the law
+# ---- law
 
 
 @given(st.lists(st.tuples(st.integers(0, 120), st.floats(0, 30), st.booleans()), max_size=60))
-def test_no_minute_ever_lets_more_through_than_its_limits(requests: list[tuple[int, float, bool]]) -> None:
-    gate = Gate()
-    who = tenant(requests_per_minute=5, tokens_per_minute=100)
-    let_through: dict[int, list[int]] = {}
+def test_no_minute_exceeds_its_limits(requests: list[tuple[int, float, bool]]) -> None:
+    limiter = Limiter()
+    caller = tenant(requests_per_minute=5, tokens_per_minute=100)
+    allowed: dict[int, list[int]] = {}
     for tokens, seconds, fails in requests:
-        gate.clock.pass_by(seconds)
-        minute = window_number(gate.clock())
-        gate.line.faults = {len(gate.line.calls): Fault.FAILS_AFTER} if fails else {}
+        limiter.clock.pass_by(seconds)
+        minute = window_number(limiter.clock())
+        limiter.line.faults = {len(limiter.line.calls): Fault.FAILS_AFTER} if fails else {}
         try:
-            gate.take(tokens, who=who)
+            limiter.take(tokens, caller=caller)
         except (RequestRefused, TransportFailed):
             continue
-        let_through.setdefault(minute, []).append(tokens)
-    assert all(len(taken) <= 5 and sum(taken) <= 100 for taken in let_through.values())
+        allowed.setdefault(minute, []).append(tokens)
+    assert all(len(taken) <= 5 and sum(taken) <= 100 for taken in allowed.values())

@@ -11,7 +11,7 @@ import pytest
 
 from afterthought.domain.errors import InvalidRequest, MoneyRefused, RateLimited, TierRefused, Unauthenticated
 from afterthought.domain.ledger.budget import MonthBalance
-from afterthought.domain.rate_limit import Window, window_number
+from afterthought.domain.limits.rate_limit import WindowUsage, window_number
 from tests.simulator.world import World, question
 
 
@@ -161,7 +161,7 @@ def test_request_larger_than_a_minute_is_a_400(world: World) -> None:
     with pytest.raises(InvalidRequest) as refused:
         world.submit(request())
     assert refused.value.code == "request_too_large_for_tier"
-    assert world.rates.peek("acme", "o3", at=world.clock()) == Window()
+    assert world.rates.peek("acme", "o3", at=world.clock()) == WindowUsage()
 
 
 def test_unsupported_tier_is_a_403(world: World) -> None:

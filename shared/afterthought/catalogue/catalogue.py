@@ -8,10 +8,10 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from afterthought.domain.errors import AfterthoughtError
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.models.model import Model
 from afterthought.domain.models.pricing import Price
 from afterthought.domain.models.provider import Provider
-from afterthought.domain.rate_tier import RateTier
 
 
 class CatalogueError(AfterthoughtError):

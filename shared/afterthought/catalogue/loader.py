@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from afterthought.catalogue.catalogue import Catalogue, CatalogueError
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.models.model import Model
 from afterthought.domain.models.pricing import Price, price_id
 from afterthought.domain.models.provider import EVERY_MODEL, Provider
-from afterthought.domain.rate_tier import RateTier
 
 DEFAULT_DIRECTORY = Path(__file__).parent
 _PRICE_COLUMNS = ("input", "cached_input", "cache_write", "output")

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from afterthought.catalogue import Catalogue
-from afterthought.services.breaker import Breaker, Breakers
-from afterthought.services.limit import Limit, RateWindows
-from afterthought.services.pace import Pace, Paces
+from afterthought.services.limits.circuit_breaker import CircuitBreaker, CircuitBreakerStore
+from afterthought.services.limits.rate_limiter import RateLimiter, RateWindowStore
+from afterthought.services.limits.throttle import Throttle, ThrottleStore
 from afterthought.services.ports import Accounts, Contents, Generations, JobQueue, JobStore
 from afterthought.services.run.fallback import Fallbacks
 from afterthought.services.run.handle_event import ProviderEventHandler
@@ -32,9 +32,9 @@ def calling(
     accounts: Accounts,
     queue: JobQueue,
     generations: Generations,
-    rates: RateWindows,
-    paces: Paces,
-    breakers: Breakers,
+    rates: RateWindowStore,
+    throttles: ThrottleStore,
+    breakers: CircuitBreakerStore,
     catalogue: Catalogue,
     providers: tuple[str, ...],
     clock: Callable[[], datetime],
@@ -44,7 +44,7 @@ def calling(
 ) -> Calling:
     """`providers` are the enabled ones in order of preference; `random` gives numbers from 0 to 1;
     `on_provider_paused` is called with a provider and its error code."""
-    breaker = Breaker(breakers, clock, random)
+    breaker = CircuitBreaker(breakers, clock, random)
     runner = JobRunner(
         jobs=jobs,
         contents=contents,
@@ -52,8 +52,8 @@ def calling(
         generations=generations,
         catalogue=catalogue,
         providers=providers,
-        limit=Limit(rates, catalogue, clock),
-        throttle=Pace(paces, clock, random),
+        limit=RateLimiter(rates, catalogue, clock),
+        throttle=Throttle(throttles, clock, random),
         circuit_breaker=breaker,
         late_usage=LateUsage(jobs, generations, catalogue),
         recorder=OutcomeRecorder(

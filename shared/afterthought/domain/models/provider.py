@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from afterthought.domain.pace import PaceLimits
+from afterthought.domain.limits.throttle import ProviderLimits
 
 EVERY_MODEL = "*"
 """In `limits`: the entry for every model that has no entry of its own."""
@@ -46,7 +46,7 @@ class Provider(BaseModel):
     shutdown: Mapping[str, date] = Field(default_factory=dict)
     names: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     direct_seconds: Annotated[int, Field(ge=1, le=MAX_DIRECT_SECONDS)] = 600
-    limits: Mapping[str, PaceLimits] = Field(default_factory=dict)
+    limits: Mapping[str, ProviderLimits] = Field(default_factory=dict)
     cache_salt: bool = False
     stand_in: bool = False
 
@@ -85,6 +85,6 @@ class Provider(BaseModel):
         """The catalogue id of a model that has this name at the provider: the inverse of `name_of`."""
         return next((model_id for model_id, provider_name in self.names.items() if provider_name == name), name)
 
-    def limits_for(self, model_id: str) -> PaceLimits | None:
+    def limits_for(self, model_id: str) -> ProviderLimits | None:
         """The rate limits of a model, or None if it has none."""
         return self.limits.get(model_id, self.limits.get(EVERY_MODEL))

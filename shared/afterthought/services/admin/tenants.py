@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.errors import AfterthoughtError
-from afterthought.domain.rate_tier import RateTier
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.tenants.identity import TENANT_NAME, hash_api_key
 from afterthought.domain.tenants.tenant import DEFAULT_TIER, ApiKey, Tenant
 from afterthought.domain.webhooks.signature import new_secret

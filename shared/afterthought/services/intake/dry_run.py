@@ -9,7 +9,7 @@ from afterthought.domain.ledger import budget
 from afterthought.domain.models.pricing import format_usd, price_date
 from afterthought.services.intake.admit import AdmittedRequest
 from afterthought.services.intake.authenticate import load_tenant
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.ports import Accounts, Ledger
 
 Wire = dict[str, Any]
@@ -19,7 +19,7 @@ Wire = dict[str, Any]
 class DryRunner:
     ledger: Ledger
     accounts: Accounts
-    limit: Limit
+    limit: RateLimiter
     clock: Callable[[], datetime]
 
     def run(self, tenant_name: str, admitted: AdmittedRequest) -> Wire:

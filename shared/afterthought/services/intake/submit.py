@@ -16,14 +16,14 @@ from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.ledger import budget
 from afterthought.domain.ledger.budget import Caps, OverBudget
-from afterthought.domain.rate_limit import RateState
+from afterthought.domain.limits.rate_limit import RateState
 from afterthought.domain.request import admission, body
 from afterthought.domain.tenants import identity
 from afterthought.domain.tenants.tenant import Tenant
 from afterthought.services.contents import put_request
 from afterthought.services.intake.admit import AdmittedRequest
 from afterthought.services.intake.authenticate import load_tenant
-from afterthought.services.limit import Limit
+from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.ports import Accounts, Contents, JobQueue, JobStore, Ledger
 
 
@@ -50,7 +50,7 @@ class Intake:
     accounts: Accounts
     contents: Contents
     queue: JobQueue
-    limit: Limit
+    limit: RateLimiter
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
 

@@ -22,9 +22,9 @@ from afterthought.domain.jobs.outcome import (
 from afterthought.domain.ledger.budget import NO_CAPS, Caps, OverBudget, caps_of
 from afterthought.domain.models.provider import Provider
 from afterthought.domain.response import Answer
-from afterthought.services.breaker import Breaker
 from afterthought.services.commit import Committed, commit, never, same_call
 from afterthought.services.contents import get_request, put_answer
+from afterthought.services.limits.circuit_breaker import CircuitBreaker
 from afterthought.services.ports import Accounts, Contents, Generations, JobStore
 from afterthought.services.run.fallback import Fallback, Fallbacks
 
@@ -39,7 +39,7 @@ class OutcomeRecorder:
     generations: Generations
     catalogue: Catalogue
     fallbacks: Fallbacks
-    circuit_breaker: Breaker
+    circuit_breaker: CircuitBreaker
     clock: Callable[[], datetime]
     random: Callable[[], float]
     on_provider_paused: Callable[[str, str], None]
@@ -62,7 +62,7 @@ class OutcomeRecorder:
     def _policy(self, job: Job, provider: Provider | None, outcome: Outcome) -> Policy:
         retry_at = None
         if provider is not None and isinstance(outcome, Busy) and outcome.code in OUT_OF_FUNDS_CODES:
-            retry_at = self.circuit_breaker.pause(provider.name, outcome.code)
+            retry_at = self.circuit_breaker.open(provider.name, outcome.code)
             self.on_provider_paused(provider.name, outcome.code)
         return Policy(
             sends_events=provider is not None and self.generations.sends_events(provider),

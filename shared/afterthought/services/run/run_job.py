@@ -36,11 +36,11 @@ from afterthought.domain.jobs.outcome import (
 from afterthought.domain.jobs.schedule import CALL_LEASE, DIRECT_CALL_LEASE
 from afterthought.domain.jobs.step import Step
 from afterthought.domain.models.provider import Mode, Provider
-from afterthought.services.breaker import Breaker
 from afterthought.services.commit import Committed, commit, same_call
 from afterthought.services.contents import get_request
-from afterthought.services.limit import Limit
-from afterthought.services.pace import Pace
+from afterthought.services.limits.circuit_breaker import CircuitBreaker
+from afterthought.services.limits.rate_limiter import RateLimiter
+from afterthought.services.limits.throttle import Throttle
 from afterthought.services.ports import Contents, Generations, JobQueue, JobStore
 from afterthought.services.run.late_usage import LateUsage
 from afterthought.services.run.record_outcome import OutcomeRecorder
@@ -57,9 +57,9 @@ class JobRunner:
     generations: Generations
     catalogue: Catalogue
     providers: tuple[str, ...]
-    limit: Limit
-    throttle: Pace
-    circuit_breaker: Breaker
+    limit: RateLimiter
+    throttle: Throttle
+    circuit_breaker: CircuitBreaker
     recorder: OutcomeRecorder
     late_usage: LateUsage
     clock: Callable[[], datetime]
@@ -90,7 +90,7 @@ class JobRunner:
     def record_result(self, call: Call, result: Generation | ProviderError) -> Step:
         if isinstance(result, Generation):
             # Only an accepted call shows that the provider works again.
-            self.circuit_breaker.heal(call.provider.name)
+            self.circuit_breaker.close(call.provider.name)
         try:
             return self._record(call.job, call.provider, outcome_of_call(call.job, result, self.clock()))
         except VersionConflict:
@@ -137,7 +137,7 @@ class JobRunner:
             return self._record(job, None, Retired())
         if (mode := provider.mode_for(model.id)) != self.mode:
             return self._moved(commit(self.jobs, job, lambda current: current.switch_mode(mode, now=now)))
-        retry_at = self.circuit_breaker.paused_until(provider.name) or self.throttle.take(
+        retry_at = self.circuit_breaker.retry_at(provider.name) or self.throttle.take(
             provider, model.id, job.tenant, job.rate_tokens
         )
         if retry_at is not None:

@@ -1,4 +1,4 @@
-"""AccountTable's rate windows: `RATE#<tenant>#<model>` / `<minutes since 1970>`."""
+"""The rate windows in AccountTable: `RATE#<tenant>#<model>` / `<minutes since 1970>`."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,33 +7,32 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from afterthought.adapters.dynamodb import Item, from_item, is_condition_failure, to_item
-from afterthought.domain.rate_limit import WINDOW_SECONDS, Limits, Window, window_number
+from afterthought.domain.limits.rate_limit import WINDOW_SECONDS, Limits, WindowUsage, window_number
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_KEPT_SECONDS = 300
+_RETENTION_SECONDS = 300
 
 
-class RateWindows:
-    """The port `RateWindows` on DynamoDB. Raises botocore's ClientError.
+class RateWindowTable:
+    """The port `RateWindowStore` on DynamoDB. Raises botocore's ClientError.
 
-    boto's own repeat after a lost answer counts a request twice: the tenant then has a little less of that minute, and
-    never more.
+    If boto repeats a write whose answer was lost, the request counts twice: the tenant never gets more than its limit.
     """
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
 
-    def take(self, tenant: str, model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, Window]:
-        expires_at = (window_number(at) + 1) * WINDOW_SECONDS + _KEPT_SECONDS
+    def take(self, tenant: str, model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, WindowUsage]:
+        expires_at = (window_number(at) + 1) * WINDOW_SECONDS + _RETENTION_SECONDS
         try:
-            answer = self._client.update_item(
+            response = self._client.update_item(
                 TableName=self._table,
                 Key=_key(tenant, model, at),
                 UpdateExpression="SET expires_at = :expires_at ADD requests :one, tokens :tokens",
-                # Conditions cannot add: what may stand before this request is worked out here.
+                # A condition cannot add: it compares with the usage that leaves room for this request.
                 ConditionExpression="attribute_not_exists(pk) OR (requests < :requests AND tokens <= :tokens_before)",
                 ExpressionAttributeValues=to_item(
                     {
@@ -49,13 +48,13 @@ class RateWindows:
             )
         except ClientError as error:
             if is_condition_failure(error):
-                return False, _window(_stood(error))
+                return False, _usage(error.response.get("Item", {}))  # type: ignore[arg-type]
             raise
-        return True, _window(answer["Attributes"])
+        return True, _usage(response["Attributes"])
 
-    def peek(self, tenant: str, model: str, *, at: datetime) -> Window:
-        answer = self._client.get_item(TableName=self._table, Key=_key(tenant, model, at), ConsistentRead=True)
-        return _window(answer.get("Item", {}))
+    def peek(self, tenant: str, model: str, *, at: datetime) -> WindowUsage:
+        response = self._client.get_item(TableName=self._table, Key=_key(tenant, model, at), ConsistentRead=True)
+        return _usage(response.get("Item", {}))
 
     def correct(self, tenant: str, model: str, *, at: datetime, tokens: int) -> None:
         try:
@@ -75,12 +74,6 @@ def _key(tenant: str, model: str, at: datetime) -> Item:
     return to_item({"pk": f"RATE#{tenant}#{model}", "sk": str(window_number(at))})
 
 
-def _window(item: Mapping[str, Any]) -> Window:
+def _usage(item: Mapping[str, Any]) -> WindowUsage:
     values = from_item(item)
-    return Window(requests=int(values.get("requests", 0)), tokens=int(values.get("tokens", 0)))
-
-
-def _stood(error: ClientError) -> Mapping[str, Any]:
-    """The item that the condition did not hold for."""
-    item: Mapping[str, Any] = error.response.get("Item", {})  # type: ignore[assignment]
-    return item
+    return WindowUsage(requests=int(values.get("requests", 0)), tokens=int(values.get("tokens", 0)))

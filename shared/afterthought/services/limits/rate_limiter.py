@@ -1,4 +1,4 @@
-"""Let no tenant send more to a model in a minute than its tier allows."""
+"""Limit what a tenant sends to a model per minute."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Protocol
 
 from afterthought.catalogue import Catalogue
 from afterthought.domain.errors import InvalidRequest, RateLimited, TierRefused
-from afterthought.domain.rate_limit import (
+from afterthought.domain.limits.rate_limit import (
     Limits,
     RateState,
-    Window,
+    WindowUsage,
     check_fits,
     limits_of,
     rate_limited,
@@ -18,45 +18,45 @@ from afterthought.domain.rate_limit import (
     resets_in_seconds,
     window_number,
 )
-from afterthought.domain.rate_tier import RateTier
+from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.tenants.tenant import Tenant
 
 
-class RateWindows(Protocol):
-    """What each tenant has taken of each model's minutes. `model` is the catalogue's id of it."""
+class RateWindowStore(Protocol):
+    """The usage of each tenant, model and minute. `model` is the catalogue's id."""
 
-    def take(self, tenant: str, model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, Window]:
-        """Takes one request of so many tokens, if it stays within both limits, in one step. Says whether it was taken,
-        and what stands then. A minute of which nothing was taken yet takes any request: it must fit one."""
+    def take(self, tenant: str, model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, WindowUsage]:
+        """Adds a request and its tokens in one write, if both limits allow it. Returns whether it did, and the usage.
+        The caller has checked that the request fits into an unused minute."""
 
-    def peek(self, tenant: str, model: str, *, at: datetime) -> Window: ...
+    def peek(self, tenant: str, model: str, *, at: datetime) -> WindowUsage: ...
 
     def correct(self, tenant: str, model: str, *, at: datetime, tokens: int) -> None:
-        """Adds so many tokens (or takes them off, below 0) to what was taken of the minute of `at`, if anything was."""
+        """Adds tokens, which may be negative, to the usage of the minute of `at`, if there is any."""
 
 
 @dataclass(frozen=True)
-class Limit:
-    """A model may be named by its id or by a snapshot: both draw on the same window."""
+class RateLimiter:
+    """A model is named by its id or by a snapshot. Both use the same window."""
 
-    windows: RateWindows
+    windows: RateWindowStore
     catalogue: Catalogue
     clock: Callable[[], datetime]
 
     def check(self, tenant: Tenant, model: str, tokens: int, *, output_tokens: int) -> Limits:
-        """The limits, of which nothing is taken. `tokens` is the request's estimate, `output_tokens` the part of it
-        that is output. Raises TierRefused, or InvalidRequest for what exceeds a whole minute's tokens."""
+        """Returns the limits and uses nothing. `tokens` is the estimate of the request, `output_tokens` the part of it
+        that is output. Raises TierRefused, and InvalidRequest if the request exceeds the tokens of a whole minute."""
         limits = self._limits(tenant)
         check_fits(limits, self._id(model), tokens, output_tokens)
         return limits
 
     def take(self, tenant: Tenant, model: str, tokens: int, *, output_tokens: int) -> RateState:
-        """Takes one request, and says what stands after it. Raises as `check` does, and RateLimited: nothing is taken
-        then. What was taken is not given back when the request is refused later on: it has been sent all the same."""
+        """Counts a request, and returns the state after it. Raises as `check`, and RateLimited: then nothing is
+        counted. A request that is refused later stays counted: it was sent."""
         limits = self.check(tenant, model, tokens, output_tokens=output_tokens)
         at, model_id = self.clock(), self._id(model)
-        taken, window = self.windows.take(tenant.name, model_id, at=at, tokens=tokens, limits=limits)
-        state = RateState(limits, window, resets_in_seconds(at))
+        taken, usage = self.windows.take(tenant.name, model_id, at=at, tokens=tokens, limits=limits)
+        state = RateState(limits, usage, resets_in_seconds(at))
         if not taken:
             raise rate_limited(state, model_id, tokens)
         return state
@@ -64,7 +64,8 @@ class Limit:
     def peek(
         self, tenant: Tenant, model: str, tokens: int, *, output_tokens: int
     ) -> tuple[RateState | None, InvalidRequest | RateLimited | TierRefused | None]:
-        """What stands now, with nothing taken, and what `take` would raise. Without limits there is no state."""
+        """Returns the current state, and the error that `take` would raise. Counts nothing. A tenant without limits has
+        no state."""
         try:
             limits = self._limits(tenant)
         except TierRefused as refused:
@@ -78,16 +79,15 @@ class Limit:
         return state, refusal(state, model_id, tokens)
 
     def correct(self, tenant: str, model: str, taken_at: datetime, now: datetime, tokens: int) -> None:
-        """Puts `tokens` (what was really used less the estimate) on what was taken at `taken_at`, while that minute
-        lasts. Later there is nothing to correct."""
+        """Adds `tokens`, the real usage minus the estimate, to the minute of `taken_at` if that is the current one."""
         if tokens and window_number(taken_at) == window_number(now):
             self.windows.correct(tenant, self._id(model), at=taken_at, tokens=tokens)
 
     def _limits(self, tenant: Tenant) -> Limits:
-        # A tier that the catalogue no longer has admits nothing: to guess another would be to give its limits away.
+        # A tier that the catalogue no longer has admits nothing: any other tier could have higher limits.
         tier = self.catalogue.tiers.get(tenant.tier) or RateTier(name=tenant.tier, supported=False)
         return limits_of(tenant, tier)
 
     def _id(self, model: str) -> str:
-        known = self.catalogue.find(model)
-        return model if known is None else known.id
+        entry = self.catalogue.find(model)
+        return model if entry is None else entry.id

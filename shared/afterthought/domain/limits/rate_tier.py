@@ -1,4 +1,4 @@
-"""How much a tenant may ask of one model in a minute."""
+"""How much a tenant may send to one model per minute."""
 
 from typing import Annotated, Self
 
@@ -8,10 +8,7 @@ _Limit = Annotated[int, Field(gt=0)]
 
 
 class RateTier(BaseModel):
-    """One rate-limit tier. A limit of None means that none is stated.
-
-    A tier with `supported` false admits no request at all and therefore has no limits.
-    """
+    """A limit of None is not stated. A tier that is not `supported` admits no requests and has no limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -16,7 +16,7 @@ from afterthought.domain.job import Job
 from afterthought.domain.model import Model
 from afterthought.domain.pricing import Price, Usage
 from afterthought.domain.rate_tier import RateTier
-from tests.simulator import money
+from tests.laws import money
 from tests.simulator import world as simulated
 from tests.simulator.queues import Luck
 from tests.simulator.world import World

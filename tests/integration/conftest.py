@@ -1,4 +1,4 @@
-"""The whole service, one function at a time, in moto."""
+"""The whole service in moto, one function at a time."""
 
 from collections.abc import Iterator
 
@@ -24,15 +24,15 @@ def _no_account_of_anybody() -> Iterator[None]:
 
 
 def deploy(**parameters: str) -> Iterator[Deployed]:
-    """One at a time: what moto holds belongs to the process. So a module has one for each test (`service`), or one of
-    its own for all of them."""
+    """The service in moto. The state of moto belongs to the process, so only one exists at a time: one for each test
+    (`service`), or one for a module."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         yield Deployed(patch, {"Providers": "standin", **parameters})
 
 
 @pytest.fixture
 def service() -> Iterator[Deployed]:
-    """With the stand-in for a provider, which serves every model."""
+    """The service with the stand-in as its provider, which serves every model."""
     yield from deploy()
 
 
@@ -44,7 +44,7 @@ def shared_standin() -> Iterator[StandIn]:
 
 @pytest.fixture
 def standin(service: Deployed, shared_standin: StandIn) -> StandIn:
-    """The provider of `service`: behaves until it is told otherwise."""
+    """The provider of `service`, without faults until a test scripts some."""
     shared_standin.reset()
     service.provide(standin={"api_key": PROVIDER_KEY, "base_url": shared_standin.base_url})
     return shared_standin

@@ -1,4 +1,4 @@
-"""Usage over HTTP: what a tenant's jobs used and cost, as JSON and as a table, its own alone."""
+"""Usage over HTTP: the tokens and the cost of one tenant's jobs, as JSON and as CSV."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ MEASURES = ("jobs", "input_tokens", "cached_input_tokens", "cache_write_tokens",
 
 @pytest.fixture(scope="module")
 def empty() -> Iterator[Deployed]:
-    """One in which nobody has asked anything."""
+    """A service without jobs."""
     for deployed in deploy():
         deployed.make_tenant("acme", api_key=ACME)
         yield deployed
@@ -32,7 +32,7 @@ def empty() -> Iterator[Deployed]:
 def api(service: Deployed, standin: StandIn) -> Deployed:
     service.make_tenant("acme", api_key=ACME)
     service.make_tenant("globex", api_key=GLOBEX)
-    # No month and no day may end while a test runs.
+    # In the middle of a day, so that no day or month ends during a test.
     noon = (service.clock.now() + timedelta(days=1)).replace(hour=12, minute=0)
     service.clock.pass_seconds((noon - service.clock.now()).total_seconds())
     return service
@@ -40,7 +40,7 @@ def api(service: Deployed, standin: StandIn) -> Deployed:
 
 def submit(api: Deployed, *tags: str, key: str = ACME, effort: str = "low") -> str:
     body = {
-        # Its prices are whole dollars: moto cannot add to a zero with more than six places behind the point.
+        # A model with prices in whole dollars, because moto cannot add more than six decimal places to zero.
         "model": "o3",
         "input": "What is 17 times 23?",
         "reasoning": {"effort": effort},
@@ -52,7 +52,7 @@ def submit(api: Deployed, *tags: str, key: str = ACME, effort: str = "low") -> s
 
 
 def work(api: Deployed, response_id: str) -> Json:
-    """The response once it has ended."""
+    """The response after its end."""
     for _ in range(3):
         record = {"messageId": "m", "receiptHandle": "r", "body": json.dumps({"job_id": response_id}), "attributes": {}}
         assert api.invoke("Worker", {"Records": [record]}) == {"batchItemFailures": []}
@@ -75,30 +75,30 @@ def table(api: Deployed, accept: str = "text/csv", **query: str) -> HttpAnswer:
     return answer
 
 
-def test_usage_is_the_sum_of_the_jobs_as_each_of_them_shows_it(api: Deployed) -> None:
+def test_usage_is_the_sum_of_the_jobs(api: Deployed) -> None:
     ended = [work(api, submit(api, *tags)) for tags in (("blue",), ("blue", "red"), ())]
     waiting = submit(api, "red")
-    held = api.call("GET", f"/v1/responses/{waiting}", key=ACME).body["afterthought"]["cost"]["held_usd"]
+    held_usd = api.call("GET", f"/v1/responses/{waiting}", key=ACME).body["afterthought"]["cost"]["held_usd"]
     answer = usage(api, group_by="tag,status")
     costs = [Decimal(shown["afterthought"]["cost"]["total_usd"]) for shown in ended]
-    told = {(row["tag"], row["status"]): (row["jobs"], Decimal(row["spent_usd"])) for row in answer["data"]}
-    assert told == {
+    counts = {(row["tag"], row["status"]): (row["jobs"], Decimal(row["spent_usd"])) for row in answer["data"]}
+    assert counts == {
         (None, "completed"): (1, costs[2]),
         ("blue", "completed"): (2, costs[0] + costs[1]),
         ("red", "completed"): (1, costs[1]),
         ("red", "open"): (1, Decimal(0)),
     }
     total = answer["total"]
-    assert (total["jobs"], Decimal(total["spent_usd"]), total["held_usd"]) == (4, sum(costs), held)
+    assert (total["jobs"], Decimal(total["spent_usd"]), total["held_usd"]) == (4, sum(costs), held_usd)
     assert total["output_tokens"] == sum(shown["usage"]["output_tokens"] for shown in ended)
     assert total["reasoning_tokens"] == sum(
         shown["usage"]["output_tokens_details"]["reasoning_tokens"] for shown in ended
     )
     month, _ = answer["budgets"]
-    assert (month["held_usd"], Decimal(month["spent_usd"])) == (held, sum(costs))
+    assert (month["held_usd"], Decimal(month["spent_usd"])) == (held_usd, sum(costs))
 
 
-def test_the_table_has_the_same_rows(api: Deployed) -> None:
+def test_csv_has_the_same_rows(api: Deployed) -> None:
     work(api, submit(api, "blue"))
     submit(api)
     rows = usage(api)["data"]
@@ -106,18 +106,18 @@ def test_the_table_has_the_same_rows(api: Deployed) -> None:
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["x-request-id"]
     read = list(csv.DictReader(io.StringIO(answer.event["body"], newline=""), strict=True))
-    assert read == [{name: "" if held is None else str(held) for name, held in row.items()} for row in rows]
+    assert read == [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
     assert len(rows) == 2
 
 
-def test_another_tenants_usage_is_not_there(api: Deployed) -> None:
+def test_usage_is_per_tenant(api: Deployed) -> None:
     submit(api, "blue")
     assert usage(api, key=GLOBEX)["data"] == []
     assert usage(api, key=GLOBEX)["total"]["jobs"] == 0
     assert usage(api)["total"]["jobs"] == 1
 
 
-def test_a_status_and_a_tag_can_be_asked_for(api: Deployed) -> None:
+def test_usage_filters_by_status_and_tag(api: Deployed) -> None:
     work(api, submit(api, "blue"))
     submit(api, "blue")
     submit(api, "red")
@@ -126,18 +126,18 @@ def test_a_status_and_a_tag_can_be_asked_for(api: Deployed) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/json", "*/*", "text/html, */*;q=0.8", "text/csv;q=0.1, */*;q=0.2"])
-def test_what_asks_for_no_table_gets_json(empty: Deployed, accept: str) -> None:
+def test_default_format_is_json(empty: Deployed, accept: str) -> None:
     assert table(empty, accept).body["object"] == "usage"
 
 
-def test_an_empty_table_is_its_header(empty: Deployed) -> None:
+def test_empty_csv_is_its_header(empty: Deployed) -> None:
     answer = table(empty, "text/csv, application/json;q=0.9", group_by="model")
     assert answer.event["body"] == f"model,{','.join(MEASURES)},held_usd,spent_usd\r\n"
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/csv"])
 @pytest.mark.parametrize(
-    ("query", "code", "told"),
+    ("query", "code", "expected"),
     [
         ({"start": "2026-11-31"}, "invalid_value", "YYYY-MM-DD"),
         ({"end": "now"}, "invalid_value", "YYYY-MM-DD"),
@@ -149,23 +149,21 @@ def test_an_empty_table_is_its_header(empty: Deployed) -> None:
         ({"stream": "false"}, "unknown_parameter", "start, end, group_by"),
     ],
 )
-def test_a_query_that_is_wrong_is_refused_by_name_in_our_form(
-    empty: Deployed, accept: str, query: dict[str, str], code: str, told: str
-) -> None:
+def test_invalid_query_is_named(empty: Deployed, accept: str, query: dict[str, str], code: str, expected: str) -> None:
     answer = empty.call("GET", "/v1/usage", key=ACME, query=query, headers={"accept": accept})
     assert (answer.status, answer.error["code"]) == (400, code)
     assert [answer.error["param"]] == list(query)
-    assert told in answer.error["message"]
+    assert expected in answer.error["message"]
     assert answer.headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer nobody's"])
-def test_without_a_key_there_is_only_a_401(empty: Deployed, authorization: str) -> None:
+@pytest.mark.parametrize("authorization", ["", "Bearer unknown"])
+def test_usage_needs_a_key(empty: Deployed, authorization: str) -> None:
     headers = {"authorization": authorization, "accept": "text/csv"}
     answer = empty.call("GET", "/v1/usage", query={"bogus": "1"}, headers=headers)
     assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
-def test_usage_can_only_be_read(empty: Deployed, method: str) -> None:
+def test_usage_is_get_only(empty: Deployed, method: str) -> None:
     assert empty.call(method, "/v1/usage", key=ACME).status == 404

@@ -12,7 +12,7 @@ __all__ = ["stack"]
 
 
 def today(job: Job) -> Job:
-    """The same job, made now."""
+    """The same job, created now."""
     now = datetime.now(UTC)
     attempts = tuple(entry.model_copy(update={"held_at": now}) for entry in job.attempts)
     return job.model_copy(update={"created_at": now, "attempts": attempts})
@@ -38,7 +38,7 @@ def spoil(stack: Stack, **changes: Any) -> None:
         )
 
 
-def test_usage_shows_the_months_models_and_the_budgets(stack: Stack) -> None:
+def test_usage_shows_models_and_budgets(stack: Stack) -> None:
     write(stack)
     code, printed, complaints = stack.run("usage", "acme")
     assert (code, complaints) == (0, "")
@@ -49,7 +49,7 @@ def test_usage_shows_the_months_models_and_the_budgets(stack: Stack) -> None:
     assert ["month", f"{datetime.now(UTC):%Y-%m}", "100", "0.800512", "0.633198", "98.56629"] in rows
 
 
-def test_usage_of_a_month_that_is_over_shows_no_cap_of_today(stack: Stack) -> None:
+def test_usage_of_a_past_month_has_no_cap(stack: Stack) -> None:
     write(stack)
     code, printed, _ = stack.run("usage", "acme", "--month", "2026-01")
     assert code == 0
@@ -59,26 +59,26 @@ def test_usage_of_a_month_that_is_over_shows_no_cap_of_today(stack: Stack) -> No
     ]
 
 
-def test_usage_of_a_month_that_has_not_begun_is_refused(stack: Stack) -> None:
+def test_usage_of_a_future_month_is_refused(stack: Stack) -> None:
     write(stack)
     assert stack.run("usage", "acme", "--month", "2099-01") == (1, "", "2099-01 has not begun.\n")
 
 
-def test_usage_says_what_is_wrong(stack: Stack) -> None:
+def test_usage_reports_its_errors(stack: Stack) -> None:
     write(stack)
-    assert stack.run("usage", "nobody") == (1, "", "There is no tenant 'nobody'.\n")
+    assert stack.run("usage", "unknown") == (1, "", "There is no tenant 'unknown'.\n")
     code, _, complaints = stack.run("usage", "acme", "--month", "November")
     assert (code, complaints) == (1, "'November' is no month: YYYY-MM, such as 2026-11.\n")
 
 
-def test_reconcile_finds_nothing_where_nothing_is_wrong(stack: Stack) -> None:
+def test_reconcile_finds_nothing_wrong(stack: Stack) -> None:
     write(stack)
     code, printed, _ = stack.run("reconcile")
     assert code == 0
     assert printed == "4 jobs and 2 items of the books were compared: no difference.\n"
 
 
-def test_reconcile_shows_a_difference_and_mends_it_only_when_told_to(stack: Stack) -> None:
+def test_reconcile_repairs_on_request_only(stack: Stack) -> None:
     write(stack)
     spoil(stack, used="5", held="4.5")
     before = stack.dump()
@@ -96,8 +96,8 @@ def test_reconcile_shows_a_difference_and_mends_it_only_when_told_to(stack: Stac
     assert stack.run("reconcile")[0] == 0
 
 
-def test_reconcile_looks_at_the_tenants_it_was_asked_for(stack: Stack) -> None:
+def test_reconcile_checks_the_named_tenants(stack: Stack) -> None:
     write(stack)
     spoil(stack, used="5")
     assert stack.run("reconcile", "globex")[0] == 0
-    assert stack.run("reconcile", "nobody") == (1, "", "There is no tenant 'nobody'.\n")
+    assert stack.run("reconcile", "unknown") == (1, "", "There is no tenant 'unknown'.\n")

@@ -1,4 +1,4 @@
-"""The direct function on its queue's own messages: calls awaited side by side, each paid once."""
+"""The direct function on messages of its queue: it awaits calls concurrently and pays each once."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ def shown(service: Deployed, job_id: str) -> Json:
     return service.call("GET", f"/v1/responses/{job_id}", key=KEY).body
 
 
-def test_the_sample_job_is_over_when_its_message_is(acme: Deployed, standin: StandIn) -> None:
+def test_sample_message_completes_its_job(acme: Deployed, standin: StandIn) -> None:
     event = sample("api")
     event["body"] = json.dumps({**json.loads(event["body"]), "model": "gpt-oss-20b"})
     created = HttpAnswer(acme.invoke("Api", event)).body
@@ -65,7 +65,7 @@ def test_the_sample_job_is_over_when_its_message_is(acme: Deployed, standin: Sta
     assert acme.waiting("JobQueue") == acme.waiting("DirectQueue") - 1 == 0
 
 
-def test_a_machine_of_ones_own_costs_nothing_and_says_so(acme: Deployed, standin: StandIn) -> None:
+def test_own_server_costs_nothing(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     call(acme, message(job_id))
     ended = shown(acme, job_id)
@@ -75,10 +75,8 @@ def test_a_machine_of_ones_own_costs_nothing_and_says_so(acme: Deployed, standin
     assert attempt["provider"] == "standin"
 
 
-def test_the_server_is_asked_to_keep_nothing_and_to_do_nothing_in_the_background(
-    acme: Deployed, standin: StandIn
-) -> None:
-    job_id = submit(acme, metadata={"order": "secret"}, user="somebody", prompt_cache_key="k")
+def test_direct_call_is_not_stored(acme: Deployed, standin: StandIn) -> None:
+    job_id = submit(acme, metadata={"order": "secret"}, user="user-1", prompt_cache_key="k")
     call(acme, message(job_id))
     [generation] = standin.generations
     assert not generation.background
@@ -88,28 +86,26 @@ def test_the_server_is_asked_to_keep_nothing_and_to_do_nothing_in_the_background
     assert run.request.echoed["prompt_cache_key"] is None
 
 
-def test_the_calls_of_a_batch_are_awaited_side_by_side(
-    acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batch_is_called_concurrently(acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Context, "memory_limit_in_mb", 1024)
     standin.script("slow_run", seconds=1.5, times=None)
     jobs = [submit(acme) for _ in range(8)]
-    begun = time.monotonic()
+    started_at = time.monotonic()
     assert call(acme, *(message(job_id, job_id) for job_id in jobs)) == []
-    assert time.monotonic() - begun < 8 * 1.5 / 2
+    assert time.monotonic() - started_at < 8 * 1.5 / 2
     assert {shown(acme, job_id)["status"] for job_id in jobs} == {"completed"}
     assert standin.requests["create"] == 8
 
 
 @pytest.mark.parametrize(("megabytes", "most"), [("512", 6), (1024, 16), (128, 1)])
-def test_no_more_calls_are_awaited_than_the_memory_holds(acme: Deployed, megabytes: object, most: int) -> None:
+def test_concurrency_follows_memory(acme: Deployed, megabytes: object, most: int) -> None:
     context = Context()
     context.memory_limit_in_mb = megabytes  # type: ignore[assignment]
     with acme.running("Direct") as module:
         assert module._at_once(context) == most
 
 
-def test_a_duplicate_message_makes_no_second_call(acme: Deployed, standin: StandIn) -> None:
+def test_duplicate_message_makes_no_call(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     assert call(acme, message(job_id, "a"), message(job_id, "b"), message(job_id, "c")) == []
     assert call(acme, message(job_id, "a"), message(job_id, "b")) == []
@@ -117,7 +113,7 @@ def test_a_duplicate_message_makes_no_second_call(acme: Deployed, standin: Stand
     assert standin.requests["create"] == 1
 
 
-def test_what_is_no_message_of_ours_goes_back_and_does_not_stop_the_others(acme: Deployed, standin: StandIn) -> None:
+def test_invalid_message_fails_alone(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     bad = [{**message(job_id, f"bad-{n}"), "body": body} for n, body in enumerate(["", "{", "[]", "{}", "null", "\0"])]
     assert call(acme, *bad[:3], message(job_id, "good"), *bad[3:]) == [f"bad-{n}" for n in range(6)]
@@ -125,12 +121,12 @@ def test_what_is_no_message_of_ours_goes_back_and_does_not_stop_the_others(acme:
 
 
 @pytest.mark.parametrize("job_id", ["resp_" + "0" * 48, "", "x", "JOB#x"])
-def test_a_message_for_a_job_that_is_gone_is_dropped(acme: Deployed, standin: StandIn, job_id: str) -> None:
+def test_message_of_missing_job_is_dropped(acme: Deployed, standin: StandIn, job_id: str) -> None:
     assert call(acme, message(job_id)) == []
     assert standin.requests == {}
 
 
-def test_a_call_that_could_not_end_in_time_is_not_begun(acme: Deployed, standin: StandIn) -> None:
+def test_call_needs_enough_time_left(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     assert call(acme, message(job_id), context=Context(remaining_milliseconds=639_000)) == ["m"]
     assert shown(acme, job_id)["status"] == "queued"
@@ -139,7 +135,7 @@ def test_a_call_that_could_not_end_in_time_is_not_begun(acme: Deployed, standin:
     assert shown(acme, job_id)["status"] == "completed"
 
 
-def test_a_busy_server_gets_the_job_again_by_its_own_queue(acme: Deployed, standin: StandIn) -> None:
+def test_busy_server_is_retried_later(acme: Deployed, standin: StandIn) -> None:
     standin.script("unavailable", retry_after=20)
     job_id = submit(acme)
     [first] = acme.receive("DirectQueue")
@@ -147,7 +143,7 @@ def test_a_busy_server_gets_the_job_again_by_its_own_queue(acme: Deployed, stand
     assert shown(acme, job_id)["status"] == "queued"
     assert acme.waiting("JobQueue") == 0
     assert acme.waiting("DirectQueue") == 1
-    # Not before its time.
+    # Delayed.
     assert acme.receive("DirectQueue") == []
     acme.clock.pass_seconds(60)
     call(acme, message(job_id))
@@ -157,7 +153,7 @@ def test_a_busy_server_gets_the_job_again_by_its_own_queue(acme: Deployed, stand
 
 
 @pytest.mark.parametrize("rule", ["close_after", "close_before", "truncated", "server_error"])
-def test_a_lost_answer_has_nobody_to_wait_for(acme: Deployed, standin: StandIn, rule: str) -> None:
+def test_lost_answer_ends_the_job(acme: Deployed, standin: StandIn, rule: str) -> None:
     standin.script(rule)
     job_id = submit(acme)
     for _ in range(2):
@@ -169,7 +165,7 @@ def test_a_lost_answer_has_nobody_to_wait_for(acme: Deployed, standin: StandIn, 
     assert standin.requests["create"] == 1
 
 
-def test_a_lost_answer_is_asked_for_once_more_where_its_owner_said_so(acme: Deployed, standin: StandIn) -> None:
+def test_lost_answer_is_retried_on_request(acme: Deployed, standin: StandIn) -> None:
     standin.script("close_after")
     job_id = submit(acme, afterthought={"on_unknown": "retry"})
     for _ in range(2):
@@ -182,7 +178,7 @@ def test_a_lost_answer_is_asked_for_once_more_where_its_owner_said_so(acme: Depl
     assert standin.requests["create"] == 2
 
 
-def test_a_call_whose_function_died_is_not_made_again(acme: Deployed, standin: StandIn) -> None:
+def test_killed_call_is_not_repeated(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     with acme.running("Direct") as module:
         module.service().steps.begin(job_id)
@@ -195,7 +191,7 @@ def test_a_call_whose_function_died_is_not_made_again(acme: Deployed, standin: S
     assert standin.requests == {}
 
 
-def test_a_model_that_the_server_does_not_have_ends_the_job(acme: Deployed, standin: StandIn) -> None:
+def test_missing_model_ends_the_job(acme: Deployed, standin: StandIn) -> None:
     standin.script("error", status=404, type="NotFoundError", code="404", message="The model `x` does not exist.")
     job_id = submit(acme)
     call(acme, message(job_id))
@@ -204,14 +200,14 @@ def test_a_model_that_the_server_does_not_have_ends_the_job(acme: Deployed, stan
 
 
 @contextmanager
-def during(what: Callable[[], None], standin: StandIn) -> Iterator[None]:
-    """Does it once the server thinks."""
+def during(act: Callable[[], None], standin: StandIn) -> Iterator[None]:
+    """Acts when the server has started a generation."""
 
     def wait() -> None:
         until = time.monotonic() + 20
         while time.monotonic() < until:
             if standin.generations:
-                what()
+                act()
                 return
             time.sleep(0.02)
 
@@ -221,24 +217,22 @@ def during(what: Callable[[], None], standin: StandIn) -> Iterator[None]:
     thread.join()
 
 
-def test_a_job_cancelled_while_its_call_is_awaited_lets_go_of_it(
-    acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cancel_drops_the_awaited_call(acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direct, "LOOK_SECONDS", 0.2)
     standin.script("slow_run", seconds=30)
     job_id, other_id = submit(acme), submit(acme)
     ledger = LedgerTable(aws.dynamodb(), "JobTable", "AccountTable")
 
     def cancel() -> None:
-        # As the api does it, in whose environment the test cannot be at the same time.
+        # As the api writes it. The test cannot run the api function at the same time.
         job = ledger.get(job_id)
         assert job is not None
         ledger.save(job, job.cancelling(now=acme.clock.now()))
 
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with during(cancel, standin):
         assert call(acme, message(job_id)) == []
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - started_at < 20
     until = time.monotonic() + 10
     while standin.generations[0].status != "cancelled":
         assert time.monotonic() < until, "the server still works"
@@ -251,9 +245,7 @@ def test_a_job_cancelled_while_its_call_is_awaited_lets_go_of_it(
     assert shown(acme, other_id)["status"] == "completed"
 
 
-def test_a_job_that_meets_its_deadline_while_its_call_is_awaited_ends(
-    acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deadline_ends_the_awaited_call(acme: Deployed, standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direct, "LOOK_SECONDS", 0.2)
     standin.script("slow_run", seconds=30)
     job_id = submit(acme, afterthought={"deadline_seconds": 3600})
@@ -263,17 +255,17 @@ def test_a_job_that_meets_its_deadline_while_its_call_is_awaited_ends(
     assert (ended["status"], ended["afterthought"]["error_code"]) == ("failed", "deadline_exceeded")
 
 
-def test_every_line_names_its_own_job_and_none_holds_a_prompt(
+def test_log_lines_name_their_job(
     acme: Deployed, standin: StandIn, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     jobs = [submit(acme, input=f"What is 17 times {n}? canary-prompt") for n in range(4)]
     capsys.readouterr()
     call(acme, *(message(job_id, job_id) for job_id in jobs))
-    told = capsys.readouterr().out
-    lines = [json.loads(line) for line in told.splitlines()]
+    printed = capsys.readouterr().out
+    lines = [json.loads(line) for line in printed.splitlines()]
     advanced = [line for line in lines if line.get("message") == "advanced"]
     assert sorted(line["job_id"] for line in advanced) == sorted(jobs)
     assert {(line["tenant"], line["status"]) for line in advanced} == {("acme", "completed")}
     assert sum("JobsEnded" in line for line in lines) == len(jobs)
-    assert "canary-prompt" not in told + caplog.text
+    assert "canary-prompt" not in printed + caplog.text

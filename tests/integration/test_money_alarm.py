@@ -1,4 +1,4 @@
-"""An answer that costs more than was held for it is booked in full, and somebody is told."""
+"""A cost above its hold is recorded in full and raises an alarm."""
 
 import json
 from decimal import Decimal
@@ -16,7 +16,7 @@ from tests.simulator.stack import properties
 Json = dict[str, Any]
 
 KEY = "local-key-acme"
-# Its tier `priority` costs twice as much. At this effort the stand-in would think longer than these tokens last.
+# The tier `priority` costs twice as much. At this effort the stand-in uses all of these tokens.
 QUESTION: Json = {
     "model": "gpt-5.4-mini",
     "input": "Why?",
@@ -26,7 +26,7 @@ QUESTION: Json = {
 
 
 def ended(service: Deployed, capture: pytest.CaptureFixture[str]) -> tuple[Json, list[Json]]:
-    """The job's cost, and the metrics that the worker has printed."""
+    """Runs a job. Returns its cost and the metrics that the worker printed."""
     answer = service.call("POST", "/v1/responses", QUESTION, key=KEY)
     [record] = sample("worker")["Records"]
     capture.readouterr()
@@ -42,7 +42,7 @@ def counted(metrics: list[Json]) -> list[Json]:
     return [line for line in metrics if "CostOverruns" in line]
 
 
-def test_an_answer_of_a_dearer_tier_is_booked_in_full_and_rings_the_alarm(
+def test_cost_above_hold_raises_the_alarm(
     service: Deployed, standin: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.make_tenant("acme", api_key=KEY)
@@ -50,22 +50,22 @@ def test_an_answer_of_a_dearer_tier_is_booked_in_full_and_rings_the_alarm(
     cost, metrics = ended(service, capsys)
     assert cost["overrun"] is True
     assert Decimal(cost["total_usd"]) > Decimal(cost["bound_usd"])
-    books = money.of_items(aws.dynamodb().scan(TableName="AccountTable")["Items"])
-    assert set(books.budgets.values()) == {money.Budget(spent=Fraction(cost["total_usd"]))}
+    ledger = money.of_items(aws.dynamodb().scan(TableName="AccountTable")["Items"])
+    assert set(ledger.budgets.values()) == {money.Budget(spent=Fraction(cost["total_usd"]))}
 
     [line] = counted(metrics)
     assert line["CostOverruns"] == [1.0]
-    [told] = line["_aws"]["CloudWatchMetrics"]
+    [metric] = line["_aws"]["CloudWatchMetrics"]
     alarm = properties("CostOverrunAlarm")
-    assert (told["Namespace"], [each["Name"] for each in told["Metrics"]]) == (
+    assert (metric["Namespace"], [each["Name"] for each in metric["Metrics"]]) == (
         alarm["Namespace"],
         [alarm["MetricName"]],
     )
-    [dimensions] = told["Dimensions"]
+    [dimensions] = metric["Dimensions"]
     assert [{"Name": name, "Value": line[name]} for name in dimensions] == alarm["Dimensions"]
 
 
-def test_an_answer_within_its_hold_rings_no_alarm(
+def test_cost_within_hold_raises_no_alarm(
     service: Deployed, standin: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.make_tenant("acme", api_key=KEY)

@@ -1,4 +1,4 @@
-"""The notifier on the table's stream: the step into an end is announced, once and only that."""
+"""The notifier on the table's stream publishes each end once, and nothing else."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ KEY = "local-key-acme"
 
 @pytest.fixture
 def ended(service: Deployed, standin: StandIn) -> Deployed:
-    """The sample job at its end, not yet announced."""
+    """The sample job after its end, not yet published."""
     service.make_tenant("acme", api_key=KEY)
     assert HttpAnswer(service.invoke("Api", sample("api"))).status == 200
     for _ in range(2):
@@ -27,16 +27,16 @@ def ended(service: Deployed, standin: StandIn) -> Deployed:
 
 
 def state(service: Deployed) -> Json:
-    [found] = [item for item in service.items() if item["sk"] == {"S": "STATE"}]
-    return found
+    [item] = [item for item in service.items() if item["sk"] == {"S": "STATE"}]
+    return item
 
 
-def test_the_sample_record_is_what_the_mapping_lets_through() -> None:
+def test_sample_record_passes_the_filter() -> None:
     [record] = sample("notifier")["Records"]
     assert passes_stream_filter(record)
 
 
-def test_the_sample_record_has_the_attributes_of_a_real_one(ended: Deployed) -> None:
+def test_sample_record_matches_a_real_one(ended: Deployed) -> None:
     [real] = filter(passes_stream_filter, ended.stream_records())
     [record] = sample("notifier")["Records"]
     for image in ("OldImage", "NewImage"):
@@ -45,18 +45,18 @@ def test_the_sample_record_has_the_attributes_of_a_real_one(ended: Deployed) -> 
         assert len({frozenset(attempt) for attempt in attempts}) == 1
 
 
-def test_of_all_a_job_writes_one_record_passes(ended: Deployed) -> None:
+def test_one_record_per_job_passes(ended: Deployed) -> None:
     passing = [record for record in ended.stream_records() if passes_stream_filter(record)]
     assert len(passing) == 1
     assert ended.invoke("Notifier", {"Records": passing}) == {"batchItemFailures": []}
-    # Nor does the note that it was announced.
+    # The write that marks the job as published does not pass.
     assert len([record for record in ended.stream_records() if passes_stream_filter(record)]) == 1
 
 
-def test_the_sample_record_is_announced_with_what_subscribers_filter_by(ended: Deployed) -> None:
+def test_event_has_filter_attributes(ended: Deployed) -> None:
     assert ended.invoke("Notifier", sample("notifier")) == {"batchItemFailures": []}
     [message] = ended.receive("WebhookQueue")
-    attributes = {name: held["stringValue"] for name, held in message["messageAttributes"].items()}
+    attributes = {name: value["stringValue"] for name, value in message["messageAttributes"].items()}
     assert attributes == {
         "tenant": "acme",
         "status": "completed",
@@ -71,7 +71,7 @@ def test_the_sample_record_is_announced_with_what_subscribers_filter_by(ended: D
     assert "due_shard" not in state(ended)
 
 
-def test_the_sample_message_of_the_webhooks_is_what_the_topic_sends(ended: Deployed) -> None:
+def test_sample_webhook_message_is_real(ended: Deployed) -> None:
     ended.invoke("Notifier", sample("notifier"))
     [real] = ended.receive("WebhookQueue")
     [message] = sample("webhooks")["Records"]
@@ -80,14 +80,14 @@ def test_the_sample_message_of_the_webhooks_is_what_the_topic_sends(ended: Deplo
     assert set(message["messageAttributes"]) == set(real["messageAttributes"])
 
 
-def test_a_record_seen_twice_is_announced_once(ended: Deployed) -> None:
+def test_duplicate_record_is_published_once(ended: Deployed) -> None:
     [record] = sample("notifier")["Records"]
     ended.invoke("Notifier", {"Records": [record, record]})
     ended.invoke("Notifier", {"Records": [record]})
     assert len(ended.receive("WebhookQueue")) == 1
 
 
-def test_a_job_without_a_webhook_is_announced_but_not_to_the_webhook_queue(service: Deployed, standin: StandIn) -> None:
+def test_job_without_webhook_is_published(service: Deployed, standin: StandIn) -> None:
     service.make_tenant("acme", api_key=KEY)
     inbox = aws.sqs().create_queue(QueueName="Inbox")["QueueUrl"]
     arn = aws.sqs().get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -104,7 +104,7 @@ def test_a_job_without_a_webhook_is_announced_but_not_to_the_webhook_queue(servi
     assert json.loads(json.loads(message["body"])["Message"])["data"] == {"id": job_id}
 
 
-def test_a_job_that_has_not_ended_or_is_gone_is_not_announced(service: Deployed) -> None:
+def test_open_or_missing_job_is_not_published(service: Deployed) -> None:
     service.make_tenant("acme", api_key=KEY)
     assert service.invoke("Notifier", sample("notifier")) == {"batchItemFailures": []}
     service.invoke("Api", sample("api"))
@@ -113,7 +113,7 @@ def test_a_job_that_has_not_ended_or_is_gone_is_not_announced(service: Deployed)
     assert "due_at" in state(service)
 
 
-def test_a_topic_that_is_down_gives_the_record_back_and_leaves_the_job_due(ended: Deployed) -> None:
+def test_missing_topic_fails_the_record(ended: Deployed) -> None:
     aws.sns().delete_topic(TopicArn=ended.refs["CompletionTopic"])
     [record] = sample("notifier")["Records"]
     answer = ended.invoke("Notifier", {"Records": [record]})

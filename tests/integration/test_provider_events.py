@@ -1,5 +1,4 @@
-"""The provider_events function on what the gateway hands it: an event is in the queue before it is answered, and
-nothing else that comes in at this door leads anywhere."""
+"""The provider_events function queues an event before it answers. Other requests have no effect."""
 
 import base64
 import json
@@ -61,14 +60,14 @@ def queued(service: Deployed) -> list[Json]:
 
 
 def refused(service: Deployed, sent: Json, status: int, code: str) -> None:
-    """That this is the answer, in the service's own form, and that nothing came of it."""
+    """Checks the error answer, and that nothing was stored or queued."""
     answer = post(service, sent)
     assert (answer.status, answer.error["code"]) == (status, code)
     assert set(answer.error) == {"message", "type", "param", "code"}
     assert service.holds_nothing()
 
 
-def test_the_sample_event_is_queued(service: Deployed) -> None:
+def test_sample_event_is_queued(service: Deployed) -> None:
     sent = sample("provider_events")
     service.provide(standin={"api_key": PROVIDER_KEY, "webhook_secrets": [STAND_IN_WEBHOOK_SECRET]})
     age = service.clock.now().timestamp() - sent["requestContext"]["timeEpoch"] / 1000
@@ -83,48 +82,48 @@ def test_the_sample_event_is_queued(service: Deployed) -> None:
 
 @pytest.mark.parametrize("kind", ["completed", "failed", "incomplete", "cancelled"])
 @pytest.mark.parametrize("encoded", [False, True])
-def test_the_end_of_a_response_is_in_the_queue_when_it_is_answered(gate: Deployed, kind: str, encoded: bool) -> None:
+def test_event_is_queued_before_the_answer(gate: Deployed, kind: str, encoded: bool) -> None:
     assert post(gate, request(gate, event(f"response.{kind}"), encoded=encoded)).status == 200
     assert queued(gate) == [{"provider": "openai", "response_id": RESPONSE_ID}]
 
 
 @pytest.mark.parametrize("encoded", [False, True])
-def test_the_bytes_are_verified_as_they_came(gate: Deployed, encoded: bool) -> None:
+def test_signature_covers_the_raw_bytes(gate: Deployed, encoded: bool) -> None:
     body = '{ "type":"response.completed",\t"data":{"id":"resp_1"},\n "note": "Größe – ☕ \U0001f600" }\n'
     assert post(gate, request(gate, body, encoded=encoded)).status == 200
-    # The same event in other bytes is another message.
-    refused_for = request(gate, body, encoded=encoded)
-    refused_for["body"], refused_for["isBase64Encoded"] = json.dumps(json.loads(body)), False
-    assert post(gate, refused_for).status == 401
+    # The same event in other bytes does not verify.
+    changed = request(gate, body, encoded=encoded)
+    changed["body"], changed["isBase64Encoded"] = json.dumps(json.loads(body)), False
+    assert post(gate, changed).status == 401
     assert len(queued(gate)) == 1
 
 
-def test_either_of_two_live_secrets_signs(gate: Deployed) -> None:
+def test_both_secrets_verify(gate: Deployed) -> None:
     provide(gate, OTHER, SECRET)
     for signed_with in ((SECRET,), (OTHER,), (SECRET, OTHER)):
         assert post(gate, request(gate, event(), *signed_with)).status == 200
     assert gate.waiting("JobQueue") == 3
 
 
-def test_a_duplicate_is_taken_again(gate: Deployed) -> None:
+def test_duplicate_is_accepted(gate: Deployed) -> None:
     sent = request(gate, event())
     assert [post(gate, sent).status for _ in range(2)] == [200, 200]
     assert gate.waiting("JobQueue") == 2
 
 
 @pytest.mark.parametrize("kind", ["response.created", "batch.completed", "fine_tuning.job.succeeded", "x"])
-def test_another_type_of_event_is_answered_and_dropped(gate: Deployed, kind: str) -> None:
+def test_other_event_type_is_ignored(gate: Deployed, kind: str) -> None:
     answer = post(gate, request(gate, event(kind)))
     assert (answer.status, answer.body) == (200, {"outcome": "ignored"})
     assert gate.holds_nothing()
 
 
-def test_a_signature_of_another_secret_opens_nothing(gate: Deployed) -> None:
+def test_other_secret_is_401(gate: Deployed) -> None:
     refused(gate, request(gate, event(), OTHER), 401, "bad_signature")
 
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
-def test_what_is_not_signed_is_refused(gate: Deployed, name: str) -> None:
+def test_unsigned_event_is_401(gate: Deployed, name: str) -> None:
     sent = request(gate, event())
     del sent["headers"][name]
     refused(gate, sent, 401, "unsigned")
@@ -140,27 +139,27 @@ def test_what_is_not_signed_is_refused(gate: Deployed, name: str) -> None:
         ("webhook-signature", "v1,\udcff ü"),
     ],
 )
-def test_a_changed_header_is_refused(gate: Deployed, name: str, value: str) -> None:
+def test_changed_header_is_401(gate: Deployed, name: str, value: str) -> None:
     sent = request(gate, event())
     sent["headers"][name] = value
     refused(gate, sent, 401, "bad_signature")
 
 
-def test_headers_are_found_whatever_their_case(gate: Deployed) -> None:
+def test_header_names_ignore_case(gate: Deployed) -> None:
     sent = request(gate, event())
     sent["headers"] = {name.title(): value for name, value in sent["headers"].items()}
     assert post(gate, sent).status == 200
 
 
 @pytest.mark.parametrize("ago", [302, -302, 86_400])
-def test_an_event_of_another_time_is_asked_for_again(gate: Deployed, ago: float) -> None:
-    """A 4xx makes the provider send it again, signed anew: a late one is not lost, a replayed one stays out."""
+def test_stale_event_is_400(gate: Deployed, ago: float) -> None:
+    """After a 4xx the provider sends the event again with a new timestamp. A replayed request stays refused."""
     refused(gate, request(gate, event(), ago=ago), 400, "stale")
     assert post(gate, request(gate, event())).status == 200
 
 
-@pytest.mark.parametrize("provider", ["standin", "nobody", "OpenAI", "open/ai", "..", "%2e%2e", "ö", ""])
-def test_a_provider_without_a_webhook_here_is_not_found(gate: Deployed, provider: str) -> None:
+@pytest.mark.parametrize("provider", ["standin", "unknown", "OpenAI", "open/ai", "..", "%2e%2e", "ö", ""])
+def test_unknown_provider_is_404(gate: Deployed, provider: str) -> None:
     refused(gate, request(gate, event(), provider=provider), 404, "unknown_provider")
 
 
@@ -183,11 +182,11 @@ def test_a_provider_without_a_webhook_here_is_not_found(gate: Deployed, provider
         event(response_id="r" * 200),
     ],
 )
-def test_what_is_signed_and_no_event_is_refused_and_not_a_fault(gate: Deployed, body: str) -> None:
+def test_malformed_event_is_400(gate: Deployed, body: str) -> None:
     refused(gate, request(gate, body), 400, "malformed")
 
 
-def test_a_body_too_large_for_an_event_is_refused(gate: Deployed) -> None:
+def test_large_body_is_413(gate: Deployed) -> None:
     refused(gate, request(gate, event().ljust(70_000)), 413, "too_large")
 
 
@@ -202,14 +201,14 @@ def test_a_body_too_large_for_an_event_is_refused(gate: Deployed) -> None:
         {"pathParameters": {"provider": "openai"}, "headers": {"webhook-id": "\ud800"}, "body": "\ud800"},
     ],
 )
-def test_a_request_of_any_form_gets_a_4xx(gate: Deployed, odd: Json) -> None:
+def test_any_request_gets_a_4xx(gate: Deployed, odd: Json) -> None:
     with gate.running("ProviderEvents") as module:
         answer = module.handler(odd, None)
     assert 400 <= answer["statusCode"] < 500
     assert gate.holds_nothing()
 
 
-def test_while_the_queue_is_away_the_provider_is_to_send_it_again(gate: Deployed) -> None:
+def test_missing_queue_is_503(gate: Deployed) -> None:
     url = gate.refs["JobQueue"]
     aws.sqs().delete_queue(QueueUrl=url)
     answer = post(gate, request(gate, event()))
@@ -222,26 +221,24 @@ def test_while_the_queue_is_away_the_provider_is_to_send_it_again(gate: Deployed
 @pytest.mark.parametrize(
     "text", [CANARY, "[]", json.dumps({"openai": {"api_key": CANARY, "webhook_secrets": [CANARY]}})]
 )
-def test_while_the_secret_is_no_use_the_provider_is_to_send_it_again(
-    gate: Deployed, text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unusable_secret_is_503(gate: Deployed, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     aws.secretsmanager().put_secret_value(SecretId=gate.refs["ProviderSecret"], SecretString=text)
     sent = request(gate, event())
     capsys.readouterr()
     refused(gate, sent, 503, "unavailable")
     assert CANARY not in capsys.readouterr().out
     provide(gate, SECRET)
-    # Another process, or this one five minutes later.
+    # Another process, or five minutes later.
     with gate.running("ProviderEvents") as module:
         module.service.cache_clear()
     assert post(gate, sent).status == 200
 
 
-def test_a_rotated_secret_is_taken_up_at_once_and_a_flood_does_not_read_it_each_time(gate: Deployed) -> None:
-    asked: list[Json] = []
+def test_rotated_secret_is_read_at_once(gate: Deployed) -> None:
+    reads: list[Json] = []
 
     def note(params: Json, **_: Any) -> None:
-        asked.append(params)
+        reads.append(params)
 
     events = aws.secretsmanager().meta.events
     events.register("provide-client-params.secretsmanager.GetSecretValue", note)
@@ -249,13 +246,13 @@ def test_a_rotated_secret_is_taken_up_at_once_and_a_flood_does_not_read_it_each_
         assert post(gate, request(gate, event())).status == 200
         provide(gate, OTHER)
         assert post(gate, request(gate, event(), OTHER)).status == 200
-        assert len(asked) == 2
+        assert len(reads) == 2
         for _ in range(20):
             assert post(gate, request(gate, event(), SECRET)).status == 401
-        assert len(asked) == 2
+        assert len(reads) == 2
         gate.clock.pass_seconds(61)
         assert post(gate, request(gate, event(), SECRET)).status == 401
-        assert len(asked) == 3
+        assert len(reads) == 3
     finally:
         events.unregister("provide-client-params.secretsmanager.GetSecretValue", note)
 
@@ -272,7 +269,7 @@ def test_a_rotated_secret_is_taken_up_at_once_and_a_flood_does_not_read_it_each_
         ("too_large", {"body": CANARY * 10_000}),
     ],
 )
-def test_each_outcome_is_one_line_and_one_count_and_shows_neither_body_nor_secret(
+def test_outcome_is_logged_and_counted(
     gate: Deployed, capsys: pytest.CaptureFixture[str], outcome: str, changes: Json
 ) -> None:
     sent = request(
@@ -287,9 +284,9 @@ def test_each_outcome_is_one_line_and_one_count_and_shows_neither_body_nor_secre
     printed = capsys.readouterr()
     assert printed.err == ""
     [line] = [json.loads(each) for each in printed.out.splitlines()]
-    [told] = line["_aws"]["CloudWatchMetrics"]
-    assert (told["Namespace"], [each["Name"] for each in told["Metrics"]]) == ("Afterthought", ["ProviderEvents"])
-    [dimensions] = told["Dimensions"]
+    [metric] = line["_aws"]["CloudWatchMetrics"]
+    assert (metric["Namespace"], [each["Name"] for each in metric["Metrics"]]) == ("Afterthought", ["ProviderEvents"])
+    [dimensions] = metric["Dimensions"]
     assert {name: line[name] for name in dimensions} == {"service": "provider_events", "outcome": outcome}
     assert line["ProviderEvents"] == [1.0]
     assert line["request_id"] == sent["requestContext"]["requestId"]

@@ -1,4 +1,4 @@
-"""The sweeper by its sample event: whatever should have happened and did not is looked at again."""
+"""The sweeper with its sample event: overdue jobs are woken or published."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def job(service: Deployed) -> Json:
-    """The sample job, just taken, its message lost."""
+    """The sample job, just accepted, with its message lost."""
     service.make_tenant("acme", api_key="local-key-acme")
     created = HttpAnswer(service.invoke("Api", sample("api"))).body
     aws.sqs().purge_queue(QueueUrl=service.refs["JobQueue"])
@@ -26,17 +26,17 @@ def sweep(service: Deployed, context: Context | None = None) -> Json:
     return {name: count for name, count in counts.items() if count}
 
 
-def test_nothing_is_due_where_nothing_is(service: Deployed) -> None:
+def test_empty_table_has_nothing_due(service: Deployed) -> None:
     assert sweep(service) == {}
 
 
-def test_a_job_that_is_not_due_yet_is_left_alone(service: Deployed, job: Json) -> None:
+def test_job_before_its_time_is_ignored(service: Deployed, job: Json) -> None:
     service.clock.pass_seconds(50)
     assert sweep(service) == {}
     assert service.waiting("JobQueue") == 0
 
 
-def test_a_job_whose_message_was_lost_gets_another_and_runs(service: Deployed, job: Json, standin: StandIn) -> None:
+def test_lost_message_is_sent_again(service: Deployed, job: Json, standin: StandIn) -> None:
     service.clock.pass_seconds(121)
     assert sweep(service) == {"woken": 1}
     [message] = service.receive("JobQueue")
@@ -45,14 +45,14 @@ def test_a_job_whose_message_was_lost_gets_another_and_runs(service: Deployed, j
     assert len(standin.generations) == 1
 
 
-def test_a_job_is_not_woken_again_in_the_same_minute(service: Deployed, job: Json) -> None:
+def test_job_is_woken_once_a_minute(service: Deployed, job: Json) -> None:
     service.clock.pass_seconds(121)
     assert sweep(service) == {"woken": 1}
     assert sweep(service) == {}
     assert service.waiting("JobQueue") == 1
 
 
-def test_an_end_that_the_stream_lost_is_announced(service: Deployed, job: Json, standin: StandIn) -> None:
+def test_lost_stream_record_is_published(service: Deployed, job: Json, standin: StandIn) -> None:
     for _ in range(2):
         service.invoke("Worker", sample("worker"))
         service.clock.pass_seconds(5)
@@ -64,10 +64,8 @@ def test_an_end_that_the_stream_lost_is_announced(service: Deployed, job: Json, 
     assert sweep(service) == {}
 
 
-def test_a_worker_lost_in_mid_call_ends_the_job_as_unknown_and_pays_once(
-    service: Deployed, job: Json, standin: StandIn
-) -> None:
-    """The call was made; its answer was never written."""
+def test_killed_worker_pays_once(service: Deployed, job: Json, standin: StandIn) -> None:
+    """The worker dies between the provider's answer and its write."""
     with pytest.MonkeyPatch.context() as patch, service.running("Worker") as module:
         advance = module.service().advance
         create = type(advance.generations).create
@@ -90,13 +88,13 @@ def test_a_worker_lost_in_mid_call_ends_the_job_as_unknown_and_pays_once(
     assert standin.requests["create"] == 1
 
 
-def test_too_little_time_left_leaves_the_rest_for_the_next_minute(service: Deployed, job: Json) -> None:
+def test_sweep_stops_without_time(service: Deployed, job: Json) -> None:
     service.clock.pass_seconds(121)
     assert sweep(service, Context(remaining_milliseconds=5_000)) == {}
     assert sweep(service) == {"woken": 1}
 
 
-def test_one_job_that_cannot_be_read_does_not_keep_the_others(service: Deployed, job: Json) -> None:
+def test_unreadable_job_fails_alone(service: Deployed, job: Json) -> None:
     [state] = [item for item in service.items() if item["sk"] == {"S": "STATE"}]
     broken = {**state, "pk": {"S": "JOB#resp_broken"}, "status": {"S": "no such status"}}
     for shard in range(8):
@@ -109,7 +107,7 @@ def test_one_job_that_cannot_be_read_does_not_keep_the_others(service: Deployed,
     assert json.loads(message["body"]) == {"job_id": job["id"]}
 
 
-def test_a_job_that_nobody_begins_is_woken_again_and_again_until_its_deadline(service: Deployed, job: Json) -> None:
+def test_idle_job_is_woken_until_its_deadline(service: Deployed, job: Json) -> None:
     counts: list[Json] = []
     for _ in range(24):
         service.clock.pass_seconds(3601)

@@ -1,4 +1,4 @@
-"""What the functions print: lines that tell a job's whole way, its counts and its money, and nothing that was said."""
+"""Logs and metrics of the functions: they show a job's steps, counts and cost, and no content."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ Json = dict[str, Any]
 KEY = "at_canary-key-93a1"
 CANARY = "canary4242"
 URL = f"https://hooks.example.com/h?token={CANARY}-url"
-# The stand-in answers in it, so that the answer speaks of it too.
+# The stand-in answers in this schema, so the answer holds the canary too.
 SCHEMA = {"type": "object", "properties": {f"{CANARY}_answer": {"type": "string"}}, "required": [f"{CANARY}_answer"]}
 QUESTION: Json = {
     "model": "o3",
@@ -37,14 +37,14 @@ def service() -> Iterator[Deployed]:
 
 
 class Printed:
-    """All that was written while it was watched: by the functions, and by any library at any level."""
+    """All output of the functions and of every library, at any level."""
 
     def __init__(self, capture: pytest.CaptureFixture[str], logs: pytest.LogCaptureFixture) -> None:
         self._capture, self._logs = capture, logs
         self.text = ""
 
     def read(self) -> list[Json]:
-        """The lines since the last time, each of which must be JSON."""
+        """The lines since the last call. Each must be JSON."""
         out, err = self._capture.readouterr()
         self.text += out + err + "\n".join(record.getMessage() for record in self._logs.records)
         assert err == ""
@@ -59,7 +59,7 @@ class Printed:
 
 @pytest.fixture
 def printed(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Printed:
-    # As Lambda does for a function whose level is DEBUG.
+    # As in Lambda with the log level DEBUG.
     caplog.set_level(logging.DEBUG)
     return Printed(capsys, caplog)
 
@@ -77,7 +77,7 @@ def work(service: Deployed, job_id: str) -> None:
     service.clock.pass_seconds(30)
 
 
-def test_every_line_of_a_job_says_whose_and_which_it_is(
+def test_log_lines_name_job_and_tenant(
     service: Deployed, standin: StandIn, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793")
@@ -91,31 +91,27 @@ def test_every_line_of_a_job_says_whose_and_which_it_is(
     [message] = service.receive("WebhookQueue")
     service.invoke("Webhooks", {"Records": [message]})
     lines += printed.logs(printed.read())
-    told = [line for line in lines if "exception" not in line]
-    assert [line["service"] for line in told] == ["api", "worker", "worker", "notifier", "webhooks"]
-    for line in told:
+    steps = [line for line in lines if "exception" not in line]
+    assert [line["service"] for line in steps] == ["api", "worker", "worker", "notifier", "webhooks"]
+    for line in steps:
         assert (line["job_id"], line["tenant"]) == (job_id, "acme")
         assert line["level"] == "INFO"
         for bytes_ in ("location", "function_request_id", "timestamp", "xray_trace_id"):
             assert bytes_ not in line
-    assert told[0]["request_id"] == sample("api")["requestContext"]["requestId"]
+    assert steps[0]["request_id"] == sample("api")["requestContext"]["requestId"]
 
 
-def test_nothing_of_one_invocation_is_left_on_the_lines_of_the_next(
-    service: Deployed, standin: StandIn, printed: Printed
-) -> None:
+def test_log_fields_end_with_the_invocation(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     submit(service)
     printed.read()
-    assert service.call("GET", "/v1/models", headers={"authorization": "Bearer nobody's"}).status == 401
+    assert service.call("GET", "/v1/models", headers={"authorization": "Bearer unknown"}).status == 401
     [line] = printed.logs(printed.read())
     assert "tenant" not in line
     assert "job_id" not in line
 
 
-def test_a_whole_job_prints_nothing_that_was_said_and_no_key(
-    service: Deployed, standin: StandIn, printed: Printed
-) -> None:
+def test_job_logs_hold_no_content(service: Deployed, standin: StandIn, printed: Printed) -> None:
     secret = service.make_tenant("acme", api_key=KEY).webhook_secret
     assert secret is not None
     job_id = submit(service)
@@ -129,8 +125,8 @@ def test_a_whole_job_prints_nothing_that_was_said_and_no_key(
     service.clock.pass_seconds(7200)
     service.invoke("Sweeper", sample("sweeper"))
     printed.read()
-    for told in (CANARY, KEY, PROVIDER_KEY, secret, secret.removeprefix("whsec_"), "hooks.example.com"):
-        assert told not in printed.text
+    for secret_text in (CANARY, KEY, PROVIDER_KEY, secret, secret.removeprefix("whsec_"), "hooks.example.com"):
+        assert secret_text not in printed.text
 
 
 REFUSED: list[Any] = [
@@ -150,7 +146,7 @@ REFUSED: list[Any] = [
 
 
 @pytest.mark.parametrize("body", REFUSED, ids=lambda body: json.dumps(body)[:40])
-def test_a_refusal_prints_nothing_of_the_request(service: Deployed, printed: Printed, body: Any) -> None:
+def test_refusal_logs_hold_no_content(service: Deployed, printed: Printed, body: Any) -> None:
     service.make_tenant("acme", api_key=KEY)
     answer = service.call("POST", "/v1/responses", body, key=KEY, headers={"idempotency-key": "two words"})
     assert answer.status == 400
@@ -178,22 +174,18 @@ def test_a_refusal_prints_nothing_of_the_request(service: Deployed, printed: Pri
     ],
     ids=lambda rule: "-".join(rule.values())[:30],
 )
-def test_a_provider_that_fails_prints_nothing_that_was_said(
-    service: Deployed, standin: StandIn, printed: Printed, rule: Json
-) -> None:
+def test_provider_errors_log_no_content(service: Deployed, standin: StandIn, printed: Printed, rule: Json) -> None:
     service.make_tenant("acme", api_key=KEY)
     standin.script(**rule)
     job_id = submit(service)
     for _ in range(3):
         work(service, job_id)
     assert any(line.get("job_id") == job_id for line in printed.read())
-    for told in (CANARY, PROVIDER_KEY, KEY):
-        assert told not in printed.text
+    for secret_text in (CANARY, PROVIDER_KEY, KEY):
+        assert secret_text not in printed.text
 
 
-def test_a_failure_nobody_foresaw_prints_its_place_and_nothing_that_was_said(
-    service: Deployed, standin: StandIn, printed: Printed
-) -> None:
+def test_exceptions_log_no_content(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     job_id = submit(service)
     aws.s3().delete_bucket(Bucket="payloads")
@@ -207,24 +199,22 @@ def test_a_failure_nobody_foresaw_prints_its_place_and_nothing_that_was_said(
     for line in failed:
         assert line["function_request_id"] == Context.aws_request_id
         assert "location" in line
-    for told in (CANARY, PROVIDER_KEY, KEY):
-        assert told not in printed.text
+    for secret_text in (CANARY, PROVIDER_KEY, KEY):
+        assert secret_text not in printed.text
 
 
-def test_a_submission_is_counted_by_model_and_a_repeat_is_not(service: Deployed, printed: Printed) -> None:
+def test_submission_is_counted_once(service: Deployed, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     for _ in range(2):
         service.call("POST", "/v1/responses", QUESTION, key=KEY, headers={"idempotency-key": "k"})
     [metric] = printed.metrics(printed.read())
     assert (metric["JobsSubmitted"], metric["model"], metric["service"]) == ([1], "o3", "api")
-    [told] = metric["_aws"]["CloudWatchMetrics"]
-    assert told["Namespace"] == "Afterthought"
-    assert told["Metrics"] == [{"Name": "JobsSubmitted", "Unit": "Count"}]
+    [directive] = metric["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "Afterthought"
+    assert directive["Metrics"] == [{"Name": "JobsSubmitted", "Unit": "Count"}]
 
 
-def test_an_end_is_counted_with_its_dollars_tokens_and_seconds(
-    service: Deployed, standin: StandIn, printed: Printed
-) -> None:
+def test_end_is_counted_with_cost_and_times(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     job_id = submit(service)
     service.clock.pass_seconds(7)
@@ -238,13 +228,13 @@ def test_an_end_is_counted_with_its_dollars_tokens_and_seconds(
     assert ended["ReasoningTokens"] == [shown["usage"]["output_tokens_details"]["reasoning_tokens"]]
     assert 7 <= ended["QueuedSeconds"][0] < 20
     assert 30 <= ended["ThinkingSeconds"][0] < 45
-    [told] = ended["_aws"]["CloudWatchMetrics"]
-    assert {"status", "model"} <= set(told["Dimensions"][0])
-    units = {metric["Name"]: metric.get("Unit") for metric in told["Metrics"]}
+    [directive] = ended["_aws"]["CloudWatchMetrics"]
+    assert {"status", "model"} <= set(directive["Dimensions"][0])
+    units = {metric["Name"]: metric.get("Unit") for metric in directive["Metrics"]}
     assert units["QueuedSeconds"] == units["ThinkingSeconds"] == "Seconds"
 
 
-def test_a_job_that_failed_is_counted_as_failed(service: Deployed, standin: StandIn, printed: Printed) -> None:
+def test_failed_job_is_counted(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     standin.script("invalid_prompt")
     work(service, submit(service))
@@ -253,7 +243,7 @@ def test_a_job_that_failed_is_counted_as_failed(service: Deployed, standin: Stan
     assert "CostUsd" not in ended
 
 
-def test_a_webhook_is_counted_by_what_came_of_it(service: Deployed, standin: StandIn, printed: Printed) -> None:
+def test_webhook_is_counted_by_outcome(service: Deployed, standin: StandIn, printed: Printed) -> None:
     service.make_tenant("acme", api_key=KEY)
     service.invoke("Webhooks", sample("webhooks"))
     [metric] = printed.metrics(printed.read())

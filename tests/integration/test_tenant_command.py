@@ -1,4 +1,4 @@
-"""`python -m admin.tenant` on a deployed stack (moto's)."""
+"""`python -m admin.tenant` on a stack deployed in moto."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from afterthought.services.authenticate import Authenticate
 ROOT = Path(__file__).parents[2]
 REGION = "eu-west-1"
 STACK = "afterthought-test"
-# The outputs that template.yaml has, on the resources they are of.
+# The outputs of template.yaml that the command reads, with their resources.
 TABLE = {
     "Type": "AWS::DynamoDB::Table",
     "Properties": {
@@ -49,16 +49,16 @@ TEMPLATE: dict[str, dict[str, Any]] = {
 
 
 class Stack:
-    """The deployed stack, and the command that works on it."""
+    """The deployed stack, and the command."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         client = boto3.client("cloudformation", REGION)
         client.create_stack(StackName=STACK, TemplateBody=json.dumps(TEMPLATE))
         self._capsys = capsys
-        held = deployment.outputs(client, STACK, REGION)
-        self.table = held["AccountTableName"]
+        outputs = deployment.outputs(client, STACK, REGION)
+        self.table = outputs["AccountTableName"]
         self.dynamodb = boto3.client("dynamodb", REGION)
-        self.ledger = LedgerTable(self.dynamodb, held["JobTableName"], self.table)
+        self.ledger = LedgerTable(self.dynamodb, outputs["JobTableName"], self.table)
         self.accounts = AccountTable(self.dynamodb, self.table)
         self.cipher = KmsCipher(boto3.client("kms", REGION))
 
@@ -75,40 +75,40 @@ class Stack:
         return Authenticate(self.accounts)(f"Bearer {api_key}")
 
     def secrets_of(self, name: str) -> list[str]:
-        held = self.accounts.tenant(name)
-        assert held is not None
-        return [self.cipher.decrypt(sealed, tenant=name) for sealed in held.webhook_secrets]
+        record = self.accounts.tenant(name)
+        assert record is not None
+        return [self.cipher.decrypt(sealed, tenant=name) for sealed in record.webhook_secrets]
 
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Stack]:
     for name, value in (("AWS_ACCESS_KEY_ID", "testing"), ("AWS_SECRET_ACCESS_KEY", "testing")):
         monkeypatch.setenv(name, value)
-    # moto answers the classic endpoints only.
+    # moto supports only the classic endpoints.
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
     with mock_aws():
         yield Stack(capsys)
 
 
 def key_in(printed: str) -> str:
-    found = re.search(r"^API key +(at_[0-9a-f]{48})$", printed, re.MULTILINE)
-    assert found is not None, printed
-    return found[1]
+    match = re.search(r"^API key +(at_[0-9a-f]{48})$", printed, re.MULTILINE)
+    assert match is not None, printed
+    return match[1]
 
 
 def secret_in(printed: str) -> str:
-    found = re.search(r"^Webhook secret +(whsec_\S+)$", printed, re.MULTILINE)
-    assert found is not None, printed
-    return found[1]
+    match = re.search(r"^Webhook secret +(whsec_\S+)$", printed, re.MULTILINE)
+    assert match is not None, printed
+    return match[1]
 
 
-def test_the_templates_outputs_are_those_the_command_reads() -> None:
+def test_command_reads_existing_outputs() -> None:
     template = (ROOT / "template.yaml").read_text()
     declared = re.findall(r"^  (\w+):$", template.partition("\nOutputs:\n")[2], re.MULTILINE)
     assert set(TEMPLATE["Outputs"]) <= set(declared)
 
 
-def test_a_created_tenant_can_call_and_verify_at_once(stack: Stack) -> None:
+def test_created_tenant_has_key_and_secret(stack: Stack) -> None:
     code, printed, complaints = stack.run("create", "acme")
     assert (code, complaints) == (0, "")
     assert "once" in printed
@@ -117,23 +117,23 @@ def test_a_created_tenant_can_call_and_verify_at_once(stack: Stack) -> None:
     assert sign(secret_in(printed), message_id="msg_1", timestamp=1, body=b"").startswith("v1,")
 
 
-def test_neither_the_key_nor_the_secret_is_stored(stack: Stack) -> None:
+def test_key_and_secret_are_not_stored(stack: Stack) -> None:
     _, printed, _ = stack.run("create", "acme")
     api_key, secret = key_in(printed), secret_in(printed)
     dump = stack.dump()
     assert "acme" in dump
-    # The list's hint is the key's beginning, 28 of its 192 bits; no more of it may be there.
+    # The list shows a prefix of the key, 28 of its 192 bits. No more may be stored.
     assert api_key[:10] in dump
     for piece in (api_key, api_key[:14], api_key[10:], secret, secret.removeprefix("whsec_"), secret[6:20]):
         assert piece not in dump
 
 
 def tables(printed: str) -> list[list[list[str]]]:
-    """The cells of the tables, without their heads."""
+    """The cells of the tables, without header rows."""
     return [[re.split(r" {2,}", row) for row in table.splitlines()[1:]] for table in printed.split("\n\n")]
 
 
-def test_the_list_shows_who_there_is_and_no_key(stack: Stack) -> None:
+def test_list_shows_no_key(stack: Stack) -> None:
     api_key = key_in(stack.run("create", "globex")[1])
     stack.run("create", "acme")
     code, printed, _ = stack.run("list")
@@ -144,7 +144,7 @@ def test_the_list_shows_who_there_is_and_no_key(stack: Stack) -> None:
     assert api_key[:11] not in printed
 
 
-def test_the_list_shows_tiers_budgets_and_own_limits(stack: Stack) -> None:
+def test_list_shows_tiers_and_limits(stack: Stack) -> None:
     stack.run("create", "acme", "--tier", "tier3")
     stack.run("create", "globex")
     stack.run("set", "globex", "--month-budget", "100", "--day-budget", "0.50", "--tokens-per-minute", "12000")
@@ -154,7 +154,7 @@ def test_the_list_shows_tiers_budgets_and_own_limits(stack: Stack) -> None:
     ]
 
 
-def test_what_is_set_stands_and_is_shown(stack: Stack) -> None:
+def test_set_changes_and_shows(stack: Stack) -> None:
     stack.run("create", "acme")
     code, printed, complaints = stack.run(
         "set", "acme", "--tier", "tier2", "--month-budget", "100", "--requests-per-minute", "7"
@@ -168,12 +168,12 @@ def test_what_is_set_stands_and_is_shown(stack: Stack) -> None:
         "Requests per minute  7 (its own)",
         "Tokens per minute    2,000,000 (the tier's)",
     ]
-    held = stack.accounts.tenant("acme")
-    assert held is not None
-    assert (held.tier, held.month_cap_usd, held.requests_per_minute) == ("tier2", Decimal(100), 7)
+    record = stack.accounts.tenant("acme")
+    assert record is not None
+    assert (record.tier, record.month_cap_usd, record.requests_per_minute) == ("tier2", Decimal(100), 7)
 
 
-def test_what_is_not_named_stays_and_none_takes_away(stack: Stack) -> None:
+def test_none_removes_a_setting(stack: Stack) -> None:
     stack.run("create", "acme")
     stack.run("set", "acme", "--month-budget", "100", "--day-budget", "0", "--tokens-per-minute", "9")
     code, printed, _ = stack.run("set", "acme", "--month-budget", "none", "--tokens-per-minute", "none")
@@ -183,18 +183,18 @@ def test_what_is_not_named_stays_and_none_takes_away(stack: Stack) -> None:
     assert "Tokens per minute    200,000 (the tier's)" in printed
 
 
-def test_a_tier_that_admits_nothing_is_told_as_such(stack: Stack) -> None:
+def test_free_tier_admits_no_requests(stack: Stack) -> None:
     stack.run("create", "acme")
     code, printed, _ = stack.run("set", "acme", "--tier", "free")
     assert code == 0
     assert printed.count("none: the tier admits no requests") == 2
 
 
-def test_the_list_of_nobody_says_so(stack: Stack) -> None:
+def test_empty_list_is_reported(stack: Stack) -> None:
     assert stack.run("list") == (0, "There are no tenants yet.\n", "")
 
 
-def test_a_key_can_be_changed_without_a_gap(stack: Stack) -> None:
+def test_keys_can_overlap(stack: Stack) -> None:
     old = key_in(stack.run("create", "acme")[1])
     new = key_in(stack.run("key", "acme")[1])
     assert stack.tenant_of(old) == stack.tenant_of(new) == "acme"
@@ -208,7 +208,7 @@ def test_a_key_can_be_changed_without_a_gap(stack: Stack) -> None:
     assert [len(row) for row in keys] == [4, 3], "the old one, with its end, then the new one"
 
 
-def test_a_rotated_secret_stands_beside_the_one_before(stack: Stack) -> None:
+def test_rotated_secret_overlaps(stack: Stack) -> None:
     first = secret_in(stack.run("create", "acme")[1])
     second = secret_in(stack.run("rotate", "acme")[1])
     assert stack.secrets_of("acme") == [second, first]
@@ -243,34 +243,32 @@ def test_a_rotated_secret_stands_beside_the_one_before(stack: Stack) -> None:
         ),
     ],
 )
-def test_what_cannot_be_done_is_said_and_changes_nothing(
-    arguments: tuple[str, ...], complaint: str, stack: Stack
-) -> None:
+def test_error_changes_nothing(arguments: tuple[str, ...], complaint: str, stack: Stack) -> None:
     stack.run("create", "acme")
     before = stack.dump()
     assert stack.run(*arguments) == (1, "", f"{complaint}\n")
     assert stack.dump() == before
 
 
-def test_a_beginning_that_two_keys_share_revokes_neither(stack: Stack) -> None:
+def test_ambiguous_prefix_revokes_no_key(stack: Stack) -> None:
     stack.run("create", "acme")
     stack.run("key", "acme")
     code, _, complaint = stack.run("revoke", "acme", "at_")
     assert (code, complaint) == (1, "2 live keys of 'acme' begin with 'at_'; one must.\n")
 
 
-def test_one_tenants_key_is_not_revoked_under_anothers_name(stack: Stack) -> None:
+def test_key_of_another_tenant_stays(stack: Stack) -> None:
     api_key = key_in(stack.run("create", "acme")[1])
     stack.run("create", "globex")
     assert stack.run("revoke", "globex", api_key[:10])[0] == 1
     assert stack.tenant_of(api_key) == "acme"
 
 
-def test_a_stack_that_is_not_there_is_named(stack: Stack) -> None:
+def test_missing_stack_is_named(stack: Stack) -> None:
     assert stack.run("list", stack="other") == (1, "", f"There is no stack 'other' in {REGION}.\n")
 
 
-def test_a_stack_of_something_else_is_not_touched(stack: Stack) -> None:
+def test_unrelated_stack_is_refused(stack: Stack) -> None:
     other = {"Resources": TEMPLATE["Resources"]}
     boto3.client("cloudformation", REGION).create_stack(StackName="other", TemplateBody=json.dumps(other))
     code, _, complaint = stack.run("create", "acme", stack="other")
@@ -278,8 +276,8 @@ def test_a_stack_of_something_else_is_not_touched(stack: Stack) -> None:
     assert "has no output AccountTableName, JobTableName, SecretsKeyArn: is it this service's?" in complaint
 
 
-def in_a_shell(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command as a person calls it, on a machine without any AWS configuration."""
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process without AWS configuration."""
     return subprocess.run(
         [sys.executable, "-m", "admin.tenant", *arguments],
         cwd=ROOT,
@@ -305,15 +303,15 @@ def in_a_shell(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("destroy", "--stack-name", "x"), 2, "invalid choice: 'destroy'"),
     ],
 )
-def test_a_person_is_told_what_is_missing(arguments: tuple[str, ...], code: int, complaint: str) -> None:
-    done = in_a_shell(*arguments)
-    assert (done.returncode, done.stdout) == (code, "")
-    assert complaint in done.stderr
-    assert "Traceback" not in done.stderr
+def test_missing_argument_is_reported(arguments: tuple[str, ...], code: int, complaint: str) -> None:
+    completed = run_command(*arguments)
+    assert (completed.returncode, completed.stdout) == (code, "")
+    assert complaint in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 @pytest.mark.parametrize(
-    ("given", "passed"),
+    ("arguments", "passed"),
     [
         (("NAME=acme",), "create acme --stack-name afterthought-dev"),
         (("NAME=acme", "ACTION=key", "STAGE=prod"), "key acme --stack-name afterthought-prod"),
@@ -330,34 +328,34 @@ def test_a_person_is_told_what_is_missing(arguments: tuple[str, ...], code: int,
         ),
     ],
 )
-def test_make_tenant_passes_on_what_it_is_given(given: tuple[str, ...], passed: str) -> None:
-    assert made_of("tenant", *given) == passed
+def test_make_tenant_passes_its_arguments(arguments: tuple[str, ...], passed: str) -> None:
+    assert make_output("tenant", *arguments) == passed
     tenant.parser().parse_args(passed.split())
 
 
-def test_make_tenant_can_mean_the_local_stack() -> None:
-    """A profile of the person's shell must not stop it, nor lead it to AWS."""
-    run = made_of("tenant", "LOCAL=1", "NAME=acme", "ACTION=list", how="--dry-run")
+def test_make_tenant_works_on_the_local_stack() -> None:
+    """An AWS profile in the shell has no effect."""
+    run = make_output("tenant", "LOCAL=1", "NAME=acme", "ACTION=list", how="--dry-run")
     assert run.startswith("env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE .venv/bin/python -m local.admin list")
-    passed = made_of("tenant", "LOCAL=1", "NAME=acme", "ACTION=set", "ARGS=--month-budget 5")
+    passed = make_output("tenant", "LOCAL=1", "NAME=acme", "ACTION=set", "ARGS=--month-budget 5")
     assert passed == "set acme --month-budget 5"
 
 
-def test_a_dollar_sign_reaches_the_command_as_it_was_typed() -> None:
-    """Neither make nor the shell may take it for a variable: $100 would be 00, a budget of nothing."""
-    assert made_of("tenant", "NAME=acme", "ACTION=set", "ARGS=--month-budget $100") == (
+def test_make_keeps_a_dollar_sign() -> None:
+    """Neither make nor the shell may expand it: $100 would become 00, a budget of zero."""
+    assert make_output("tenant", "NAME=acme", "ACTION=set", "ARGS=--month-budget $100") == (
         "set acme --month-budget $100 --stack-name afterthought-dev"
     )
 
 
-def made_of(*arguments: str, how: str = "TENANTS=echo") -> str:
-    """What make hands to the command; or, by a dry run, what it would run."""
-    # Run by `make test`, this make would speak as a part of that one.
-    alone = {name: value for name, value in os.environ.items() if not name.startswith(("ARGS", "MAKE", "MFLAGS"))}
+def make_output(*arguments: str, how: str = "TENANTS=echo") -> str:
+    """The arguments that make passes to the command; with `--dry-run`, the command line."""
+    # Without this the inner make would act as a part of the `make` that runs the tests.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ARGS", "MAKE", "MFLAGS"))}
     shown = subprocess.run(
-        ["make", "--silent", "--assume-old=.venv/.made", how, *arguments],  # noqa: S607 - make is where it is
+        ["make", "--silent", "--assume-old=.venv/.made", how, *arguments],  # noqa: S607 - from the PATH
         cwd=ROOT,
-        env=alone,
+        env=environment,
         capture_output=True,
         text=True,
         check=True,

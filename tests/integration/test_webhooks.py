@@ -1,4 +1,4 @@
-"""The webhooks function on what the topic sent: signed, sent again when it was not accepted, and never elsewhere."""
+"""The webhooks function on the topic's messages: it signs webhooks and sends them again until they are accepted."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ KEY = "local-key-acme"
 
 
 class Receiver(ThreadingHTTPServer):
-    """An endpoint of the caller's that answers with `status` and keeps what came."""
+    """A caller's endpoint that answers with `status` and keeps its requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -44,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Silent."""
 
 
 @pytest.fixture
@@ -62,12 +62,12 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def service(receiver: Receiver) -> Iterator[Deployed]:
-    """A local stack: it allows its own receiver."""
+    """A local stack, which allows its own receiver."""
     yield from deploy(WebhookAllowedOrigins=receiver.origin)
 
 
 def finish(service: Deployed, standin: StandIn, url: str | None) -> Json:
-    """A job run to its end and announced: the message for the webhooks function, in flight."""
+    """Runs a job to its end and publishes it. Returns the message for the webhooks function, in flight."""
     service.provide(standin={"api_key": PROVIDER_KEY, "base_url": standin.base_url})
     request: Json = {"model": "gpt-4o", "input": "What is 17 times 23?"}
     if url is not None:
@@ -93,14 +93,12 @@ def received_again(message: Json, receives: int) -> Json:
     return {**message, "attributes": {**message["attributes"], "ApproximateReceiveCount": str(receives)}}
 
 
-def test_the_sdk_accepts_what_arrives_and_finds_the_job(
-    service: Deployed, standin: StandIn, receiver: Receiver
-) -> None:
+def test_sdk_accepts_the_webhook(service: Deployed, standin: StandIn, receiver: Receiver) -> None:
     secret = service.make_tenant("acme", api_key=KEY).webhook_secret
     message = finish(service, standin, f"{receiver.origin}/hook?token=t")
     assert deliver(service, message) == []
     [(headers, body)] = receiver.received
-    # The service's clock was hurried on; the SDK's was not.
+    # The test moved the service's clock, not the SDK's.
     with openai.OpenAI(api_key="unused") as client:
         event = client.webhooks.unwrap(body.decode(), headers, secret=secret)
     assert event.type == "response.completed"
@@ -120,7 +118,7 @@ def test_both_secrets_of_a_rotation_verify(service: Deployed, standin: StandIn, 
             assert client.webhooks.unwrap(body.decode(), headers, secret=secret).type == "response.completed"
 
 
-def test_a_webhook_delivered_before_is_not_sent_again(service: Deployed, standin: StandIn, receiver: Receiver) -> None:
+def test_delivered_webhook_is_not_repeated(service: Deployed, standin: StandIn, receiver: Receiver) -> None:
     service.make_tenant("acme", api_key=KEY)
     message = finish(service, standin, receiver.origin)
     assert deliver(service, message, message) == []
@@ -129,9 +127,7 @@ def test_a_webhook_delivered_before_is_not_sent_again(service: Deployed, standin
 
 
 @pytest.mark.parametrize("status", [301, 400, 410, 500])
-def test_what_was_not_accepted_comes_again_with_the_same_id_and_body(
-    service: Deployed, standin: StandIn, receiver: Receiver, status: int
-) -> None:
+def test_refused_webhook_is_repeated(service: Deployed, standin: StandIn, receiver: Receiver, status: int) -> None:
     service.make_tenant("acme", api_key=KEY)
     message = finish(service, standin, receiver.origin)
     receiver.status = status
@@ -147,16 +143,14 @@ def test_what_was_not_accepted_comes_again_with_the_same_id_and_body(
 
 
 @pytest.mark.parametrize("receives", [1, 2, 5, 9, 10])
-def test_a_failed_webhook_is_hidden_for_longer_each_time(
-    service: Deployed, standin: StandIn, receiver: Receiver, receives: int
-) -> None:
+def test_failed_webhook_backs_off(service: Deployed, standin: StandIn, receiver: Receiver, receives: int) -> None:
     service.make_tenant("acme", api_key=KEY)
     message = finish(service, standin, receiver.origin)
     receiver.status = 503
-    asked: list[Json] = []
+    changes: list[Json] = []
 
     def note(params: Json, **_: Any) -> None:
-        asked.append(params)
+        changes.append(params)
 
     events = aws.sqs().meta.events
     events.register("provide-client-params.sqs.ChangeMessageVisibility", note)
@@ -164,14 +158,14 @@ def test_a_failed_webhook_is_hidden_for_longer_each_time(
         assert deliver(service, received_again(message, receives)) == [message["messageId"]]
     finally:
         events.unregister("provide-client-params.sqs.ChangeMessageVisibility", note)
-    [change] = asked
+    [change] = changes
     assert change["VisibilityTimeout"] == delivery_seconds(receives) < 43_200
     assert change["ReceiptHandle"] == message["receiptHandle"]
     assert change["QueueUrl"] == service.refs["WebhookQueue"]
     assert service.receive("WebhookQueue") == []
 
 
-def test_one_that_fails_does_not_keep_the_others(service: Deployed, standin: StandIn, receiver: Receiver) -> None:
+def test_invalid_message_fails_alone(service: Deployed, standin: StandIn, receiver: Receiver) -> None:
     service.make_tenant("acme", api_key=KEY)
     message = finish(service, standin, receiver.origin)
     bad = [{**message, "messageId": f"bad-{n}", "body": body} for n, body in enumerate(["", "{", "{}", "[]", "null"])]
@@ -179,14 +173,12 @@ def test_one_that_fails_does_not_keep_the_others(service: Deployed, standin: Sta
     assert len(receiver.received) == 1
 
 
-def test_the_sample_message_of_a_job_that_is_gone_is_dropped(service: Deployed, receiver: Receiver) -> None:
+def test_message_of_missing_job_is_dropped(service: Deployed, receiver: Receiver) -> None:
     assert service.invoke("Webhooks", sample("webhooks")) == {"batchItemFailures": []}
     assert receiver.received == []
 
 
-def test_a_secret_copied_from_another_tenant_signs_nothing(
-    service: Deployed, standin: StandIn, receiver: Receiver
-) -> None:
+def test_copied_secret_signs_nothing(service: Deployed, standin: StandIn, receiver: Receiver) -> None:
     service.make_tenant("acme", api_key=KEY)
     service.make_tenant("globex", api_key="other")
     message = finish(service, standin, receiver.origin)
@@ -197,9 +189,7 @@ def test_a_secret_copied_from_another_tenant_signs_nothing(
     assert receiver.received == []
 
 
-def test_an_origin_that_is_no_longer_allowed_is_not_called(
-    service: Deployed, standin: StandIn, receiver: Receiver
-) -> None:
+def test_removed_origin_is_not_called(service: Deployed, standin: StandIn, receiver: Receiver) -> None:
     service.make_tenant("acme", api_key=KEY)
     message = finish(service, standin, receiver.origin)
     service._environments["Webhooks"]["WEBHOOK_ALLOWED_ORIGINS"] = ""

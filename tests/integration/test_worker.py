@@ -1,4 +1,4 @@
-"""The worker on its queue's own messages: a job runs to its end, and no message is paid for twice."""
+"""The worker on messages of its queue: a job runs to its end and is paid once."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ def shown(service: Deployed, job_id: str) -> Json:
     return service.call("GET", f"/v1/responses/{job_id}", key=KEY).body
 
 
-def test_the_sample_job_runs_from_its_request_to_its_answer(acme: Deployed, standin: StandIn) -> None:
+def test_sample_job_completes(acme: Deployed, standin: StandIn) -> None:
     created = HttpAnswer(acme.invoke("Api", sample("api"))).body
     assert acme.invoke("Worker", sample("worker")) == {"batchItemFailures": []}
     assert shown(acme, created["id"])["status"] == "in_progress"
@@ -53,17 +53,17 @@ def test_the_sample_job_runs_from_its_request_to_its_answer(acme: Deployed, stan
     assert len(standin.generations) == 1
 
 
-def test_a_step_sends_the_next_message_delayed(acme: Deployed, standin: StandIn) -> None:
+def test_next_message_is_delayed(acme: Deployed, standin: StandIn) -> None:
     submit(acme)
     [first] = acme.receive("JobQueue")
     assert work(acme, first) == []
     assert acme.waiting("JobQueue") == 1
-    # It is not there yet: the model is given time to think.
+    # Delayed, because the model needs time.
     assert acme.receive("JobQueue") == []
 
 
-def test_the_provider_sees_our_metadata_and_nothing_of_the_caller(acme: Deployed, standin: StandIn) -> None:
-    job_id = submit(acme, metadata={"order": "secret"}, user="somebody", prompt_cache_key="k", safety_identifier="s")
+def test_provider_gets_only_our_metadata(acme: Deployed, standin: StandIn) -> None:
+    job_id = submit(acme, metadata={"order": "secret"}, user="user-1", prompt_cache_key="k", safety_identifier="s")
     work(acme, message(job_id))
     [generation] = standin.generations
     assert set(generation.metadata) == {"afterthought_job", "afterthought_attempt", "afterthought_token"}
@@ -71,7 +71,7 @@ def test_the_provider_sees_our_metadata_and_nothing_of_the_caller(acme: Deployed
     assert generation.background
 
 
-def test_a_duplicate_message_makes_no_second_call(acme: Deployed, standin: StandIn) -> None:
+def test_duplicate_message_makes_no_call(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     assert work(acme, message(job_id, "a"), message(job_id, "b"), message(job_id, "c")) == []
     for _ in range(3):
@@ -82,38 +82,38 @@ def test_a_duplicate_message_makes_no_second_call(acme: Deployed, standin: Stand
 
 
 @pytest.mark.parametrize("job_id", ["resp_" + "0" * 48, "", "x", "JOB#x"])
-def test_a_message_for_a_job_that_is_gone_is_dropped(acme: Deployed, standin: StandIn, job_id: str) -> None:
+def test_message_of_missing_job_is_dropped(acme: Deployed, standin: StandIn, job_id: str) -> None:
     assert work(acme, message(job_id)) == []
     assert standin.requests == {}
 
 
-def test_what_is_no_message_of_ours_goes_back_and_does_not_stop_the_others(acme: Deployed, standin: StandIn) -> None:
+def test_invalid_message_fails_alone(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     bad = [{**message(job_id, f"bad-{n}"), "body": body} for n, body in enumerate(["", "{", "[]", "{}", "null", "\0"])]
     assert work(acme, *bad[:3], message(job_id, "good"), *bad[3:]) == [f"bad-{n}" for n in range(6)]
     assert shown(acme, job_id)["status"] == "in_progress"
 
 
-def test_a_batch_that_fails_whole_says_so_instead_of_raising(acme: Deployed) -> None:
+def test_failed_batch_does_not_raise(acme: Deployed) -> None:
     assert work(acme, {**message("x"), "body": "{"}) == ["m"]
 
 
-def test_too_little_time_left_sends_the_message_back_untouched(acme: Deployed, standin: StandIn) -> None:
+def test_message_waits_without_time(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     assert work(acme, message(job_id), context=Context(remaining_milliseconds=30_000)) == ["m"]
     assert shown(acme, job_id)["status"] == "queued"
     assert standin.requests == {}
 
 
-def test_a_provider_that_is_busy_gets_the_job_again_and_is_paid_once(acme: Deployed, standin: StandIn) -> None:
+def test_busy_provider_is_paid_once(acme: Deployed, standin: StandIn) -> None:
     standin.script("rate_limited", retry_after=20, times=2)
     job_id = submit(acme)
     for _ in range(2):
         work(acme, message(job_id))
         assert shown(acme, job_id)["status"] == "queued"
-        # Before the time that the provider asked for nothing is called.
+        # No call before the provider's retry-after time.
         work(acme, message(job_id))
-        # Up to a quarter later than it asked for.
+        # The wait is up to a quarter longer than requested.
         acme.clock.pass_seconds(26)
     for _ in range(2):
         work(acme, message(job_id))
@@ -123,13 +123,13 @@ def test_a_provider_that_is_busy_gets_the_job_again_and_is_paid_once(acme: Deplo
     assert len(standin.generations) == 1
 
 
-def test_a_secret_that_is_missing_holds_the_job_until_it_is_there(acme: Deployed, shared_standin: StandIn) -> None:
+def test_missing_secret_keeps_the_job_queued(acme: Deployed, shared_standin: StandIn) -> None:
     job_id = submit(acme)
     assert work(acme, message(job_id)) == []
     assert shown(acme, job_id)["status"] == "queued"
 
 
-def test_an_unknown_outcome_ends_the_job_and_is_never_called_again(acme: Deployed, standin: StandIn) -> None:
+def test_unknown_outcome_is_not_repeated(acme: Deployed, standin: StandIn) -> None:
     standin.script("close_after")
     job_id = submit(acme)
     for _ in range(3):
@@ -142,7 +142,7 @@ def test_an_unknown_outcome_ends_the_job_and_is_never_called_again(acme: Deploye
     assert standin.requests["create"] == 1
 
 
-def test_a_large_answer_comes_back_whole_and_in_the_schemas_own_order(acme: Deployed, standin: StandIn) -> None:
+def test_large_answer_keeps_its_order(acme: Deployed, standin: StandIn) -> None:
     function = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(2000)}}
     properties = list(function["properties"])
     schema = {**function, "required": properties, "additionalProperties": False}

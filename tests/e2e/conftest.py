@@ -20,11 +20,13 @@ from local.address import HOST, free_port
 from local.announcements import Announcements
 from local.standin import Generation, StandIn
 from local.tenants import ACME, TENANTS, LocalTenant
+from tests.e2e.control import limit_concurrency
 
 STANDIN_SPEED = 20.0
 JOB_SECONDS = 60.0
 ARRIVAL_SECONDS = 30.0
 POLL_SECONDS = 0.1
+PROCESSES = 2
 T = TypeVar("T")
 
 TERMINAL = frozenset(("completed", "failed", "incomplete", "cancelled"))
@@ -57,6 +59,8 @@ def deployment() -> Iterator[Deployment]:
         service.running("test", models, webhook_origins=[f"http://{HOST}:{port}"], enforce_policies=True) as running,
     ):
         assert models.stand_in is not None
+        for function in ("Worker", "Direct", "Webhooks"):
+            limit_concurrency(running, function, PROCESSES)
         subscriber = Announcements.subscribed(running.cloud, running.stack["CompletionTopicArn"])
         yield Deployment(running, models.stand_in, hooks, subscriber)
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,41 +31,33 @@ def messages_in(running: Service, queue: str) -> int:
     return sum(int(count) for count in attributes.values())
 
 
-def worker_mapping(running: Service) -> dict[str, Any]:
-    """The event source mapping from the job queue to the worker."""
-    mappings = running.cloud.functions.list_event_source_mappings(FunctionName=running.stack["WorkerFunctionName"])
-    (mapping,) = mappings["EventSourceMappings"]
+def mapping_of(running: Service, function: str) -> dict[str, Any]:
+    """The event source mapping of a function that a queue feeds."""
+    name = running.stack[f"{function}FunctionName"]
+    (mapping,) = running.cloud.functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     return dict(mapping)
+
+
+def limit_concurrency(running: Service, function: str, processes: int) -> None:
+    """The template allows twenty processes. On a laptop each start slows the running ones."""
+    running.cloud.functions.update_event_source_mapping(
+        UUID=mapping_of(running, function)["UUID"], ScalingConfig={"MaximumConcurrency": processes}
+    )
+
+
+def enable_worker(running: Service, enabled: bool) -> None:
+    uuid = mapping_of(running, "Worker")["UUID"]
+    running.cloud.functions.update_event_source_mapping(UUID=uuid, Enabled=enabled)
 
 
 @contextmanager
 def paused_worker(running: Service) -> Iterator[None]:
     """The worker receives no messages while the block runs."""
-    functions, uuid = running.cloud.functions, worker_mapping(running)["UUID"]
-    functions.update_event_source_mapping(UUID=uuid, Enabled=False)
+    enable_worker(running, False)
     try:
         yield
     finally:
-        functions.update_event_source_mapping(UUID=uuid, Enabled=True)
-
-
-@contextmanager
-def limited_worker(running: Service) -> Iterator[Callable[[bool], None]]:
-    """At most two workers while the block runs: a burst would start twenty processes on a machine with two processors.
-    Yields a switch that pauses and resumes them."""
-    functions, mapping = running.cloud.functions, worker_mapping(running)
-
-    def enable(enabled: bool) -> None:
-        functions.update_event_source_mapping(
-            UUID=mapping["UUID"], Enabled=enabled, ScalingConfig={"MaximumConcurrency": 2}
-        )
-
-    try:
-        yield enable
-    finally:
-        functions.update_event_source_mapping(
-            UUID=mapping["UUID"], Enabled=True, ScalingConfig=mapping["ScalingConfig"]
-        )
+        enable_worker(running, True)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from afterthought.domain.job import Job
 from afterthought.services.tenants import Tenants
 from tests.e2e import tables as own_tables
 from tests.e2e.conftest import Deployment
-from tests.e2e.control import limited_worker
+from tests.e2e.control import paused_worker
 from tests.e2e.tables import Tables
 from tests.laws import money
 from tests.simulator.examples import a_job
@@ -111,15 +111,13 @@ def test_race_over_http_accepts_what_fits(deployment: Deployment, racer: Caller)
     cap = FITTING * bound
     admin(deployment).set("racer", {"month_budget": format(cap, "f")})
 
-    with limited_worker(deployment.service) as enable:
-        # While the workers are off no job ends, so no hold is released.
-        enable(False)
+    # While the worker is paused no job ends, so no hold is released.
+    with paused_worker(deployment.service):
         with ThreadPoolExecutor(THREADS) as threads:
             answers = list(threads.map(lambda _: racer.request("POST", "/responses", QUESTION), range(REQUESTS)))
         full = budget_of(racer, "month")
-        enable(True)
-        accepted = [body["id"] for status, body in answers if status == 200]
-        spent = sum((cost_of(racer, job_id) for job_id in accepted), Decimal(0))
+    accepted = [body["id"] for status, body in answers if status == 200]
+    spent = sum((cost_of(racer, job_id) for job_id in accepted), Decimal(0))
 
     assert Counter(status for status, _ in answers) == {200: FITTING, 402: REQUESTS - FITTING}
     assert len(set(accepted)) == FITTING

@@ -23,6 +23,7 @@ from local.ministack import LOGS
 from local.receiver import Arrival, Receiver
 from local.standin import StandIn
 from local.tenants import ACME, GLOBEX, local_tenant
+from tests.e2e.control import limit_concurrency
 from tests.e2e.tables import Tables, pooled_client
 from tests.e2e.view import generation_of
 from tests.laws.view import Balance, View, Webhook
@@ -245,12 +246,6 @@ def failing_sometimes(hooks: Receiver, rng: random.Random) -> Callable[[Arrival]
         hooks.answer_with = 500 if rng.random() < SHARE else 200
 
     return arrived
-
-
-def limit_concurrency(running: service.Service, function: str, processes: int) -> None:
-    functions, name = running.cloud.functions, running.stack[f"{function}FunctionName"]
-    (source,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-    functions.update_event_source_mapping(UUID=source["UUID"], ScalingConfig={"MaximumConcurrency": processes})
 
 
 def budgets(running: service.Service, callers: Callers) -> dict[str, Decimal]:

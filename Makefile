@@ -49,7 +49,8 @@ test: .venv/.made .venv-ministack/.made ## Every test but the slow proofs (ARGS=
 	$(PYTEST) -m "not slow_proof" $(ARGS)
 
 # The hypothesis plugin marks its own tests; they run again here with more examples.
-prove: .venv/.made .venv-ministack/.made sweep ## The slow proofs: kills, races, the commands, the sweep, more examples
+prove: .venv/.made .venv-ministack/.made ## The slow proofs: the whole sweep, kills, races, the commands, more examples
+	PYTHONPATH=shared $(BIN)/python -m tests.sweep
 	$(PYTEST) -m "slow_proof or hypothesis" --hypothesis-profile prove $(ARGS)
 
 sweep: .venv/.made ## Every fault at every call of a job's life, and how the job ends (ARGS="--only direct")

@@ -22,7 +22,7 @@ endif
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test sweep soak check format build deploy tenant bench studies pins docs clean
+.PHONY: help demo serve test prove sweep soak check format build deploy tenant bench studies pins docs clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,10 +46,17 @@ studies: .venv/.made ## The studies behind docs/decisions.md: contention, rising
 
 # ---- prove ---------------------------------------------------------------------------------------------------------
 
-test: .venv/.made .venv-ministack/.made ## Every test (ARGS= goes to pytest)
-	$(LOCALLY) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+PYTEST := $(LOCALLY) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
-sweep: .venv/.made ## Every fault at every call of a job's life, and what came of it (ARGS="--only direct")
+test: .venv/.made .venv-ministack/.made ## Every test but the slow proofs (ARGS= goes to pytest)
+	$(PYTEST) -m "not slow_proof" $(ARGS)
+
+# The hypothesis plugin marks its own tests; they run again here with more examples.
+prove: .venv/.made .venv-ministack/.made ## The slow proofs: the whole sweep, kills, races, the commands, more examples
+	PYTHONPATH=shared $(BIN)/python -m tests.sweep
+	$(PYTEST) -m "slow_proof or hypothesis" --hypothesis-profile prove $(ARGS)
+
+sweep: .venv/.made ## Every fault at every call of a job's life, and how the job ends (ARGS="--only direct")
 	@PYTHONPATH=shared $(BIN)/python -m tests.sweep $(ARGS)
 
 soak: .venv/.made .venv-ministack/.made ## A thousand jobs on this machine with faults everywhere, in ten minutes (ARGS="--seed 2")

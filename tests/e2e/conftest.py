@@ -1,7 +1,7 @@
-"""The whole service, deployed once for all these tests: real processes, real HTTP, the stand-in as the model.
+"""The whole service, deployed once for all end-to-end tests: real processes, real HTTP, the stand-in as the model.
 
-The functions' policies are enforced, so every test here is also one that their roles suffice; the demo and `make serve`
-run without.
+The functions' policies are enforced, so every test also shows that the roles suffice. `make demo` and `make serve` run
+without enforcement.
 """
 
 import threading
@@ -18,19 +18,23 @@ from openai.types.responses import Response
 from local import endpoint, receiver, service
 from local.address import HOST, free_port
 from local.announcements import TopicSubscription
-from local.standin import StandIn
+from local.standin import Generation, StandIn
 from local.tenants import ACME, TENANTS, LocalTenant
+from tests.e2e.control import limit_concurrency
 
 STANDIN_SPEED = 20.0
 JOB_SECONDS = 60.0
+ARRIVAL_SECONDS = 30.0
+POLL_SECONDS = 0.1
+PROCESSES = 2
 T = TypeVar("T")
 
-ENDED = frozenset(("completed", "failed", "incomplete", "cancelled"))
+TERMINAL = frozenset(("completed", "failed", "incomplete", "cancelled"))
 
 
 @dataclass(frozen=True)
-class Whole:
-    """The running service, with everything around it that a test looks at."""
+class Deployment:
+    """The running service, the model endpoint, the webhook receiver and a subscriber of the completion topic."""
 
     service: service.Service
     stand_in: StandIn
@@ -40,13 +44,13 @@ class Whole:
     def client(self, tenant: LocalTenant = ACME, **options: Any) -> OpenAI:
         return OpenAI(base_url=self.service.base_url, api_key=tenant.api_key, **options)
 
-    def generations_of(self, job_id: str) -> int:
-        """How often the stand-in was paid, so to speak, for a job."""
-        return sum(made.metadata.get("afterthought_job") == job_id for made in self.stand_in.generations)
+    def generations_of(self, job_id: str) -> list[Generation]:
+        """The generations that the stand-in ran for a job."""
+        return [each for each in self.stand_in.generations if each.metadata.get("afterthought_job") == job_id]
 
 
 @pytest.fixture(scope="session")
-def whole() -> Iterator[Whole]:
+def deployment() -> Iterator[Deployment]:
     port = free_port()
     secrets = {tenant.name: tenant.webhook_secret for tenant in TENANTS}
     with (
@@ -55,40 +59,51 @@ def whole() -> Iterator[Whole]:
         service.running("test", models, webhook_origins=[f"http://{HOST}:{port}"], enforce_policies=True) as running,
     ):
         assert models.stand_in is not None
-        seen = TopicSubscription.create(running.cloud, running.stack["CompletionTopicArn"])
-        yield Whole(running, models.stand_in, hooks, seen)
+        for function in ("Worker", "Direct", "Webhooks"):
+            limit_concurrency(running, function, PROCESSES)
+        subscriber = TopicSubscription.create(running.cloud, running.stack["CompletionTopicArn"])
+        yield Deployment(running, models.stand_in, hooks, subscriber)
 
 
 @pytest.fixture
-def client(whole: Whole) -> Iterator[OpenAI]:
-    with whole.client() as client:
+def client(deployment: Deployment) -> Iterator[OpenAI]:
+    with deployment.client() as client:
         yield client
 
 
-def until_ended(client: OpenAI, job: Response, seconds: float = JOB_SECONDS) -> Response:
-    """The job as it ended. Fails the test when it does not end in time."""
+def wait_until(condition: Callable[[], bool], reason: str, seconds: float = ARRIVAL_SECONDS) -> None:
+    """Polls a condition. Fails the test with the reason when it is not met in time."""
     deadline = time.monotonic() + seconds
-    while job.status not in ENDED:
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{reason}, after {seconds:.0f} s")
+        time.sleep(POLL_SECONDS)
+
+
+def wait_until_ended(client: OpenAI, job: Response, seconds: float = JOB_SECONDS) -> Response:
+    """The job after its end. Fails the test when it does not end in time."""
+    deadline = time.monotonic() + seconds
+    while job.status not in TERMINAL:
         if time.monotonic() > deadline:
             pytest.fail(f"{job.id} is still {job.status} after {seconds:.0f} s")
-        time.sleep(0.2)
+        time.sleep(POLL_SECONDS)
         job = client.responses.retrieve(job.id)
     return job
 
 
-def ours(job: Response) -> dict[str, Any]:
+def extension_of(job: Response) -> dict[str, Any]:
     """What the service adds to a response."""
-    added: dict[str, Any] = (job.model_extra or {})["afterthought"]
-    return added
+    extension: dict[str, Any] = (job.model_extra or {})["afterthought"]
+    return extension
 
 
-def all_at_once(count: int, call: Callable[[int], T]) -> list[T]:
-    """The results of `count` calls that start at the same moment, each on a thread of its own."""
-    gate = threading.Barrier(count)
+def run_concurrently(count: int, call: Callable[[int], T]) -> list[T]:
+    """The results of `count` calls that start at the same moment, each on its own thread."""
+    barrier = threading.Barrier(count)
 
-    def one(number: int) -> T:
-        gate.wait()
+    def run(number: int) -> T:
+        barrier.wait()
         return call(number)
 
     with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(one, range(count)))
+        return list(threads.map(run, range(count)))

@@ -1,10 +1,10 @@
-"""Submitters, workers and sweepers as processes of their own, which are killed at random moments and started again.
+"""Submitters, workers and sweepers as separate processes, killed at random moments and started again.
 
-Run as `python -m tests.e2e.money_storm PLACE SEED`, it prints what was done until there was `ENOUGH` of everything.
-Each process is forked from this one, so that it is at work in a moment and not in seconds.
+`python -m tests.e2e.money_storm PLACE SEED` runs until there is `ENOUGH` of every count, and prints the counts. Each
+process is forked from this one, so it starts at once.
 
-How strong the machine is plays no part: a process tells of each piece of its work, and as many pieces as chance says
-lie between two kills, however long they take.
+The speed of the machine plays no part: processes report each piece of work, and a random number of pieces lies between
+two kills.
 """
 
 import json
@@ -56,25 +56,25 @@ SUBMITTERS, WORKERS, SWEEPERS = 3, 4, 1
 JOBS_EACH = 100
 TENANTS = ("capped", "free")
 SPEED = 20
-"""Times as fast as it really does the services' time passes: a lease of three minutes is over in nine seconds."""
+"""The services' clock runs faster by this factor: a lease of three minutes takes nine seconds."""
 START = datetime(2026, 11, 30, 23, 58, tzinfo=UTC)
-"""What time it then is: a month ends while they run."""
-MOST_PIECES_BETWEEN_KILLS = 10
+"""The services' time at the start. The month ends during the run."""
+MAX_PIECES_BETWEEN_KILLS = 10
 LIMIT_SECONDS = 90.0
 
 Piece = Literal["accepted", "repeated", "refused", "stepped", "completed", "swept"]
-"""What a process has done: a request was answered (`refused`: for want of room in a budget), a message was taken a step
-further (`completed`: to an answer), or a pass of the sweeper is over."""
+"""A piece of work: a request was answered (`refused`: by a budget), a message was handled (`completed`: its job has an
+answer), or the sweeper finished a pass."""
 PIECES: tuple[Piece, ...] = ("accepted", "repeated", "refused", "stepped", "completed", "swept")
 IDLE: frozenset[Piece] = frozenset({"repeated", "refused"})
-"""What submitters do over and over once all is submitted or the budget is full."""
+"""What submitters repeat when every job is submitted or the budget is full."""
 ENOUGH: Mapping[str, int] = {"killed": 30, "accepted": 60, "refused": 10, "completed": 15}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where all of it is. `began` is when the services' time began, in seconds since 1970; `accepted` a file with the
-    ids that submitters were answered with."""
+    """The resources. `began` is when the services' clock started, in seconds since 1970. `accepted` is the path of a
+    file with the ids that submitters got."""
 
     url: str
     jobs: str
@@ -91,7 +91,7 @@ class Place:
 
 
 class Parts:
-    """The services as the functions wire them. `ahead` is added to the time."""
+    """The services, wired as in the functions. `ahead` is added to their time."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -108,7 +108,7 @@ class Parts:
         self.limit = RateLimiter(RateWindowTable(dynamodb, place.accounts), self.catalogue, self.now)
         self.ledger = LedgerTable(dynamodb, place.accounts)
         self.accounts = AccountTable(dynamodb, place.accounts)
-        self.queue = HurriedQueue(self.sqs, {"background": place.queue})
+        self.queue = FastQueue(self.sqs, {"background": place.queue})
         self.admitter = Admitter(
             catalogue=self.catalogue, providers=("standin",), allowed_origins=frozenset(), clock=self.now
         )
@@ -141,88 +141,88 @@ class Parts:
         self.sweeper = Sweeper(self.jobs, self.queue, Notifier(self.jobs, SnsTopic(sns, place.topic)), self.now)
 
     def now(self) -> datetime:
-        passed = timedelta(seconds=round((time.time() - self.place.began) * SPEED, 3))
-        return START + passed + self.ahead
+        elapsed = timedelta(seconds=round((time.time() - self.place.began) * SPEED, 3))
+        return START + elapsed + self.ahead
 
     def work(self, wait_seconds: int) -> list[Step]:
-        """Takes one message and does what it asks for, if one comes."""
+        """Receives at most one message and handles it."""
         received = self.sqs.receive_message(QueueUrl=self.place.queue, WaitTimeSeconds=wait_seconds)
         steps = []
         for message in received.get("Messages", []):
             steps.append(self.runner.run(str(json.loads(message["Body"])["job_id"])))
             with suppress(ClientError):
-                # Another has it by now, when this took longer than it was out of sight.
+                # Fails where handling took longer than the visibility timeout.
                 self.sqs.delete_message(QueueUrl=self.place.queue, ReceiptHandle=message["ReceiptHandle"])
         return steps
 
 
-class HurriedQueue(SqsJobQueue):
-    """The queue's delays pass as fast as the services' time."""
+class FastQueue(SqsJobQueue):
+    """A queue whose delays follow the services' clock."""
 
     def send(self, job: Job, *, delay_seconds: int = 0) -> None:
-        # Rounded up: a message that came too early would leave its job to the sweeper.
+        # Rounded up, because a message that is too early leaves its job to the sweeper.
         super().send(job, delay_seconds=math.ceil(delay_seconds / SPEED))
 
 
 def question(number: int) -> bytes:
-    """One with the longest answer, so that few of them fill a budget."""
-    asked: dict[str, Any] = {"model": "gpt-5.4-mini", "input": f"What is {number} * 23?"}
-    ours = {"tags": ["odd" if number % 2 else "even"]}
-    return json.dumps({**asked, "reasoning": {"effort": "none"}, "afterthought": ours}).encode()
+    """A request with the longest answer, so that few of them fill a budget."""
+    body: dict[str, Any] = {"model": "gpt-5.4-mini", "input": f"What is {number} * 23?"}
+    options = {"tags": ["odd" if number % 2 else "even"]}
+    return json.dumps({**body, "reasoning": {"effort": "none"}, "afterthought": options}).encode()
 
 
-# ---- what the processes do
+# ---- the processes
 
-Tell = Callable[[Piece], None]
+Report = Callable[[Piece], None]
 
 
-def submit_all(parts: Parts, submitter: int, tell: Tell) -> None:
-    """Its jobs, each under a key of its own; what finds no room is tried again, twice."""
+def submit_all(parts: Parts, submitter: int, report: Report) -> None:
+    """Submits this submitter's jobs, each with its own key. Refused jobs are tried twice more."""
     left = list(range(JOBS_EACH))
     random.shuffle(left)
     for _ in range(3):
-        left = [number for number in left if not accepted(parts, submitter, number, tell)]
+        left = [number for number in left if not submit(parts, submitter, number, report)]
 
 
-def accepted(parts: Parts, submitter: int, number: int, tell: Tell) -> bool:
+def submit(parts: Parts, submitter: int, number: int, report: Report) -> bool:
     try:
         tenant, key = TENANTS[number % len(TENANTS)], f"{submitter}-{number}"
         submitted = parts.intake.submit(tenant, parts.admitter.admit(question(number)), key)
     except MoneyRefused:
-        tell("refused")
+        report("refused")
         return False
     except RequestRefused:
         return False
     with Path(parts.place.accepted).open("a") as file:
         file.write(f"{submitted.job.id}\n")
-    tell("repeated" if submitted.repeated else "accepted")
+    report("repeated" if submitted.repeated else "accepted")
     return True
 
 
-def work_on(parts: Parts, _worker: int, tell: Tell) -> None:
+def work_on(parts: Parts, _worker: int, report: Report) -> None:
     for step in parts.work(wait_seconds=1):
-        tell("completed" if step.ended is not None and step.ended.status == "completed" else "stepped")
+        report("completed" if step.ended is not None and step.ended.status == "completed" else "stepped")
 
 
-def sweep_on(parts: Parts, _sweeper: int, tell: Tell) -> None:
+def sweep_on(parts: Parts, _sweeper: int, report: Report) -> None:
     if errors := parts.sweeper.sweep(enough_time=lambda: True).errors:
         raise errors[0][1]
-    tell("swept")
+    report("swept")
     time.sleep(0.5)
 
 
-Role = tuple[Callable[[Parts, int, Tell], None], int]
-"""What a process does, again and again, and its number."""
+Role = tuple[Callable[[Parts, int, Report], None], int]
+"""What a process repeats, and its number."""
 
 
-def play(parts: Parts, role: Role, parent: int, tell: Tell) -> NoReturn:
+def repeat(parts: Parts, role: Role, parent: int, report: Report) -> NoReturn:
     try:
-        part, number = role
+        work, number = role
         while os.getppid() == parent:
-            # What the transport raises ends a function's call, and the record is handed out again.
+            # In Lambda a transport error ends the invocation, and the record is delivered again.
             with suppress(BotoCoreError, ClientError):
-                part(parts, number, tell)
-    except BaseException:  # noqa: BLE001 nothing may get out of the fork into the parent's code
+                work(parts, number, report)
+    except BaseException:  # noqa: BLE001 no exception may leave the fork and run the parent's code
         traceback.print_exc()
     finally:
         os._exit(1)
@@ -233,64 +233,63 @@ def play(parts: Parts, role: Role, parent: int, tell: Tell) -> NoReturn:
 
 @dataclass
 class Storm:
-    """The processes, and a pipe on which each tells of its pieces, a byte each. `done` counts them, and the kills."""
+    """The processes, and a pipe on which they report each piece as a byte. `done` counts pieces and kills."""
 
     parts: Parts
-    chance: random.Random
+    rng: random.Random
     done: Counter[str] = field(default_factory=Counter)
     running: dict[int, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.reading, self.writing = os.pipe()
 
-    def blow(self) -> dict[str, int]:
-        """Lets them run and kills them, by the ids of those that it started itself and that have not ended yet."""
+    def run(self) -> dict[str, int]:
+        """Runs the processes and kills them. Only ids of own children that have not been waited for are killed."""
         roles: list[Role] = [(submit_all, number) for number in range(SUBMITTERS)]
         roles += [(work_on, number) for number in range(WORKERS)]
         roles += [(sweep_on, number) for number in range(SWEEPERS)]
         for role in roles:
-            self.begin(role)
+            self.start(role)
         end = time.monotonic() + LIMIT_SECONDS
         while not all(self.done[name] >= most for name, most in ENOUGH.items()) and time.monotonic() < end:
-            self.let_pieces_be_done(self.chance.randrange(MOST_PIECES_BETWEEN_KILLS), end)
-            self.begin(self.kill(self.chance.choice(sorted(self.running))))
+            self.await_pieces(self.rng.randrange(MAX_PIECES_BETWEEN_KILLS), end)
+            self.start(self.kill(self.rng.choice(sorted(self.running))))
             self.done["killed"] += 1
         for pid in list(self.running):
             self.kill(pid)
         return dict(self.done)
 
-    def let_pieces_be_done(self, pieces: int, end: float) -> None:
+    def await_pieces(self, pieces: int, end: float) -> None:
         while pieces > 0 and time.monotonic() < end:
             ready, _, _ = select.select([self.reading], [], [], 0.5)
-            told = os.read(self.reading, pieces) if ready else b""
-            done = [PIECES[code] for code in told]
+            codes = os.read(self.reading, pieces) if ready else b""
+            done = [PIECES[code] for code in codes]
             self.done.update(done)
             pieces -= sum(piece not in IDLE for piece in done)
 
-    def begin(self, role: Role) -> None:
-        """A process that plays the role until it is killed."""
+    def start(self, role: Role) -> None:
+        """Starts a process with this role, which runs until it is killed."""
         parent = os.getpid()
         if not (pid := os.fork()):
-            play(self.parts, role, parent, self.tell)
+            repeat(self.parts, role, parent, self.report)
         self.running[pid] = role
 
     def kill(self, pid: int) -> Role:
-        """What it played. One that had ended by itself is counted."""
+        """Kills a process and returns its role. A process that had ended by itself is counted."""
         os.kill(pid, signal.SIGKILL)
         self.done["ended"] += not os.WIFSIGNALED(os.waitpid(pid, 0)[1])
         return self.running.pop(pid)
 
-    def tell(self, piece: Piece) -> None:
+    def report(self, piece: Piece) -> None:
         os.write(self.writing, bytes([PIECES.index(piece)]))
 
 
 def main() -> None:
     place, seed = sys.argv[1:]
-    # The clients are made here, once, and connect in each process anew; what they import when they are first used is
-    # imported here as well.
+    # The clients are created once, here, and connect in each process. What they import at first use is imported here.
     _ = OpenAI(api_key="none").responses.with_raw_response
     storm = Storm(Parts(Place(**json.loads(place))), random.Random(seed))
-    print(json.dumps(storm.blow()))  # noqa: T201
+    print(json.dumps(storm.run()))  # noqa: T201
 
 
 if __name__ == "__main__":

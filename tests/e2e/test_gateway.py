@@ -1,4 +1,4 @@
-"""The local gateway alone, before an upstream that says what it was sent."""
+"""The local gateway alone, with an upstream that returns what it received."""
 
 import http.client
 import json
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.e2e
 class Echo(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
-        told = {"path": self.path, "bytes": len(self.rfile.read(length)), "key": self.headers["Authorization"]}
-        body = json.dumps(told).encode()
+        received = {"path": self.path, "bytes": len(self.rfile.read(length)), "key": self.headers["Authorization"]}
+        body = json.dumps(received).encode()
         self.send_response(202)
         self.send_header("X-Request-Id", "upstream")
         self.send_header("Content-Length", str(len(body)))
@@ -51,7 +51,7 @@ def connection(address: str) -> Iterator[http.client.HTTPConnection]:
     connection.close()
 
 
-def test_a_request_passes_whole_and_its_answer_comes_back_whole(connection: http.client.HTTPConnection) -> None:
+def test_request_and_answer_pass_unchanged(connection: http.client.HTTPConnection) -> None:
     for _ in range(2):  # the second on the same connection
         connection.request("POST", "/v1/responses?x=1", b"a" * 3_000_000, {"Authorization": "Bearer k"})
         answer = connection.getresponse()
@@ -60,13 +60,13 @@ def test_a_request_passes_whole_and_its_answer_comes_back_whole(connection: http
         assert json.loads(answer.read()) == {"path": "/stage/v1/responses?x=1", "bytes": 3_000_000, "key": "Bearer k"}
 
 
-def test_a_chunked_body_arrives_as_one(connection: http.client.HTTPConnection) -> None:
+def test_chunked_body_is_joined(connection: http.client.HTTPConnection) -> None:
     connection.request("POST", "/", iter((b"one", b"three")), encode_chunked=True)
 
     assert json.loads(connection.getresponse().read())["bytes"] == 8
 
 
-def test_a_body_above_ten_megabytes_is_refused_before_it_is_read(connection: http.client.HTTPConnection) -> None:
+def test_body_above_ten_megabytes_is_413(connection: http.client.HTTPConnection) -> None:
     connection.putrequest("POST", "/")
     connection.putheader("Content-Length", "10000001")
     connection.endheaders()
@@ -78,7 +78,7 @@ def test_a_body_above_ten_megabytes_is_refused_before_it_is_read(connection: htt
 
 
 @pytest.mark.parametrize("length", ["-1", "many"])
-def test_a_length_that_makes_no_sense_is_a_bad_request(connection: http.client.HTTPConnection, length: str) -> None:
+def test_invalid_length_is_400(connection: http.client.HTTPConnection, length: str) -> None:
     connection.putrequest("POST", "/")
     connection.putheader("Content-Length", length)
     connection.endheaders()
@@ -86,7 +86,7 @@ def test_a_length_that_makes_no_sense_is_a_bad_request(connection: http.client.H
     assert connection.getresponse().status == 400
 
 
-def test_an_upstream_that_is_gone_is_an_unavailable_service() -> None:
+def test_missing_upstream_is_503() -> None:
     with gateway.serving(free_port(), f"http://{HOST}:{free_port()}", "") as base_url:
         connection = http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=10)
         connection.request("GET", "/healthz")

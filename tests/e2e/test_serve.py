@@ -1,4 +1,4 @@
-"""`make serve`: comes up, works as printed, and goes away without a trace."""
+"""`make serve` starts, works as it prints, and leaves nothing running. Each test starts an emulator of its own."""
 
 import os
 import re
@@ -18,16 +18,16 @@ from openai import APIStatusError, OpenAI
 from local import ROOT
 from local.address import HOST, free_port
 from local.tenants import ACME, TENANTS
-from tests.e2e.conftest import until_ended
+from tests.e2e.conftest import wait_until_ended
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow_proof]
 
 START_SECONDS = 60.0
 
 
 @contextmanager
 def serving(port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command, and what it printed until it was up."""
+    """The command, and its output until it was ready."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
     with subprocess.Popen(
         [sys.executable, "-m", "local.serve"],
@@ -50,48 +50,48 @@ def serving(port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
-def descendants(of: int) -> set[int]:
-    """Every process that this one has started, and those have."""
+def descendants(ancestor: int) -> set[int]:
+    """The ids of all processes below this one."""
     listed = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
     parents = [(int(pid), int(parent)) for pid, parent in (line.split() for line in listed.splitlines())]
-    found, before = {of}, 0
-    while len(found) > before:
-        before = len(found)
-        found |= {pid for pid, parent in parents if parent in found}
-    return found - {of}
+    family, size = {ancestor}, 0
+    while len(family) > size:
+        size = len(family)
+        family |= {pid for pid, parent in parents if parent in family}
+    return family - {ancestor}
 
 
 def commands(pids: set[int]) -> str:
-    wanted = ",".join(map(str, pids))
-    return subprocess.run(["ps", "-ww", "-o", "args=", "-p", wanted], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    listed = ",".join(map(str, pids))
+    return subprocess.run(["ps", "-ww", "-o", "args=", "-p", listed], capture_output=True, text=True, check=True).stdout  # noqa: S607
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; one that is dead and only waits for its parent to hear of it does not."""
+    """Whether a process runs. A zombie does not."""
     listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
     return bool(listed.stdout.strip()) and not listed.stdout.startswith("Z")
 
 
-def done_as_printed(printed: str, settings: str) -> str:
-    """What the command says that was printed for giving a tenant a budget, with these settings in place of its own."""
+def run_printed_command(printed: str, settings: str) -> str:
+    """Runs the printed command that sets a budget, with these settings, and returns its output."""
     command = re.search(r"^Budgets +(make tenant .*ARGS=).*$", printed, re.MULTILINE)
     assert command is not None, printed
-    # Run by `make test`, this make would speak as a part of that one.
-    alone = {name: value for name, value in os.environ.items() if not name.startswith(("ARGS", "MAKE", "MFLAGS"))}
-    done = subprocess.run(
+    # Without this the inner make would act as a part of the `make` that runs the tests.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ARGS", "MAKE", "MFLAGS"))}
+    completed = subprocess.run(
         ["make", "--assume-old=.venv/.made", *shlex.split(f'{command[1]}"{settings}"')[1:]],  # noqa: S607
         cwd=ROOT,
-        env=alone,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
 
 
-def test_what_serve_prints_works_and_an_interrupt_leaves_no_process() -> None:
+def test_interrupted_serve_leaves_no_process() -> None:
     port = free_port()
     with serving(port) as (process, printed):
         assert f"http://{HOST}:{port}/v1" in printed, printed
@@ -105,12 +105,12 @@ def test_what_serve_prints_works_and_an_interrupt_leaves_no_process() -> None:
         assert re.fullmatch(r"resp_[0-9a-f]{48} queued\n", pasted.stdout), pasted.stderr
 
         with OpenAI(base_url=f"http://{HOST}:{port}/v1", api_key=ACME.api_key) as client:
-            job = until_ended(client, client.responses.retrieve(pasted.stdout.split()[0]))
+            job = wait_until_ended(client, client.responses.retrieve(pasted.stdout.split()[0]))
             assert "408" in job.output_text
             assert len(client.models.list().data) >= 20
 
-            # Last: the budget is spent from here on.
-            assert "Month budget         $0" in done_as_printed(printed, "--month-budget 0")
+            # Last, because this budget refuses every later job.
+            assert "Month budget         $0" in run_printed_command(printed, "--month-budget 0")
             with pytest.raises(APIStatusError) as refused:
                 client.responses.create(model="o3", input="?", background=True)
             assert refused.value.status_code == 402
@@ -124,7 +124,8 @@ def test_what_serve_prints_works_and_an_interrupt_leaves_no_process() -> None:
         assert {pid for pid in started if alive(pid)} == set()
 
 
-def test_killed_without_a_chance_to_clean_up_it_still_leaves_no_process_and_no_folder() -> None:
+def test_killed_serve_leaves_no_process() -> None:
+    """Neither a process nor a temporary folder, although it cannot clean up."""
     with serving(free_port()) as (process, _):
         started = descendants(process.pid)
         homes = [Path(folder) for folder in re.findall(r"die_with_parent\.py (\S+)", commands(started))]
@@ -138,11 +139,11 @@ def test_killed_without_a_chance_to_clean_up_it_still_leaves_no_process_and_no_f
             time.sleep(0.1)
 
 
-def test_a_port_in_use_is_said_in_a_sentence() -> None:
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+def test_port_in_use_is_reported() -> None:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         with serving(port) as (process, printed):
             assert process.wait(10) == 1
         assert f"Port {port}" in printed

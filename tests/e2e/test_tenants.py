@@ -1,44 +1,44 @@
-"""Tenants are strangers, and a stranger to all of them gets nowhere."""
+"""A tenant learns nothing about another tenant, and a caller without a key is refused."""
 
 import openai
 import pytest
 
 from local.tenants import GLOBEX, LocalTenant
-from tests.e2e.conftest import Whole
+from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
 
 
-def test_another_tenants_job_cannot_be_told_from_one_that_never_was(whole: Whole, client: openai.OpenAI) -> None:
+def test_another_tenants_job_looks_missing(deployment: Deployment, client: openai.OpenAI) -> None:
     job = client.responses.create(model="gpt-5.4-mini", input="What is 1 + 1?", background=True)
-    never = f"resp_{'0' * 48}"
+    missing = f"resp_{'0' * 48}"
 
-    with whole.client(GLOBEX) as stranger:
-        with pytest.raises(openai.NotFoundError) as others:
-            stranger.responses.retrieve(job.id)
-        with pytest.raises(openai.NotFoundError) as nobodys:
-            stranger.responses.retrieve(never)
+    with deployment.client(GLOBEX) as other:
+        with pytest.raises(openai.NotFoundError) as existing_error:
+            other.responses.retrieve(job.id)
+        with pytest.raises(openai.NotFoundError) as missing_error:
+            other.responses.retrieve(missing)
 
-    assert str(others.value).replace(job.id, never) == str(nobodys.value)
+    assert str(existing_error.value).replace(job.id, missing) == str(missing_error.value)
     assert client.responses.retrieve(job.id).id == job.id
 
 
-def test_an_unknown_key_is_refused_before_anything_is_looked_at(whole: Whole) -> None:
+def test_unknown_api_key_is_401(deployment: Deployment) -> None:
     with (
-        whole.client(LocalTenant("nobody", "no-such-key", "")) as client,
+        deployment.client(LocalTenant("unknown", "no-such-key", "")) as client,
         pytest.raises(openai.AuthenticationError),
     ):
         client.responses.create(model="no-such-model", input="", background=True)
 
 
-def test_the_same_idempotency_key_means_another_job_to_another_tenant(whole: Whole, client: openai.OpenAI) -> None:
-    headers = {"Idempotency-Key": "shared-by-chance"}
-    with whole.client(GLOBEX) as stranger:
+def test_idempotency_keys_are_per_tenant(deployment: Deployment, client: openai.OpenAI) -> None:
+    headers = {"Idempotency-Key": "shared-by-two-tenants"}
+    with deployment.client(GLOBEX) as other:
         ids = {
             caller.responses.create(
                 model="gpt-5.4-mini", input="What is 2 + 2?", background=True, extra_headers=headers
             ).id
-            for caller in (client, stranger)
+            for caller in (client, other)
         }
 
     assert len(ids) == 2

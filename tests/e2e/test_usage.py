@@ -1,4 +1,4 @@
-"""Usage as a caller sees it, by the roles that the template gives: the sum of the jobs, as JSON and as a table."""
+"""The usage report is the sum of the tenant's jobs, as JSON and as CSV."""
 
 import csv
 import io
@@ -11,18 +11,18 @@ import openai
 import pytest
 
 from local.tenants import ACME, GLOBEX, LocalTenant
-from tests.e2e.conftest import Whole, ours, until_ended
+from tests.e2e.conftest import Deployment, extension_of, wait_until_ended
 
 pytestmark = pytest.mark.e2e
 
 
-def test_usage_is_what_the_jobs_cost_and_nobody_elses(whole: Whole, client: openai.OpenAI) -> None:
+def test_usage_is_the_sum_of_the_jobs(deployment: Deployment, client: openai.OpenAI) -> None:
     tag = f"run-{uuid.uuid4().hex}"
 
-    def ask(tenant: LocalTenant, **headers: str) -> httpx2.Response:
+    def report(tenant: LocalTenant, **headers: str) -> httpx2.Response:
         yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
         answer = httpx2.get(
-            f"{whole.service.base_url}/usage",
+            f"{deployment.service.base_url}/usage",
             params={"tag": tag, "start": yesterday, "group_by": "model,status"},
             headers={"Authorization": f"Bearer {tenant.api_key}", **headers},
             timeout=30,
@@ -40,19 +40,19 @@ def test_usage_is_what_the_jobs_cost_and_nobody_elses(whole: Whole, client: open
         )
         for model in ("gpt-5.4-mini", "gpt-5-nano", "gpt-5-nano")
     ]
-    spent = sum((Decimal(ours(until_ended(client, job))["cost"]["total_usd"]) for job in jobs), Decimal(0))
+    spent = sum((Decimal(extension_of(wait_until_ended(client, job))["cost"]["total_usd"]) for job in jobs), Decimal(0))
 
-    told = ask(ACME).json()
-    assert [(row["model"], row["status"], row["jobs"]) for row in told["data"]] == [
+    usage = report(ACME).json()
+    assert [(row["model"], row["status"], row["jobs"]) for row in usage["data"]] == [
         ("gpt-5-nano", "completed", 2),
         ("gpt-5.4-mini", "completed", 1),
     ]
-    assert (Decimal(told["total"]["spent_usd"]), told["total"]["held_usd"]) == (spent, "0")
-    assert [budget["period"] for budget in told["budgets"]] == ["month", "day"]
+    assert (Decimal(usage["total"]["spent_usd"]), usage["total"]["held_usd"]) == (spent, "0")
+    assert [budget["period"] for budget in usage["budgets"]] == ["month", "day"]
 
-    table = ask(ACME, Accept="text/csv")
+    table = report(ACME, Accept="text/csv")
     assert table.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(table.text, newline=""), strict=True))
-    assert rows == [{name: str(held) for name, held in row.items()} for row in told["data"]]
+    assert rows == [{name: str(value) for name, value in row.items()} for row in usage["data"]]
 
-    assert ask(GLOBEX).json()["data"] == []
+    assert report(GLOBEX).json()["data"] == []

@@ -1,4 +1,4 @@
-"""What a caller gets: answers that the openai SDK's strict types take, at every status, for every kind of request."""
+"""Every answer validates against the openai SDK's strict types, at every status and for every kind of request."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ FULL = {
     "temperature": 1,
     "top_p": 0.5,
     "truncation": "auto",
-    "user": "somebody",
+    "user": "user-1",
     "include": ["reasoning.encrypted_content"],
     "tool_choice": {"type": "function", "name": "add"},
     "tools": [FUNCTION, {"type": "custom", "name": "grep", "format": {"type": "text"}}],
@@ -93,7 +93,7 @@ def work(api: Deployed, response_id: str, steps: int = 1) -> None:
         api.clock.pass_seconds(20)
 
 
-def test_a_created_response_is_queued_and_echoes_the_request(api: Deployed) -> None:
+def test_created_response_echoes_its_request(api: Deployed) -> None:
     response = create(api, **FULL)
     assert response.status == "queued"
     assert response.background is True
@@ -130,7 +130,7 @@ def test_a_created_response_is_queued_and_echoes_the_request(api: Deployed) -> N
     ],
     ids=lambda changes: json.dumps(changes)[:50],
 )
-def test_every_kind_of_request_gets_a_strict_answer_to_its_end(api: Deployed, standin: StandIn, changes: Json) -> None:
+def test_every_request_has_strict_answers(api: Deployed, standin: StandIn, changes: Json) -> None:
     created = create(api, **changes)
     work(api, created.id, steps=1)
     assert retrieve(api, created.id)["status"] == "in_progress"
@@ -142,7 +142,7 @@ def test_every_kind_of_request_gets_a_strict_answer_to_its_end(api: Deployed, st
     assert standin.requests["create"] == 1
 
 
-def test_a_completed_response_holds_answer_usage_cost_and_times(api: Deployed, standin: StandIn) -> None:
+def test_completed_response_has_usage_and_cost(api: Deployed, standin: StandIn) -> None:
     created = create(api)
     work(api, created.id, steps=2)
     shown = retrieve(api, created.id)
@@ -150,12 +150,12 @@ def test_a_completed_response_holds_answer_usage_cost_and_times(api: Deployed, s
     assert response.status == "completed"
     assert "391" in response.output_text
     assert response.completed_at is not None
-    ours = shown["afterthought"]
-    assert ours["stand_in"] is True
-    assert ours["requested_model"] == ours["served_model"] == "gpt-5-nano"
-    assert ours["cost"]["price_id"].startswith("gpt-5-nano/standard/")
-    assert ours["timeline"]["thinking_seconds"] >= 0
-    assert float(ours["cost"]["total_usd"]) == shown["usage"]["cost"] > 0
+    extension = shown["afterthought"]
+    assert extension["stand_in"] is True
+    assert extension["requested_model"] == extension["served_model"] == "gpt-5-nano"
+    assert extension["cost"]["price_id"].startswith("gpt-5-nano/standard/")
+    assert extension["timeline"]["thinking_seconds"] >= 0
+    assert float(extension["cost"]["total_usd"]) == shown["usage"]["cost"] > 0
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_completed_response_holds_answer_usage_cost_and_times(api: Deployed, s
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else None,
 )
-def test_every_way_to_end_is_strict_and_in_the_wires_closed_sets(
+def test_every_end_has_a_strict_answer(
     api: Deployed, standin: StandIn, rule: Json, status: str, error_code: str | None, reason: str | None
 ) -> None:
     standin.script(**rule)
@@ -197,15 +197,15 @@ def test_every_way_to_end_is_strict_and_in_the_wires_closed_sets(
     assert (shown["incomplete_details"] or {}).get("reason") == reason
 
 
-def test_three_megabytes_reach_the_model_whole_by_way_of_the_bucket(api: Deployed, standin: StandIn) -> None:
-    # Letters alone: digits and words would be more tokens than any model takes.
+def test_three_megabytes_reach_the_model(api: Deployed, standin: StandIn) -> None:
+    # Letters only: digits and words would be more tokens than a model accepts.
     letters = str.maketrans("0123456789+/=", "abcdefghijklm")
     noise = base64.b64encode(random.Random(7).randbytes(2_250_000)).decode().translate(letters)
     created = create(api, instructions=noise)
-    # Not echoed: beside a long answer it would be more than a function may give back.
+    # Not echoed, because with a long answer it would exceed the size of a Lambda response.
     assert created.instructions is None
     assert len(api.objects()) == 1
-    # What changes stays small, whatever the request's size.
+    # The item that changes stays small.
     state = next(item for item in api.items() if item["sk"] == {"S": "STATE"})
     assert len(json.dumps(state)) < 1500
     work(api, created.id, steps=2)
@@ -214,14 +214,14 @@ def test_three_megabytes_reach_the_model_whole_by_way_of_the_bucket(api: Deploye
     assert shown["usage"]["input_tokens"] >= len(noise) // 4
 
 
-def test_what_is_in_the_bucket_is_echoed_whole_up_to_a_bound(api: Deployed) -> None:
+def test_stored_instructions_are_echoed(api: Deployed) -> None:
     noise = base64.b64encode(random.Random(7).randbytes(150_000)).decode()
     created = create(api, instructions=noise)
     assert len(api.objects()) == 1
     assert retrieve(api, created.id)["instructions"] == noise
 
 
-def test_a_body_that_the_gateway_encoded_is_the_same_body(api: Deployed) -> None:
+def test_base64_body_is_the_same_body(api: Deployed) -> None:
     body = base64.b64encode(json.dumps(QUESTION).encode()).decode()
     answer = api.call("POST", "/v1/responses", body, key=ACME, encoded=True, headers={"idempotency-key": "k"})
     plain = api.call("POST", "/v1/responses", QUESTION, key=ACME, headers={"idempotency-key": "k"})
@@ -229,17 +229,17 @@ def test_a_body_that_the_gateway_encoded_is_the_same_body(api: Deployed) -> None
     assert answer.body["id"] == plain.body["id"]
 
 
-def test_another_tenant_s_job_and_an_unknown_id_give_the_same_bytes(api: Deployed) -> None:
+def test_another_tenants_job_looks_unknown(api: Deployed) -> None:
     created = create(api)
     unknown = "resp_" + "0" * 48
-    theirs = api.call("GET", f"/v1/responses/{created.id}", key=GLOBEX)
-    nobodys = api.call("GET", f"/v1/responses/{unknown}", key=GLOBEX)
-    assert theirs.status == nobodys.status == 404
-    assert theirs.event["body"].replace(created.id, unknown) == nobodys.event["body"]
-    assert theirs.headers == nobodys.headers
+    existing = api.call("GET", f"/v1/responses/{created.id}", key=GLOBEX)
+    missing = api.call("GET", f"/v1/responses/{unknown}", key=GLOBEX)
+    assert existing.status == missing.status == 404
+    assert existing.event["body"].replace(created.id, unknown) == missing.event["body"]
+    assert existing.headers == missing.headers
 
 
-def test_every_model_has_the_sdk_s_strict_shape(api: Deployed) -> None:
+def test_models_are_strict(api: Deployed) -> None:
     listed = api.call("GET", "/v1/models", key=ACME).body
     assert listed["object"] == "list"
     models = [Model.model_validate(row, strict=True) for row in listed["data"]]
@@ -248,7 +248,7 @@ def test_every_model_has_the_sdk_s_strict_shape(api: Deployed) -> None:
         assert api.call("GET", f"/v1/models/{row['id']}", key=ACME).body == row
 
 
-def test_what_needs_no_key_answers_without_one(api: Deployed) -> None:
+def test_public_routes_need_no_key(api: Deployed) -> None:
     assert api.call("GET", "/healthz").body == {"status": "ok"}
     for path, name, content_type in (
         ("/openapi.json", "openapi.json", "application/json"),

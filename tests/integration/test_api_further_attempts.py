@@ -1,4 +1,4 @@
-"""What a job may call when its first call does not do: over HTTP, with the provider at the other end of the wire."""
+"""Further attempts of a job, over HTTP and with the stand-in as the provider."""
 
 import json
 from typing import Any
@@ -19,9 +19,9 @@ def api(service: Deployed) -> Deployed:
     return service
 
 
-def run(api: Deployed, changes: dict[str, Any] | None = None, /, **ours: Any) -> dict[str, Any]:
-    """A job from its request to its end."""
-    body = {**QUESTION, **(changes or {}), "afterthought": ours}
+def run(api: Deployed, changes: dict[str, Any] | None = None, /, **options: Any) -> dict[str, Any]:
+    """Runs a job from its request to its end."""
+    body = {**QUESTION, **(changes or {}), "afterthought": options}
     created = api.call("POST", "/v1/responses", body, key=ACME)
     assert created.status == 200, created.event
     response_id = created.body["id"]
@@ -37,7 +37,7 @@ def run(api: Deployed, changes: dict[str, Any] | None = None, /, **ours: Any) ->
 
 
 def called(standin: StandIn) -> list[tuple[str, str | None]]:
-    """What ran at the provider: each model, with the effort it thought with."""
+    """The model and the effort of each generation at the provider."""
     return [(one.model, one.effort) for one in standin.generations]
 
 
@@ -46,53 +46,51 @@ def total(shown: dict[str, Any]) -> str:
     return cost
 
 
-def test_a_model_that_the_provider_does_not_have_is_run_by_its_successor(api: Deployed, standin: StandIn) -> None:
+def test_missing_model_runs_its_successor(api: Deployed, standin: StandIn) -> None:
     standin.script(do="model_not_found", contains="gpt-5-nano")
     shown = run(api, model_policy="successor")
     assert shown["status"] == "completed"
-    ours = shown["afterthought"]
-    assert ours["requested_model"] == "gpt-5-nano"
-    assert shown["model"] == ours["served_model"] == "gpt-5.6-luna"
-    assert ours["substituted_because"] == "model_not_found"
-    first, second = ours["attempts"]
+    extension = shown["afterthought"]
+    assert extension["requested_model"] == "gpt-5-nano"
+    assert shown["model"] == extension["served_model"] == "gpt-5.6-luna"
+    assert extension["substituted_because"] == "model_not_found"
+    first, second = extension["attempts"]
     assert (first["state"], first["cost_usd"]) == ("refused", None)
     assert (second["state"], second["cost_usd"]) == ("settled", total(shown))
-    assert ours["cost"]["price_id"].startswith("gpt-5.6-luna/")
+    assert extension["cost"]["price_id"].startswith("gpt-5.6-luna/")
     assert standin.requests["create"] == 2
 
 
 @pytest.mark.parametrize(
-    ("asked", "ran"),
+    ("changes", "ran"),
     [
         ({"model": "gpt-5-nano", "reasoning": {"effort": "minimal"}}, ("gpt-5.6-luna", "low")),
         ({"model": "gpt-4o"}, ("gpt-6-luna", "none")),
         ({"model": "gpt-5-pro"}, ("gpt-5.6-sol", "high")),
     ],
 )
-def test_a_successor_thinks_with_the_effort_that_was_meant(
-    api: Deployed, standin: StandIn, asked: dict[str, Any], ran: tuple[str, str]
+def test_successor_keeps_the_effort(
+    api: Deployed, standin: StandIn, changes: dict[str, Any], ran: tuple[str, str]
 ) -> None:
-    standin.script(do="model_not_found", contains=asked["model"])
-    shown = run(api, asked, model_policy="successor")
+    standin.script(do="model_not_found", contains=changes["model"])
+    shown = run(api, changes, model_policy="successor")
     assert called(standin) == [ran]
     assert (shown["model"], shown["reasoning"]["effort"]) == ran
 
 
 @pytest.mark.parametrize(
-    "ours", [{}, {"model_policy": "exact"}, {"model_policy": "successor", "max_cost_usd": "0.001"}]
+    "options", [{}, {"model_policy": "exact"}, {"model_policy": "successor", "max_cost_usd": "0.001"}]
 )
-def test_without_leave_or_money_the_job_fails_and_nothing_is_paid(
-    api: Deployed, standin: StandIn, ours: dict[str, Any]
-) -> None:
+def test_without_policy_or_money_the_job_fails(api: Deployed, standin: StandIn, options: dict[str, Any]) -> None:
     standin.script(do="model_not_found", contains="gpt-5-nano")
-    shown = run(api, **ours)
+    shown = run(api, **options)
     assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "model_not_found")
-    assert ("max_cost_usd" in shown["error"]["message"]) == ("max_cost_usd" in ours)
+    assert ("max_cost_usd" in shown["error"]["message"]) == ("max_cost_usd" in options)
     assert total(shown) == "0"
     assert standin.requests["create"] == 1
 
 
-def test_a_call_of_which_nobody_knows_is_made_once_more_and_both_are_paid(api: Deployed, standin: StandIn) -> None:
+def test_unknown_outcome_is_retried_once(api: Deployed, standin: StandIn) -> None:
     standin.script(do="close_after")
     shown = run(api, on_unknown="retry")
     assert shown["status"] == "completed"
@@ -104,21 +102,21 @@ def test_a_call_of_which_nobody_knows_is_made_once_more_and_both_are_paid(api: D
     assert standin.requests["create"] == 2
 
 
-def test_a_second_loss_ends_the_job(api: Deployed, standin: StandIn) -> None:
+def test_second_unknown_outcome_ends_the_job(api: Deployed, standin: StandIn) -> None:
     standin.script(do="close_after", times=5)
     shown = run(api, on_unknown="retry")
     assert (shown["status"], shown["afterthought"]["error_code"]) == ("failed", "outcome_unknown")
     assert standin.requests["create"] == 2
 
 
-def test_an_answer_that_starved_is_named_so(api: Deployed, standin: StandIn) -> None:
+def test_starved_answer_is_named(api: Deployed, standin: StandIn) -> None:
     shown = run(api, {"max_output_tokens": 16, "reasoning": {"effort": "high"}})
     assert (shown["status"], shown["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
     assert shown["afterthought"]["incomplete_reason"] == "reasoning_starved"
     assert standin.requests["create"] == 1
 
 
-def test_an_answer_that_starved_is_asked_for_with_more_room(api: Deployed, standin: StandIn) -> None:
+def test_starved_job_is_retried_with_more_tokens(api: Deployed, standin: StandIn) -> None:
     shown = run(api, {"max_output_tokens": 200}, on_starved="retry")
     first, second = shown["afterthought"]["attempts"]
     assert (first["max_output_tokens"], second["max_output_tokens"]) == (200, 800)
@@ -128,7 +126,7 @@ def test_an_answer_that_starved_is_asked_for_with_more_room(api: Deployed, stand
     assert first["usage"]["output_tokens"] == 200
 
 
-def test_where_more_room_does_not_fit_the_cap_it_is_asked_to_think_less(api: Deployed, standin: StandIn) -> None:
+def test_starved_job_is_retried_with_less_effort(api: Deployed, standin: StandIn) -> None:
     shown = run(
         api, {"max_output_tokens": 450, "reasoning": {"effort": "high"}}, on_starved="retry", max_cost_usd="0.0005"
     )
@@ -138,7 +136,7 @@ def test_where_more_room_does_not_fit_the_cap_it_is_asked_to_think_less(api: Dep
     assert float(total(shown)) <= 0.0005
 
 
-def test_a_job_past_its_own_deadline_is_not_started(api: Deployed, standin: StandIn) -> None:
+def test_job_past_its_deadline_is_not_called(api: Deployed, standin: StandIn) -> None:
     body = {**QUESTION, "afterthought": {"deadline_seconds": 60}}
     created = api.call("POST", "/v1/responses", body, key=ACME).body
     assert created["afterthought"]["deadline_at"] == pytest.approx(

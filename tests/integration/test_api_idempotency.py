@@ -1,4 +1,4 @@
-"""The same key and body are the same job; each tenant's keys are its own."""
+"""The same key and body give the same job. Keys are per tenant."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ def states(api: Deployed) -> list[Any]:
     return [item for item in api.items() if item["sk"] == {"S": "STATE"}]
 
 
-def test_the_sample_event_makes_the_job_that_the_other_samples_speak_of(api: Deployed) -> None:
+def test_sample_event_creates_the_sample_job(api: Deployed) -> None:
     answer = HttpAnswer(api.invoke("Api", sample("api")))
     assert answer.status == 200
     [message] = sample("worker")["Records"]
@@ -39,7 +39,7 @@ def test_the_sample_event_makes_the_job_that_the_other_samples_speak_of(api: Dep
     assert sent["attributes"]["MessageGroupId"] == message["attributes"]["MessageGroupId"] == "acme"
 
 
-def test_the_same_key_and_body_are_one_job_and_one_message(api: Deployed) -> None:
+def test_same_key_and_body_is_one_job(api: Deployed) -> None:
     answers = [post(api, QUESTION) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 200]
     assert len({answer.event["body"] for answer in answers}) == 1
@@ -47,13 +47,13 @@ def test_the_same_key_and_body_are_one_job_and_one_message(api: Deployed) -> Non
     assert api.waiting("JobQueue") == 1
 
 
-def test_the_same_body_in_another_order_and_spacing_is_the_same_body(api: Deployed) -> None:
+def test_body_is_compared_in_canonical_form(api: Deployed) -> None:
     first = post(api, QUESTION)
     turned = json.dumps(dict(reversed(QUESTION.items())), indent=3).replace("17", "\\u00317")
     assert post(api, turned).body["id"] == first.body["id"]
 
 
-def test_the_same_key_with_another_body_is_a_conflict_that_no_retry_helps(api: Deployed) -> None:
+def test_same_key_other_body_is_409(api: Deployed) -> None:
     first = post(api, QUESTION)
     second = post(api, {**QUESTION, "input": "What is 17 times 24?"})
     assert (second.status, second.error["code"]) == (409, "idempotency_conflict")
@@ -64,31 +64,31 @@ def test_the_same_key_with_another_body_is_a_conflict_that_no_retry_helps(api: D
     assert post(api, QUESTION).body == first.body
 
 
-def test_two_tenants_with_one_key_have_two_jobs(api: Deployed) -> None:
-    ours, theirs = post(api, QUESTION), post(api, {**QUESTION, "input": "Something else"}, key=GLOBEX)
-    assert ours.body["id"] != theirs.body["id"]
+def test_keys_are_per_tenant(api: Deployed) -> None:
+    acme, globex = post(api, QUESTION), post(api, {**QUESTION, "input": "Something else"}, key=GLOBEX)
+    assert acme.body["id"] != globex.body["id"]
     assert len(states(api)) == 2
-    assert api.call("GET", f"/v1/responses/{theirs.body['id']}", key=ACME).status == 404
+    assert api.call("GET", f"/v1/responses/{globex.body['id']}", key=ACME).status == 404
 
 
-def test_without_a_key_every_post_is_a_job_of_its_own(api: Deployed) -> None:
+def test_without_key_every_post_is_a_job(api: Deployed) -> None:
     assert len({post(api, QUESTION, idempotency_key=None).body["id"] for _ in range(3)}) == 3
     assert api.waiting("JobQueue") == 3
 
 
-def test_the_longest_key_is_taken(api: Deployed) -> None:
+def test_longest_key_is_accepted(api: Deployed) -> None:
     assert post(api, QUESTION, idempotency_key="k" * 255).status == 200
 
 
-def test_a_repeat_shows_the_job_as_it_stands_by_now(api: Deployed) -> None:
+def test_repeat_returns_the_current_job(api: Deployed) -> None:
     first = post(api, QUESTION)
     state = states(api)[0]
     aws.dynamodb().put_item(TableName="JobTable", Item={**state, "status": {"S": "in_progress"}})
     assert post(api, QUESTION).body == {**first.body, "status": "in_progress"}
 
 
-def test_fifty_creates_that_all_saw_nothing_make_one_job(api: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of them looks before any has written: the condition on the write decides, not the look."""
+def test_fifty_concurrent_creates_make_one_job(api: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each create reads before any has written, so only the condition of the write decides."""
     with api.running("Api") as module:
         intake, admitter = module.service().intake, module.service().admitter
         jobs = type(intake.jobs)
@@ -100,25 +100,25 @@ def test_fifty_creates_that_all_saw_nothing_make_one_job(api: Deployed, monkeypa
             written = True
             create(self, job, caps)
 
-        def see_nothing_at_first(self: Any, job_id: str) -> Any:
+        def read_nothing_before_the_write(self: Any, job_id: str) -> Any:
             return get(self, job_id) if written else None
 
         monkeypatch.setattr(jobs, "create", create_and_note)
-        monkeypatch.setattr(jobs, "get", see_nothing_at_first)
+        monkeypatch.setattr(jobs, "get", read_nothing_before_the_write)
         body = json.dumps(QUESTION).encode()
-        made = []
-        # One after the other: moto loses writes of transactions that run side by side.
+        submissions = []
+        # Sequential, because moto loses writes of concurrent transactions.
         for _ in range(50):
             written = False
-            made.append(intake.submit("acme", admitter.admit(body), "order-1841"))
-    assert len({one.job.id for one in made}) == 1
-    assert sum(not one.repeated for one in made) == 1
+            submissions.append(intake.submit("acme", admitter.admit(body), "order-1841"))
+    assert len({one.job.id for one in submissions}) == 1
+    assert sum(not one.repeated for one in submissions) == 1
     assert len(states(api)) == 1
     assert api.waiting("JobQueue") == 1
 
 
-def test_a_create_whose_message_cannot_be_sent_is_taken_and_is_due(api: Deployed) -> None:
-    """The crash between the api's write and its message: the sweeper sends it."""
+def test_unsent_message_is_sent_by_the_sweeper(api: Deployed) -> None:
+    """The api stored the job and could not send its message. The sweeper sends it."""
     aws.sqs().delete_queue(QueueUrl=api.refs["JobQueue"])
     answer = post(api, QUESTION)
     assert (answer.status, answer.body["status"]) == (200, "queued")
@@ -131,9 +131,7 @@ def test_a_create_whose_message_cannot_be_sent_is_taken_and_is_due(api: Deployed
     assert "overdue_at" in state
 
 
-def test_a_create_that_could_not_be_written_is_a_5xx_that_may_be_tried_again(
-    api: Deployed, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failed_write_is_a_retryable_500(api: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
     post(api, QUESTION, idempotency_key=None)
     aws.dynamodb().delete_table(TableName="JobTable")
     answer = post(api, QUESTION)

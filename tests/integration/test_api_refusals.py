@@ -1,4 +1,4 @@
-"""Bad input gets a 4xx that names the field and what is allowed, before anything is stored or queued."""
+"""Invalid input gets a 4xx that names the field and the allowed values, before anything is stored or queued."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def api() -> Iterator[Deployed]:
 
 
 def refuse(api: Deployed, body: str | Json, **options: Any) -> HttpAnswer:
-    """The answer to a body that must be refused, having checked all that every refusal has in common."""
+    """The answer to an invalid body, after the checks that all refusals share."""
     answer = api.call("POST", "/v1/responses", body, key=KEY, **options)
     assert 400 <= answer.status < 500, answer.event
     assert set(answer.error) == {"message", "type", "param", "code"}
@@ -44,7 +44,7 @@ def user(*parts: Json) -> list[Json]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "param", "told"),
+    ("changes", "param", "expected"),
     [
         ({"model": "o9"}, "model", ["o9", "o3", "gpt-5.6-sol"]),
         ({"model": None}, "model", []),
@@ -123,11 +123,11 @@ def user(*parts: Json) -> list[Json]:
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
 )  # fmt: skip
-def test_what_cannot_be_served_is_refused_by_name(api: Deployed, changes: Json, param: str, told: list[str]) -> None:
+def test_unsupported_value_is_named(api: Deployed, changes: Json, param: str, expected: list[str]) -> None:
     answer = refuse(api, {**QUESTION, **changes})
     assert answer.status == 400
     assert answer.error["param"] == param
-    for part in told:
+    for part in expected:
         assert part in answer.error["message"]
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_served_is_refused_by_name(api: Deployed, changes: Json, 
         "apply_patch",
     ],
 )
-def test_a_hosted_tool_is_refused_by_its_name(api: Deployed, tool: str) -> None:
+def test_hosted_tool_is_refused(api: Deployed, tool: str) -> None:
     answer = refuse(api, {**QUESTION, "tools": [{"type": tool}]})
     assert answer.error["param"] == "tools[0]"
     assert tool in answer.error["message"]
@@ -154,12 +154,12 @@ def test_a_hosted_tool_is_refused_by_its_name(api: Deployed, tool: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["model", "input"])
-def test_what_is_missing_is_named(api: Deployed, missing: str) -> None:
+def test_missing_field_is_named(api: Deployed, missing: str) -> None:
     answer = refuse(api, {name: value for name, value in QUESTION.items() if name != missing})
     assert (answer.error["param"], answer.error["code"]) == (missing, "missing_required_parameter")
 
 
-def test_a_body_over_four_mebibytes_is_a_413(api: Deployed) -> None:
+def test_body_over_four_mebibytes_is_413(api: Deployed) -> None:
     frame = json.dumps({**QUESTION, "input": ""})
     body = json.dumps({**QUESTION, "input": "x" * (4 * 1024 * 1024 + 1 - len(frame))})
     assert len(body) == 4 * 1024 * 1024 + 1
@@ -169,7 +169,7 @@ def test_a_body_over_four_mebibytes_is_a_413(api: Deployed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("authorization", "told"),
+    ("authorization", "expected"),
     [
         (None, "needed"),
         ("", "needed"),
@@ -178,7 +178,7 @@ def test_a_body_over_four_mebibytes_is_a_413(api: Deployed) -> None:
         ("Basic bG9jYWw6a2V5", "needed"),
         ("Bearer ключ", "needed"),
         ("Bearer " + "k" * 10_240, "needed"),
-        ("Bearer nobody's key", "not valid"),
+        ("Bearer unknown key", "not valid"),
         ("local-key-acme", "needed"),
         ("Bearer local-key-acme,Bearer local-key-acme", "not valid"),
     ],
@@ -187,22 +187,22 @@ def test_a_body_over_four_mebibytes_is_a_413(api: Deployed) -> None:
     ("method", "path"),
     [("POST", "/v1/responses"), ("GET", "/v1/responses/resp_" + "0" * 48), ("GET", "/v1/models")],
 )
-def test_without_a_valid_key_there_is_only_a_401(
-    api: Deployed, authorization: str | None, told: str, method: str, path: str
+def test_invalid_api_key_is_401(
+    api: Deployed, authorization: str | None, expected: str, method: str, path: str
 ) -> None:
     headers = {} if authorization is None else {"authorization": authorization}
     answer = api.call(method, path, {**QUESTION}, headers=headers)
     assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
-    assert told in answer.error["message"]
+    assert expected in answer.error["message"]
     assert api.is_empty()
 
 
-def test_a_scheme_in_other_letters_is_the_same_scheme(api: Deployed) -> None:
+def test_auth_scheme_ignores_case(api: Deployed) -> None:
     assert api.call("GET", "/v1/models", headers={"authorization": f"bearer  {KEY} "}).status == 200
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "two words", "schlüssel", "tab\tin it", "null\0"])
-def test_an_idempotency_key_out_of_form_is_refused(api: Deployed, key: str) -> None:
+def test_invalid_idempotency_key_is_refused(api: Deployed, key: str) -> None:
     answer = refuse(api, dict(QUESTION), headers={"idempotency-key": key})
     assert answer.error["param"] == "Idempotency-Key"
     assert "1 to 255" in answer.error["message"]
@@ -234,7 +234,7 @@ def test_an_idempotency_key_out_of_form_is_refused(api: Deployed, key: str) -> N
         ("GET", ""),
     ],
 )
-def test_what_is_not_there_is_a_404_in_our_form(api: Deployed, method: str, path: str) -> None:
+def test_unknown_url_is_404(api: Deployed, method: str, path: str) -> None:
     answer = api.call(method, path, key=KEY)
     assert answer.status == 404, answer.event
     assert set(answer.error) == {"message", "type", "param", "code"}
@@ -257,12 +257,12 @@ def test_what_is_not_there_is_a_404_in_our_form(api: Deployed, method: str, path
         "'; DROP TABLE",
     ],
 )
-def test_an_odd_id_is_a_404(api: Deployed, response_id: str) -> None:
+def test_invalid_id_is_404(api: Deployed, response_id: str) -> None:
     assert api.call("GET", f"/v1/responses/{response_id}", key=KEY).status == 404
 
 
 @pytest.mark.parametrize("query", ["stream=true", "include=reasoning.encrypted_content", "starting_after=3", "bogus=1"])
-def test_a_query_parameter_that_would_be_ignored_is_refused_by_name(api: Deployed, query: str) -> None:
+def test_unused_query_parameter_is_refused(api: Deployed, query: str) -> None:
     name, _, value = query.partition("=")
     response_id = api.call("POST", "/v1/responses", QUESTION, key=KEY).body["id"]
     path = f"/v1/responses/{response_id}"

@@ -1,5 +1,5 @@
-"""With the real provider, models that it has shut down are refused, and what to use instead is said; it runs where the
-caller lets it. Whoever calls a model that is about to go is told."""
+"""Models that the provider has shut down are refused with the name of a successor, which runs on request. Calls of a
+model in its last thirty days get deprecation headers."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ DEPRECATED = {
     "sunset": "Fri, 11 Dec 2026 00:00:00 GMT",
     "link": '</v1/models/gpt-5.6-sol>; rel="successor-version"',
 }
-"""What is said of o3 from 2026-11-11 on."""
+"""The headers of o3 from 2026-11-11."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def lifecycle(answer: HttpAnswer) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("model", "successor"), [("o1-mini", "o3-mini"), ("o1-preview", "o3"), ("o1-preview-2024-09-12", "o3")]
 )
-def test_a_retired_model_is_refused_with_a_successor_that_is_served(api: Deployed, model: str, successor: str) -> None:
+def test_retired_model_names_its_successor(api: Deployed, model: str, successor: str) -> None:
     answer = post(api, model=model)
     assert (answer.status, answer.error["param"]) == (400, "model")
     assert answer.error["code"] == "model_not_found"
@@ -58,33 +58,33 @@ def test_a_retired_model_is_refused_with_a_successor_that_is_served(api: Deploye
     assert not api.call("GET", f"/v1/models/{advised}", key=KEY).body["afterthought"]["retired"]
 
 
-def test_a_retired_model_is_still_shown_as_what_it_is(api: Deployed) -> None:
+def test_retired_model_is_still_listed(api: Deployed) -> None:
     shown = api.call("GET", "/v1/models/o1-mini", key=KEY).body
     assert shown["shutdown_date"] == "2025-10-27"
     assert shown["afterthought"]["retired"] is True
     assert shown["afterthought"]["successor"] == "o3-mini"
 
 
-def test_a_model_without_an_end_is_taken(api: Deployed) -> None:
+def test_live_model_is_accepted(api: Deployed) -> None:
     answer = post(api, model="gpt-6-sol")
     assert (answer.status, answer.body["status"]) == (200, "queued")
     assert lifecycle(answer) == {}
 
 
-def test_where_the_caller_lets_it_the_successor_runs_in_its_place(api: Deployed) -> None:
+def test_successor_runs_on_request(api: Deployed) -> None:
     answer = post(api, model="o4-mini", reasoning={"effort": "high"}, max_output_tokens=500, **SUCCESSOR)
     assert answer.status == 200
     shown = api.call("GET", f"/v1/responses/{answer.body['id']}", key=KEY).body
     for body in (answer.body, shown):
         Response.model_validate(body, strict=True)
         assert (body["model"], body["reasoning"]["effort"]) == ("gpt-5.6-terra", "high")
-        ours = body["afterthought"]
-        assert (ours["requested_model"], ours["substituted_because"]) == ("o4-mini", "model_retired")
-        assert ours["cost"]["bound_usd"] == ours["attempts"][0]["hold_usd"]
-        assert ours["attempts"][0]["model"] == "gpt-5.6-terra"
+        extension = body["afterthought"]
+        assert (extension["requested_model"], extension["substituted_because"]) == ("o4-mini", "model_retired")
+        assert extension["cost"]["bound_usd"] == extension["attempts"][0]["hold_usd"]
+        assert extension["attempts"][0]["model"] == "gpt-5.6-terra"
 
 
-def test_a_dry_run_shows_what_would_run_in_its_place(api: Deployed) -> None:
+def test_dry_run_shows_the_successor(api: Deployed) -> None:
     terms = {"model_policy": "successor", "dry_run": True, "deadline_seconds": 600}
     answer = post(api, model="o1-mini", afterthought=terms)
     assert answer.body["model"] == "o1-mini"
@@ -102,7 +102,7 @@ def test_a_dry_run_shows_what_would_run_in_its_place(api: Deployed) -> None:
     assert (would["code"], would["status"]) == ("max_cost_exceeded", 402)
 
 
-def test_whoever_calls_a_model_in_its_last_thirty_days_is_told(api: Deployed) -> None:
+def test_last_thirty_days_have_headers(api: Deployed) -> None:
     at(api, 2026, 11, 10)
     created = post(api, model="o3")
     path = f"/v1/responses/{created.body['id']}"
@@ -114,9 +114,9 @@ def test_whoever_calls_a_model_in_its_last_thirty_days_is_told(api: Deployed) ->
     at(api, 2027, 1, 1)
     gone = api.call("GET", path, key=KEY)
     assert lifecycle(gone) == DEPRECATED
-    # Beside them all is as ever.
+    # All other headers stay.
     assert gone.headers["x-request-id"]
 
 
-def test_a_job_that_a_successor_runs_is_told_nothing_of_the_model_that_is_gone(api: Deployed) -> None:
+def test_successor_has_no_retirement_headers(api: Deployed) -> None:
     assert lifecycle(post(api, model="o4-mini", **SUCCESSOR)) == {}

@@ -78,7 +78,7 @@ def get_csv(api: Deployed, accept: str = "text/csv", **query: str) -> HttpAnswer
 def test_usage_is_the_sum_of_the_jobs(api: Deployed) -> None:
     ended = [run(api, submit(api, *tags)) for tags in (("blue",), ("blue", "red"), ())]
     waiting = submit(api, "red")
-    held = api.call("GET", f"/v1/responses/{waiting}", key=ACME).body["afterthought"]["cost"]["held_usd"]
+    held_usd = api.call("GET", f"/v1/responses/{waiting}", key=ACME).body["afterthought"]["cost"]["held_usd"]
     answer = usage(api, group_by="tag,status")
     costs = [Decimal(shown["afterthought"]["cost"]["total_usd"]) for shown in ended]
     rows = {(row["tag"], row["status"]): (row["jobs"], Decimal(row["spent_usd"])) for row in answer["data"]}
@@ -89,13 +89,13 @@ def test_usage_is_the_sum_of_the_jobs(api: Deployed) -> None:
         ("red", "open"): (1, Decimal(0)),
     }
     total = answer["total"]
-    assert (total["jobs"], Decimal(total["spent_usd"]), total["held_usd"]) == (4, sum(costs), held)
+    assert (total["jobs"], Decimal(total["spent_usd"]), total["held_usd"]) == (4, sum(costs), held_usd)
     assert total["output_tokens"] == sum(shown["usage"]["output_tokens"] for shown in ended)
     assert total["reasoning_tokens"] == sum(
         shown["usage"]["output_tokens_details"]["reasoning_tokens"] for shown in ended
     )
     month, _ = answer["budgets"]
-    assert (month["held_usd"], Decimal(month["spent_usd"])) == (held, sum(costs))
+    assert (month["held_usd"], Decimal(month["spent_usd"])) == (held_usd, sum(costs))
 
 
 def test_csv_has_the_same_rows(api: Deployed) -> None:

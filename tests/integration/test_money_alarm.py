@@ -10,7 +10,7 @@ import pytest
 from afterthought.adapters import aws
 from local.standin import StandIn
 from tests.integration.deployed import Deployed, sample
-from tests.simulator import money
+from tests.laws import money
 from tests.simulator.stack import properties
 
 Json = dict[str, Any]

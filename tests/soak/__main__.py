@@ -1,10 +1,9 @@
-"""`python -m tests.soak` (make soak): a thousand jobs on the deployed stack, with faults everywhere, and what came of
-it.
+"""`python -m tests.soak` (make soak): a thousand jobs on the deployed stack, with faults everywhere.
 
-Each function runs in processes of its own; the model endpoint, its events, the queues, the webhooks' receiver and the
-functions' processes fail as `plan.py` and `killer.py` say. Then it waits until all is quiet, and checks the laws. Ends
-0 if all hold. The service's own waits are the real ones: what nobody told of ends with its job's deadline, and a killed
-worker's lease takes three minutes.
+The model endpoint, its events, the queues, the webhook receiver and the functions' processes fail as `plan.py` and
+`killer.py` say. The run then waits until the service is at rest and checks the laws. The exit code is 0 if all hold.
+The service's own waits are real: a call without an answer or event ends at its job's deadline, and the lease of a
+killed worker takes three minutes.
 """
 
 import argparse
@@ -13,20 +12,18 @@ from functools import partial
 
 from local.failure import LocalFailure
 from local.signals import Stopped, stop_on_signal
-from tests.soak.soak import Terms, run
+from tests.soak.soak import Settings, run
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make soak ARGS=", description="Many jobs, with faults everywhere.")
     parser.add_argument("--jobs", type=int, default=1000)
-    parser.add_argument(
-        "--seconds", type=float, default=600.0, help="the most that it may take, from the first request"
-    )
-    parser.add_argument("--seed", type=int, default=1, help="of what is asked, and of what goes wrong")
-    given = parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=600.0, help="time limit, from the first request")
+    parser.add_argument("--seed", type=int, default=1, help="of the requests and of the faults")
+    arguments = parser.parse_args()
     with stop_on_signal():
         try:
-            return run(Terms(given.jobs, given.seconds, given.seed), partial(print, flush=True))
+            return run(Settings(arguments.jobs, arguments.seconds, arguments.seed), partial(print, flush=True))
         except LocalFailure as failure:
             print(failure, file=sys.stderr)
             return 1

@@ -1,4 +1,4 @@
-"""Kills functions' processes at random moments: those of the emulator that this process has started, and no others."""
+"""Kills the functions' processes at random moments, only those of the emulator that this process has started."""
 
 import os
 import random
@@ -13,12 +13,12 @@ from typing import NamedTuple
 from local.child import DIE_WITH_PARENT
 from local.failure import LocalFailure
 
-# The direct calls are left alone: what became of one whose process died is known after 16 minutes (DIRECT_CALL_LEASE).
+# Not the direct function: after a kill its calls have an unknown outcome for 16 minutes (DIRECT_CALL_LEASE).
 FUNCTIONS = {"Worker": 6, "Webhooks": 1, "ProviderEvents": 1, "Api": 1, "Notifier": 1, "Sweeper": 1}
-"""Which are killed, and how often beside each other."""
+"""The functions to kill, with weights."""
 EVERY_SECONDS = (1.0, 4.0)
-GROWN_SECONDS = 25.0
-"""A process that dies before it has started takes all others of its function with it, here and not in Lambda."""
+MIN_AGE_SECONDS = 25.0
+"""In the emulator a process that dies while it starts takes all others of its function with it. Not so in Lambda."""
 
 
 class Process(NamedTuple):
@@ -29,7 +29,7 @@ class Process(NamedTuple):
 
 
 def processes() -> list[Process]:
-    """All that run."""
+    """All running processes."""
     listed = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "args="],  # noqa: S607 - from the PATH
         check=True,
@@ -37,12 +37,12 @@ def processes() -> list[Process]:
         text=True,
     )
     split = (line.split(maxsplit=3) for line in listed.stdout.splitlines())
-    # A process that is just going may have no command any more.
+    # A process that is ending may have no command.
     return [Process(int(each[0]), int(each[1]), int(each[2]), each[3]) for each in split if len(each) == 4]
 
 
 def own_group() -> int:
-    """The process group of the emulator that this process has started. Raises LocalFailure if there is not just one."""
+    """The process group of this process's emulator. Raises LocalFailure unless there is exactly one."""
     groups = {each.id for each in processes() if each.parent == os.getpid() and str(DIE_WITH_PARENT) in each.command}
     if len(groups) != 1:
         raise LocalFailure(f"One emulator should be running under this process, not {len(groups)}.")
@@ -51,13 +51,13 @@ def own_group() -> int:
 
 @dataclass
 class Killer:
-    """`names` are the functions' names in the stack, by what the template calls them; `killed` counts those."""
+    """`names` are the functions' names in the stack, by their template names. `killed` counts by template name."""
 
     group: int
     names: dict[str, str]
-    chance: random.Random
+    rng: random.Random
     killed: Counter[str] = field(default_factory=Counter)
-    _seen: dict[int, float] = field(default_factory=dict)
+    _first_seen: dict[int, float] = field(default_factory=dict)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -70,23 +70,25 @@ class Killer:
 
     def _run(self) -> None:
         functions, weights = list(FUNCTIONS), list(FUNCTIONS.values())
-        while not self._stopping.wait(self.chance.uniform(*EVERY_SECONDS)):
-            function = self.chance.choices(functions, weights)[0]
-            victims = self._grown(self.names[function])
-            if victims and self._kill(self.chance.choice(victims)):
+        while not self._stopping.wait(self.rng.uniform(*EVERY_SECONDS)):
+            function = self.rng.choices(functions, weights)[0]
+            victims = self._old_enough(self.names[function])
+            if victims and self._kill(self.rng.choice(victims)):
                 self.killed[function] += 1
 
-    def _grown(self, name: str) -> list[int]:
-        """The function's processes that have been here for long enough."""
-        ours, at = [each for each in processes() if each.group == self.group], time.monotonic()
-        self._seen = {each.id: self._seen.get(each.id, at) for each in ours}
-        # The folder that a function's process runs in is called after the function.
+    def _old_enough(self, name: str) -> list[int]:
+        """The function's processes that have run for long enough."""
+        running, at = [each for each in processes() if each.group == self.group], time.monotonic()
+        self._first_seen = {each.id: self._first_seen.get(each.id, at) for each in running}
+        # A process runs in a folder with the function's name.
         mark = f"ministack-lambda-{name}-"
-        return [each.id for each in ours if mark in each.command and at - self._seen[each.id] > GROWN_SECONDS]
+        return [
+            each.id for each in running if mark in each.command and at - self._first_seen[each.id] > MIN_AGE_SECONDS
+        ]
 
     def _kill(self, pid: int) -> bool:
         try:
-            # Looked at once more: it may have ended, and its id may be another's by now.
+            # Checked again: it may have ended, and its id may belong to another process now.
             if os.getpgid(pid) != self.group:
                 return False
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What is asked of the service, and what shall go wrong with each of it: drawn beforehand, from one seed."""
+"""The requests, and the faults of each, drawn from one seed before the run."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -7,16 +7,16 @@ from typing import Any
 
 MODEL, DIRECT_MODEL = "gpt-5.4-mini", "gpt-oss-20b"
 SHARE = 0.05
-"""How often each thing goes wrong."""
+"""The share of jobs that each kind of fault strikes."""
 DEADLINE_SECONDS = (200, 75)
-"""Of the first job, and of the last. A call that nobody tells of would be waited for for an hour; nobody waits longer
-than a deadline. Whoever asks late has less time, so that all come to rest together."""
+"""Of the first job and of the last. A call with an unknown outcome waits an hour for an event, but not beyond the
+deadline. Later jobs have less time, so all jobs come to rest together."""
 
 Rule = Mapping[str, Any]
-"""How the stand-in misbehaves towards one job, as its script takes it."""
+"""A fault of the stand-in towards one job, in the form of its script."""
 
-# What leaves the outcome of a create unknown. The first three never reach a generation; of what the others started the
-# provider's event tells. The seconds are longer than anybody here waits for an answer.
+# These leave the outcome of a create unknown. The first three start no generation; for the others the provider sends an
+# event. The seconds are longer than any client here waits for an answer.
 UNKNOWN: tuple[Rule, ...] = (
     {"do": "server_error"},
     {"do": "close_before"},
@@ -36,22 +36,22 @@ RUNS: tuple[Rule, ...] = (
     {"do": "no_usage"},
     {"do": "slow_run", "seconds": 8.0},
 )
-LOOKS: tuple[Rule, ...] = (
+RETRIEVES: tuple[Rule, ...] = (
     {"do": "server_error", "on": "retrieve"},
     {"do": "close_before", "on": "retrieve"},
 )
 DROPPED: tuple[Rule, ...] = ({"do": "webhook_dropped"},)
 DUPLICATED: tuple[Rule, ...] = ({"do": "webhook_duplicated"},)
 DELAYED: tuple[Rule, ...] = ({"do": "webhook_delayed", "seconds": 10.0},)
-IN_BACKGROUND = (UNKNOWN, BUSY, RUNS, LOOKS, DROPPED, DUPLICATED, DELAYED)
-# A call that is awaited may take ten minutes, so none of them hangs; and no event tells of one.
-ON_THE_LINE = (tuple(rule for rule in UNKNOWN if not rule["do"].startswith("hang")), BUSY, RUNS)
+IN_BACKGROUND = (UNKNOWN, BUSY, RUNS, RETRIEVES, DROPPED, DUPLICATED, DELAYED)
+# A direct call may take ten minutes, so none of them hangs, and there are no events.
+IN_DIRECT = (tuple(rule for rule in UNKNOWN if not rule["do"].startswith("hang")), BUSY, RUNS)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One job. `twice`: its request is sent twice; `doubled`: so is its message; `cancelled_after` seconds, if at all,
-    its owner wants it no more."""
+class PlannedJob:
+    """`twice`: its request is sent twice. `doubled`: so is its queue message. Its owner cancels it `cancelled_after`
+    seconds, unless None."""
 
     number: int
     tenant: str
@@ -71,41 +71,41 @@ class Wanted:
         return bool(self.body["model"] == DIRECT_MODEL)
 
 
-def plan(jobs: int, tenants: tuple[str, ...], seed: int) -> Iterator[Wanted]:
-    chance = random.Random(seed)
+def plan(jobs: int, tenants: tuple[str, ...], seed: int) -> Iterator[PlannedJob]:
+    rng = random.Random(seed)
 
-    def struck() -> bool:
-        return chance.random() < SHARE
+    def strikes() -> bool:
+        return rng.random() < SHARE
 
     for number in range(jobs):
-        direct = struck()
-        kinds = ON_THE_LINE if direct else IN_BACKGROUND
-        yield Wanted(
+        direct = strikes()
+        kinds = IN_DIRECT if direct else IN_BACKGROUND
+        yield PlannedJob(
             number=number,
             tenant=tenants[number % len(tenants)],
-            body=request(number, number / jobs, direct=direct, chance=chance),
+            body=request(number, number / jobs, direct=direct, rng=rng),
             answer=str(number * 23),
-            rules=tuple(chance.choice(kind) for kind in kinds if struck()),
-            twice=struck(),
-            doubled=struck(),
-            cancelled_after=chance.uniform(0, 4) if struck() else None,
+            rules=tuple(rng.choice(kind) for kind in kinds if strikes()),
+            twice=strikes(),
+            doubled=strikes(),
+            cancelled_after=rng.uniform(0, 4) if strikes() else None,
         )
 
 
-def request(number: int, part: float, *, direct: bool, chance: random.Random) -> dict[str, Any]:
-    """`part` is how much was asked before it, from 0 to 1."""
+def request(number: int, part: float, *, direct: bool, rng: random.Random) -> dict[str, Any]:
+    """`part` is the share of jobs before this one, from 0 to 1."""
     first, last = DEADLINE_SECONDS
-    ours: dict[str, Any] = {
+    options: dict[str, Any] = {
         "deadline_seconds": round(first + (last - first) * part),
         "tags": ["odd" if number % 2 else "even"],
     }
     for setting in ("on_unknown", "on_starved"):
-        if chance.random() < 0.3:
-            ours[setting] = "retry"
+        if rng.random() < 0.3:
+            options[setting] = "retry"
     return {
         "model": DIRECT_MODEL if direct else MODEL,
         "input": f"What is {number} * 23?",
-        "reasoning": {"effort": "low" if direct else chance.choice(["none", "none", "low"])},
+        "reasoning": {"effort": "low" if direct else rng.choice(["none", "none", "low"])},
         "max_output_tokens": 1_000,
-        "afterthought": ours,
+        "afterthought": options,
     }

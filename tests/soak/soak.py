@@ -4,7 +4,7 @@ import random
 import secrets
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,37 +23,40 @@ from local.ministack import LOGS
 from local.receiver import Arrival, Receiver
 from local.standin import StandIn
 from local.tenants import ACME, GLOBEX, local_tenant
-from tests.e2e.own_tables import Tables, many_at_once
+from tests.e2e.control import limit_concurrency
+from tests.e2e.tables import Tables, pooled_client
+from tests.e2e.view import generation_of
+from tests.laws.view import Balance, View, Webhook
 from tests.soak.callers import Callers
 from tests.soak.killer import FUNCTIONS, Killer, own_group
-from tests.soak.laws import LAWS, Found, waiting
-from tests.soak.plan import SHARE, Wanted, plan, request
+from tests.soak.laws import Observation, breaches, messages_in
+from tests.soak.plan import SHARE, PlannedJob, plan, request
 from tests.soak.report import report, unfinished
 
 NAME = "soak"
 NARROW = local_tenant("narrow")
-"""Whose budget is full at times."""
+"""The tenant whose budget is full at times."""
 TENANTS = (ACME, GLOBEX, NARROW)
 FITTING = 30
-"""So many holds fit the narrow tenant's month."""
+"""The number of holds that fit the narrow tenant's month."""
 WIDE_USD = "1000"
 
-ASKING = 3
-AT_ONCE = {"Worker": 6, "DirectRunner": 3, "Webhooks": 3}
-"""Processes of a function, where the template lets AWS start twenty: a laptop's start hinders those that run."""
-MOST_WAITING = 30
-"""Messages in the job queue beyond which nobody asks: faults are to slow the jobs down here, not the machine."""
+CALLERS = 3
+MAX_CONCURRENCY = {"Worker": 6, "Direct": 3, "Webhooks": 3}
+"""Processes of a function. The template allows twenty, but on a laptop each start slows the running ones."""
+MAX_QUEUED = 30
+"""Callers pause while the job queue has more messages, so that faults and not the machine slow the jobs down."""
 STORMS = (0.25, 0.6)
-"""After what share of the jobs the provider refuses so many calls in a row."""
+"""The shares of the jobs after which the provider refuses `STORM_CALLS` calls in a row."""
 STORM_CALLS, STORM_SECONDS = 25, 3.0
 KILLING_SECONDS = 120.0
-"""What a kill costs at worst is over seven minutes later: a lease of three, and the nets' minutes after it."""
-TOLD_EVERY_SECONDS = 10.0
+"""No kills after this time. A kill delays a job by at most seven minutes: the lease of three, then the sweeper."""
+PROGRESS_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What is asked for on the command line. `seconds` count from the first request."""
+class Settings:
+    """The command's options. `seconds` count from the first request."""
 
     jobs: int
     seconds: float
@@ -62,9 +65,9 @@ class Terms:
 
 @dataclass
 class Soak:
-    """`used` is the most that was seen used of a tenant's month."""
+    """`fullest` is the fullest reading of each tenant's month."""
 
-    terms: Terms
+    settings: Settings
     service: service.Service
     stand_in: StandIn
     hooks: Receiver
@@ -72,143 +75,155 @@ class Soak:
     killer: Killer
     caps: Mapping[str, Decimal]
     tables: Tables
-    used: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    looks: int = 0
+    fullest: dict[str, Balance] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     stages: dict[str, float] = field(default_factory=dict)
-    _told: float = 0.0
+    _next_progress: float = 0.0
 
     @property
-    def passed(self) -> float:
+    def elapsed(self) -> float:
         return time.monotonic() - self.began
 
     def run(self, say: Callable[[str], None]) -> bool:
-        """Whether it came to its end in time."""
-        over, killing = threading.Event(), True
-        asking = threading.Thread(target=self._ask_all, name="callers", daemon=True)
-        looking = threading.Thread(target=self._look_at_budgets, args=(over,), name="budgets", daemon=True)
-        for thread in (looking, asking):
+        """Whether the service came to rest in time."""
+        done, killing = threading.Event(), True
+        calling = threading.Thread(target=self._submit_all, name="callers", daemon=True)
+        reading = threading.Thread(target=self._read_budgets, args=(done,), name="budgets", daemon=True)
+        for thread in (reading, calling):
             thread.start()
         self.killer.start()
         try:
-            while self.passed < self.terms.seconds:
-                self._tell(say)
-                if killing and (not asking.is_alive() or self.passed > KILLING_SECONDS):
+            while self.elapsed < self.settings.seconds:
+                self._show_progress(say)
+                if killing and (not calling.is_alive() or self.elapsed > KILLING_SECONDS):
                     self.killer.stop()
                     killing = False
-                    self.stages["the last kill"] = self.passed
-                if not asking.is_alive() and self._quiet():
-                    self.stages["all was quiet"] = self.passed
+                    self.stages["the last kill"] = self.elapsed
+                if not calling.is_alive() and self._at_rest():
+                    self.stages["all at rest"] = self.elapsed
                     return True
                 time.sleep(1)
             return False
         finally:
             if killing:
                 self.killer.stop()
-            over.set()
-            looking.join()
+            done.set()
+            reading.join()
 
     def open(self) -> set[str]:
-        """Jobs whose end nobody has taken note of."""
-        told = {each.job_id for each in self.hooks.arrivals if each.verified and 200 <= each.response_status < 300}
-        return {job_id for job_id in list(self.callers.accepted) if job_id not in told}
+        """Jobs whose webhook has not been accepted."""
+        ended = {each.job_id for each in self.hooks.arrivals if accepted(each)}
+        return {job_id for job_id in list(self.callers.accepted) if job_id not in ended}
 
-    def found(self) -> Found:
-        arrivals: dict[str, list[Arrival]] = defaultdict(list)
-        strangers = []
-        for each in self.hooks.arrivals:
-            if each.job_id is None:
-                strangers.append(each)
-            else:
-                arrivals[each.job_id].append(each)
-        return Found(
-            service=self.service,
-            tables=self.tables,
-            callers=self.callers,
-            jobs={job.id: job for job in self.tables.all_jobs()},
-            arrivals=arrivals,
-            strangers=strangers,
-            generations=self.stand_in.generations,
-            used=self.used,
-            caps=self.caps,
-            faults=self.faults(),
+    def observe(self) -> Observation:
+        jobs = {job.id: job for job in self.tables.all_jobs()}
+        arrivals = self.hooks.arrivals
+        view = View(
+            accepted=self.callers.accepted,
+            jobs=jobs,
+            generations=[generation_of(each) for each in self.stand_in.generations],
+            ledger=self.tables.money(),
+            balances=list(self.fullest.values()),
+            webhooks=[webhook_of(each) for each in arrivals],
+            webhook_jobs=jobs,
+            cancels=self.callers.cancels,
+            cancelled_at=self.callers.cancelled_at,
         )
+        return Observation(self.service, self.tables, self.callers, view, arrivals, self.faults())
 
-    def _quiet(self) -> bool:
+    def _at_rest(self) -> bool:
         if self.open():
             return False
-        if waiting(self.service, "JobQueue")["to be had"] or waiting(self.service, "WebhookQueue")["to be had"]:
+        if messages_in(self.service, "JobQueue")["visible"] or messages_in(self.service, "WebhookQueue")["visible"]:
             return False
         return all(job.overdue_at is None for job in self.tables.all_jobs())
 
     def faults(self) -> Counter[str]:
         killed = Counter({f"killed processes of {name}": count for name, count in self.killer.killed.items()})
-        cut_off = (LOGS / f"{NAME}-ministack.log").read_text().count("errorMessage=Worker process died")
-        return (
-            self.callers.struck() + killed + Counter({"batches that were being handled by a killed process": cut_off})
-        )
+        interrupted = (LOGS / f"{NAME}-ministack.log").read_text().count("errorMessage=Worker process died")
+        return self.callers.faults() + killed + Counter({"batches of a killed process": interrupted})
 
-    def _ask_all(self) -> None:
-        wanted: SimpleQueue[Wanted] = SimpleQueue()
-        for each in plan(self.terms.jobs, tuple(tenant.name for tenant in TENANTS), self.terms.seed):
-            wanted.put(each)
+    def _submit_all(self) -> None:
+        planned: SimpleQueue[PlannedJob] = SimpleQueue()
+        for each in plan(self.settings.jobs, tuple(tenant.name for tenant in TENANTS), self.settings.seed):
+            planned.put(each)
 
-        def ask() -> None:
+        def submit() -> None:
             with suppress(Empty):
                 while True:
-                    self._ask(wanted.get_nowait())
+                    self._submit(planned.get_nowait())
 
-        with ThreadPoolExecutor(ASKING) as threads:
-            for _ in range(ASKING):
-                threads.submit(ask)
+        with ThreadPoolExecutor(CALLERS) as threads:
+            for _ in range(CALLERS):
+                threads.submit(submit)
         self.callers.finish()
-        self.stages["the last request"] = self.passed
+        self.stages["the last request"] = self.elapsed
 
-    def _ask(self, wanted: Wanted) -> None:
-        while waiting(self.service, "JobQueue")["to be had"] > MOST_WAITING:
+    def _submit(self, job: PlannedJob) -> None:
+        while messages_in(self.service, "JobQueue")["visible"] > MAX_QUEUED:
             time.sleep(0.2)
-        if wanted.number in {int(share * self.terms.jobs) for share in STORMS}:
+        if job.number in {int(share * self.settings.jobs) for share in STORMS}:
             self.callers.misbehave("rate_limited", times=STORM_CALLS, retry_after=STORM_SECONDS)
         try:
-            self.callers.ask(wanted)
-        except Exception as error:  # noqa: BLE001 - the border of a request: what went wrong is told in the report
+            self.callers.submit(job)
+        except Exception as error:  # noqa: BLE001 - one request must not stop the others, so the report has it
             self.callers.problems.append(repr(error))
 
-    def _look_at_budgets(self, over: threading.Event) -> None:
+    def _read_budgets(self, done: threading.Event) -> None:
         books = LedgerTable(self.tables.dynamodb, self.tables.accounts)
-        while not over.wait(0.2):
-            for tenant in self.caps:
-                used = books.month(tenant, now().date().replace(day=1)).total.used_usd
-                self.used[tenant] = max(self.used[tenant], used)
-            self.looks += 1
+        while not done.wait(0.2):
+            month = now().date().replace(day=1)
+            for tenant, cap in self.caps.items():
+                total = books.month(tenant, month).total
+                reading = Balance(tenant, f"{month:%Y-%m}", total.held_usd, total.spent_usd, cap)
+                fullest = self.fullest.get(tenant)
+                if fullest is None or reading.used > fullest.used:
+                    self.fullest[tenant] = reading
 
-    def _tell(self, say: Callable[[str], None]) -> None:
-        if self.passed < self._told:
+    def _show_progress(self, say: Callable[[str], None]) -> None:
+        if self.elapsed < self._next_progress:
             return
-        self._told = self.passed + TOLD_EVERY_SECONDS
-        accepted, killed = len(self.callers.accepted), self.killer.killed.total()
+        self._next_progress = self.elapsed + PROGRESS_SECONDS
+        submitted, killed = len(self.callers.accepted), self.killer.killed.total()
         say(
-            f"{self.passed:5.0f} s  {accepted:5} accepted, {accepted - len(self.open()):5} told of, "
+            f"{self.elapsed:5.0f} s  {submitted:5} accepted, {submitted - len(self.open()):5} ended, "
             f"{len(self.stand_in.generations):5} generations, {killed:3} kills"
         )
 
 
+def accepted(arrival: Arrival) -> bool:
+    return arrival.verified and 200 <= arrival.response_status < 300
+
+
+def webhook_of(arrival: Arrival) -> Webhook:
+    headers = {name.lower(): value for name, value in arrival.headers.items()}
+    return Webhook(
+        job_id=arrival.job_id,
+        tenant=arrival.path.strip("/"),
+        type=arrival.event,
+        message_id=headers.get("webhook-id"),
+        body=arrival.body,
+        signed=arrival.verified,
+        accepted=accepted(arrival),
+    )
+
+
 @contextmanager
-def soaking(terms: Terms) -> Iterator[Soak]:
-    chance = random.Random(terms.seed)
-    signed = {tenant.name: tenant.webhook_secret for tenant in TENANTS}
+def soaking(settings: Settings) -> Iterator[Soak]:
+    rng = random.Random(settings.seed)
+    webhook_secrets = {tenant.name: tenant.webhook_secret for tenant in TENANTS}
     port = free_port()
     with ExitStack() as parts:
-        hooks = parts.enter_context(receiver.receiving(signed, port))
-        hooks.on_arrival = sometimes_failing(hooks, chance)
+        hooks = parts.enter_context(receiver.receiving(webhook_secrets, port))
+        hooks.on_arrival = failing_sometimes(hooks, rng)
         models = parts.enter_context(endpoint.stand_in(speed=1))
         origins = [f"http://{HOST}:{port}"]
         running = parts.enter_context(service.running(NAME, models, webhook_origins=origins, enforce_policies=True))
         assert models.stand_in is not None
         stack = running.stack
-        for function, most in AT_ONCE.items():
-            bound_concurrency(running, function, most)
-        tables = Tables(many_at_once(running.cloud), stack["JobTableName"], stack["AccountTableName"])
+        for function, processes in MAX_CONCURRENCY.items():
+            limit_concurrency(running, function, processes)
+        tables = Tables(pooled_client(running.cloud), stack["JobTableName"], stack["AccountTableName"])
         callers = Callers(
             base_url=running.base_url,
             keys={tenant.name: tenant.api_key for tenant in TENANTS},
@@ -218,29 +233,23 @@ def soaking(terms: Terms) -> Iterator[Soak]:
             queues={False: stack["JobQueueUrl"], True: stack["DirectQueueUrl"]},
         )
         functions = {name: stack[f"{name}FunctionName"] for name in FUNCTIONS}
-        killer = Killer(own_group(), functions, chance)
+        killer = Killer(own_group(), functions, rng)
         yield Soak(
-            terms, running, models.stand_in, hooks, callers, killer, caps=budgets(running, callers), tables=tables
+            settings, running, models.stand_in, hooks, callers, killer, caps=budgets(running, callers), tables=tables
         )
 
 
-def sometimes_failing(hooks: Receiver, chance: random.Random) -> Callable[[Arrival], None]:
-    """Each arrival settles how the next is answered."""
+def failing_sometimes(hooks: Receiver, rng: random.Random) -> Callable[[Arrival], None]:
+    """After each arrival the answer to the next one is drawn."""
 
     def arrived(_arrival: Arrival) -> None:
-        hooks.response_status = 500 if chance.random() < SHARE else 200
+        hooks.response_status = 500 if rng.random() < SHARE else 200
 
     return arrived
 
 
-def bound_concurrency(running: service.Service, function: str, most: int) -> None:
-    functions, name = running.cloud.functions, running.stack[f"{function}FunctionName"]
-    (source,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-    functions.update_event_source_mapping(UUID=source["UUID"], ScalingConfig={"MaximumConcurrency": most})
-
-
 def budgets(running: service.Service, callers: Callers) -> dict[str, Decimal]:
-    """Each tenant's month, as it is set: wide, or narrow."""
+    """Sets and returns each tenant's budget of the month: wide, or narrow."""
     tenants = TenantAdmin(
         records=AccountTable(running.cloud.dynamodb, running.stack["AccountTableName"]),
         cipher=KmsCipher(running.cloud.kms, running.stack["SecretsKeyArn"]),
@@ -248,23 +257,23 @@ def budgets(running: service.Service, callers: Callers) -> dict[str, Decimal]:
         random_bytes=secrets.token_bytes,
     )
     tenants.create(NARROW.name, tier="tier5", api_key=NARROW.api_key, webhook_secret=NARROW.webhook_secret)
-    hold = callers.bound(NARROW.name, request(0, 0.0, direct=False, chance=random.Random(0)))
+    hold = callers.max_cost(NARROW.name, request(0, 0.0, direct=False, rng=random.Random(0)))
     caps = {tenant.name: Decimal(WIDE_USD) for tenant in TENANTS} | {NARROW.name: FITTING * hold}
     for name, cap in caps.items():
         tenants.configure(name, {"month_budget": format(cap, "f")})
     return caps
 
 
-def run(terms: Terms, say: Callable[[str], None]) -> int:
-    """0 if it came to rest in time, and every law held."""
-    say(f"Starting the whole service on this machine, for {terms.jobs} jobs (seed {terms.seed})…")
-    with soaking(terms) as soak:
+def run(settings: Settings, say: Callable[[str], None]) -> int:
+    """0 if the service came to rest in time and every law holds."""
+    say(f"Starting the whole service on this machine, for {settings.jobs} jobs (seed {settings.seed})…")
+    with soaking(settings) as soak:
         in_time = soak.run(say)
-        found = soak.found()
+        observed = soak.observe()
         if not in_time:
-            say(unfinished(terms.seconds, found))
+            say(unfinished(settings.seconds, observed))
             return 1
-        broken = {law.__name__.replace("_", " "): list(law(found)) for law in LAWS}
-        soak.stages["all was checked"] = soak.passed
-        say(report(found, broken, soak.stages))
+        broken = breaches(observed)
+        soak.stages["all checked"] = soak.elapsed
+        say(report(observed, broken, soak.stages))
     return 1 if any(broken.values()) else 0

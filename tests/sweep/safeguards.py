@@ -86,8 +86,8 @@ SAFEGUARDS = (
     Safeguard(
         "the ledger entry before the call",
         WithoutTheEntry,
-        shows="N generations ran for N entries",
-        obvious="a generation began that the ledger did not know",
+        shows="N generations ran for N attempts",
+        obvious="a generation started before its attempt was recorded",
     ),
     Safeguard("the condition of the settlement", WithoutTheCondition, shows="the books are not what the jobs say"),
     Safeguard("overdue_at", WithoutDueAt, shows="never announced"),
@@ -112,7 +112,7 @@ def missed(safeguard: Safeguard) -> tuple[Safeguard, int, int, Counter[str]]:
 
 def _law(breach: str) -> str:
     """What was broken, without by which job and how much."""
-    if "the books say" in breach:
-        return "the books are not what the jobs say"
+    if "the ledger has" in breach:
+        return "the ledger is not the sum of the jobs"
     told = breach.split(": ", 1)[1] if breach.startswith("resp_") else breach
     return re.sub(r"[0-9][0-9.:e+-]*", "N", told)

@@ -166,7 +166,7 @@ def cancel_all(world: World) -> None:
             world.cancel(job_id)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(misfortunes)
 def test_no_misfortune_breaks_a_law(bad: Misfortune) -> None:
     # A part that is down ends nothing meanwhile; the rest goes by the faults.

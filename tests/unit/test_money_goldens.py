@@ -16,7 +16,7 @@ from afterthought.domain.jobs.job import Job
 from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.models.model import Model
 from afterthought.domain.models.pricing import Price, Usage
-from tests.simulator import money
+from tests.laws import money
 from tests.simulator import world as simulated
 from tests.simulator.queues import Luck
 from tests.simulator.world import World

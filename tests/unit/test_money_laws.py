@@ -31,7 +31,7 @@ from afterthought.domain.jobs.job import Job
 from afterthought.domain.ledger import ledger
 from afterthought.domain.ledger.budget import Caps, caps_of
 from afterthought.domain.tenants.identity import idempotent_job_id
-from tests.simulator import money
+from tests.laws import money
 from tests.simulator.laws import broken
 from tests.simulator.ledger import SimulatedLedger
 from tests.simulator.line import Fault, ProcessDied, TransportFailed

@@ -1,8 +1,9 @@
-"""The soak's laws see what breaks them, and its plan strikes every way of going wrong."""
+"""The laws detect their breaches on a stack's view, and the soak's plan has every kind of fault."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,25 +13,27 @@ import pytest
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.webhooks.event import CompletionEvent
 from local.receiver import Arrival
-from local.standin.runs import Generation
+from tests.laws import laws, money
+from tests.laws.view import Balance, Generation, View
 from tests.simulator.examples import a_job
-from tests.soak import laws
-from tests.soak.laws import Found
-from tests.soak.plan import ON_THE_LINE, SHARE, plan
+from tests.soak import laws as soak_laws
+from tests.soak.laws import Observation
+from tests.soak.plan import IN_DIRECT, SHARE, plan
+from tests.soak.soak import webhook_of
 
-NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+NOW = a_job(1).created_at
 TENANTS = ("acme", "globex")
 
 
 def ended(number: int = 1) -> Job:
-    """A job that was called once, completed and announced."""
+    """A job that was called once, completed and published."""
     job = a_job(number).start_call(token="t", provider="standin", now=NOW)
     job = job.mark_running(response_id="r", now=NOW, poll_seconds=1)
-    job = job.settle("completed", now=NOW, served_model=None, usage=None, price_id="row", cost_usd=Decimal(0))
+    job = job.settle("completed", now=NOW, served_model=None, usage=None, price_id="row", cost_usd=None)
     return job.model_copy(update={"overdue_at": None, "webhook": True})
 
 
-def arrived(job: Job, *, answered: int = 200, message_id: str = "msg_1", path: str | None = None) -> Arrival:
+def arrival(job: Job, *, answered: int = 200, message_id: str = "msg_1", path: str | None = None) -> Arrival:
     event = CompletionEvent.of(job)
     headers = {"Webhook-Id": message_id}
     return Arrival(
@@ -38,131 +41,156 @@ def arrived(job: Job, *, answered: int = 200, message_id: str = "msg_1", path: s
     )
 
 
-def generation(job: Job, *, token: str | None = None, id: str = "r") -> Generation:
-    metadata = {"afterthought_job": job.id, "afterthought_token": token or str(job.attempts[0].token)}
-    return Generation(id, job.model, metadata, "completed", None, True, 0.0)
+def generation(job: Job, *, token: str | None = None, response_id: str = "r") -> Generation:
+    return Generation(response_id, job.id, token or str(job.attempts[0].token))
 
 
-def found(*jobs: Job, **changes: Any) -> Found:
-    """A service at rest, on which every law holds."""
-    whole = Found(
-        service=cast("Any", None),
-        tables=cast("Any", None),
-        callers=cast("Any", SimpleNamespace(accepted={job.id: None for job in jobs}, problems=[])),
+def view(*jobs: Job, arrivals: list[Arrival] | None = None, **changes: Any) -> View:
+    """A service at rest that breaks no law."""
+    arrivals = [arrival(job) for job in jobs if job.terminal] if arrivals is None else arrivals
+    whole = View(
+        accepted=[job.id for job in jobs],
         jobs={job.id: job for job in jobs},
-        arrivals={job.id: [arrived(job)] for job in jobs if job.terminal},
-        strangers=[],
         generations=[generation(job) for job in jobs],
-        used={"acme": Decimal(1)},
-        caps={"acme": Decimal(1)},
-        faults={laws.KILLED_WORKERS: 1},
+        ledger=money.of_jobs(jobs),
+        balances=[used(Decimal(1))],
+        webhooks=[webhook_of(each) for each in arrivals],
+        webhook_jobs={job.id for job in jobs},
     )
     return replace(whole, **changes)
 
 
-SEEN = [
-    laws.enough_went_wrong,
-    laws.every_job_that_was_accepted_has_ended,
-    laws.none_ended_by_a_defect,
-    laws.every_end_was_announced,
-    laws.no_generation_is_without_its_entry_and_no_entry_has_two,
-    laws.nothing_is_called_again_that_nobody_asked_for,
-    laws.no_budget_was_ever_passed,
-    laws.every_request_was_answered_as_it_should_be,
-]
+def used(spent: Decimal) -> Balance:
+    return Balance("acme", "2026-11", held=Decimal(0), spent=spent, cap=Decimal(1))
 
 
-@pytest.mark.parametrize("law", SEEN, ids=lambda law: law.__name__)
-def test_a_service_at_rest_breaks_no_law(law: laws.Law) -> None:
-    assert list(law(found(ended()))) == []
+def observation(looked_at: View, problems: tuple[str, ...] = (), faults: int = 1) -> Observation:
+    return Observation(
+        service=cast("Any", None),
+        tables=cast("Any", None),
+        callers=cast("Any", SimpleNamespace(problems=problems)),
+        view=looked_at,
+        arrivals=[],
+        faults={soak_laws.KILLED_WORKERS: faults},
+    )
+
+
+SOAK_LAWS = (
+    soak_laws.enough_faults_struck,
+    soak_laws.requests_are_answered,
+    soak_laws.jobs_belong_to_callers,
+    soak_laws.no_job_ends_by_a_defect,
+)
+
+
+def test_service_at_rest_breaks_no_law() -> None:
+    healthy = view(ended())
+    assert laws.broken(healthy) == []
+    assert [list(law(observation(healthy))) for law in SOAK_LAWS] == [[]] * len(SOAK_LAWS)
 
 
 JOB = ended()
 OPEN = a_job(1).start_call(token="t", provider="standin", now=NOW)
-DEFECT = a_job(1).fail("internal_error", "It was given up.", now=NOW)
-BROKEN: list[tuple[str, laws.Law, Found]] = [
-    ("no fault", laws.enough_went_wrong, found(JOB, faults={})),
-    ("lost", laws.every_job_that_was_accepted_has_ended, found(JOB, jobs={})),
-    ("open", laws.every_job_that_was_accepted_has_ended, found(OPEN)),
-    (
-        "told to nobody",
-        laws.every_job_that_was_accepted_has_ended,
-        found(JOB, callers=SimpleNamespace(accepted={}, problems=[])),
-    ),
-    ("a defect", laws.none_ended_by_a_defect, found(DEFECT)),
-    ("due", laws.every_end_was_announced, found(JOB.model_copy(update={"overdue_at": NOW}))),
-    ("no webhook", laws.every_end_was_announced, found(JOB, arrivals={})),
-    ("never accepted", laws.every_end_was_announced, found(JOB, arrivals={JOB.id: [arrived(JOB, answered=500)]})),
-    (
-        "two ids",
-        laws.every_end_was_announced,
-        found(JOB, arrivals={JOB.id: [arrived(JOB), arrived(JOB, message_id="msg_2")]}),
-    ),
-    ("to another tenant", laws.every_end_was_announced, found(JOB, arrivals={JOB.id: [arrived(JOB, path="/globex")]})),
-    (
-        "as what it is not",
-        laws.every_end_was_announced,
-        found(JOB, arrivals={JOB.id: [replace(arrived(JOB), event="response.failed")]}),
-    ),
+HELD = a_job(1).model_copy(update={"status": "failed", "finished_at": NOW})
+REPEATED = JOB.model_copy(update={"attempts": (JOB.attempts[0], JOB.attempts[0].model_copy(update={"number": 2}))})
+CHEAPER = JOB.model_copy(update={"attempts": (JOB.attempts[0].model_copy(update={"cost_usd": Decimal(0)}),)})
+BROKEN: list[tuple[str, laws.Law, View]] = [
+    ("lost", laws.no_accepted_job_is_lost, view(JOB, jobs={})),
+    ("open", laws.jobs_end_in_time, view(OPEN)),
+    ("attempt left open", laws.jobs_end_in_time, view(HELD)),
+    ("late", laws.jobs_end_in_time, view(JOB.model_copy(update={"finished_at": NOW + timedelta(days=9)}))),
+    ("due", laws.ends_are_published, view(JOB.model_copy(update={"overdue_at": NOW}))),
+    ("not published", laws.ends_are_published, view(JOB, published=[])),
+    ("no webhook", laws.webhooks_arrive, view(JOB, arrivals=[])),
+    ("never accepted", laws.webhooks_arrive, view(JOB, arrivals=[arrival(JOB, answered=500)])),
+    ("two ids", laws.webhooks_arrive, view(JOB, arrivals=[arrival(JOB), arrival(JOB, message_id="msg_2")])),
+    ("another tenant", laws.webhooks_arrive, view(JOB, arrivals=[arrival(JOB, path="/globex")])),
+    ("another status", laws.webhooks_arrive, view(JOB, arrivals=[replace(arrival(JOB), event="response.failed")])),
     (
         "refused",
-        laws.every_end_was_announced,
-        found(JOB, strangers=[Arrival("/acme", {}, b"", 0.0, 400, error="no")]),
+        laws.webhooks_arrive,
+        view(JOB, arrivals=[arrival(JOB), Arrival("/acme", {}, b"", 0.0, 400, error="no")]),
+    ),
+    ("not requested", laws.webhooks_arrive, view(JOB, webhook_jobs=())),
+    (
+        "no attempt",
+        laws.generations_are_paid_once,
+        view(JOB, generations=[generation(JOB), generation(JOB, token="another")]),
     ),
     (
-        "no entry",
-        laws.no_generation_is_without_its_entry_and_no_entry_has_two,
-        found(JOB, generations=[generation(JOB), generation(JOB, token="another")]),
+        "two of one attempt",
+        laws.generations_are_paid_once,
+        view(JOB, generations=[generation(JOB), generation(JOB)]),
     ),
+    ("no job", laws.generations_are_paid_once, view(JOB, generations=[generation(JOB), generation(ended(2))])),
+    ("not settled", laws.generations_are_paid_once, view(OPEN)),
+    ("another's", laws.generations_are_paid_once, view(JOB, generations=[generation(JOB, response_id="another")])),
     (
-        "two of one entry",
-        laws.no_generation_is_without_its_entry_and_no_entry_has_two,
-        found(JOB, generations=[generation(JOB), generation(JOB)]),
+        "not recorded",
+        laws.generations_are_paid_once,
+        view(JOB, generations=[replace(generation(JOB), attempt_recorded=False)]),
     ),
-    ("not settled", laws.no_generation_is_without_its_entry_and_no_entry_has_two, found(OPEN)),
-    (
-        "another's",
-        laws.no_generation_is_without_its_entry_and_no_entry_has_two,
-        found(JOB, generations=[generation(JOB, id="another")]),
-    ),
-    (
-        "called again",
-        laws.nothing_is_called_again_that_nobody_asked_for,
-        found(JOB.model_copy(update={"attempts": (JOB.attempts[0], JOB.attempts[0].model_copy(update={"number": 2}))})),
-    ),
-    ("above its cap", laws.no_budget_was_ever_passed, found(JOB, used={"acme": Decimal("1.01")})),
-    (
-        "a wrong answer",
-        laws.every_request_was_answered_as_it_should_be,
-        found(JOB, callers=SimpleNamespace(accepted={JOB.id: None}, problems=["404"])),
-    ),
+    ("called again", laws.further_attempts_are_requested, view(REPEATED)),
+    ("cancelled unasked", laws.cancelled_jobs_stop, view(JOB.model_copy(update={"status": "cancelled"}), cancels=())),
+    ("called after", laws.cancelled_jobs_stop, view(JOB, cancelled_at={JOB.id: NOW - timedelta(seconds=1)})),
+    ("below its hold", laws.costs_are_exact, view(CHEAPER)),
+    ("end changed", laws.history_is_kept, view(JOB, history={JOB.id: [JOB, JOB.model_copy(update={"model": "o1"})]})),
+    ("ledger", laws.ledger_matches_jobs, view(JOB, ledger=money.of_jobs([]))),
+    ("above its cap", laws.budgets_are_never_exceeded, view(JOB, balances=[used(Decimal("1.01"))])),
 ]
 
 
-@pytest.mark.parametrize(("law", "what"), [each[1:] for each in BROKEN], ids=[each[0] for each in BROKEN])
-def test_a_law_sees_what_breaks_it(law: laws.Law, what: Found) -> None:
-    assert list(law(what))
+@pytest.mark.parametrize(("law", "broken"), [each[1:] for each in BROKEN], ids=[each[0] for each in BROKEN])
+def test_law_detects_its_breach(law: laws.Law, broken: View) -> None:
+    assert list(law(broken))
 
 
-def test_a_plan_strikes_every_way_of_going_wrong_about_as_often_as_it_says() -> None:
+DEFECT = a_job(1).fail("internal_error", "It was given up.", now=NOW)
+SOAK_BROKEN: list[tuple[str, soak_laws.SoakLaw, Observation]] = [
+    ("no fault", soak_laws.enough_faults_struck, observation(view(JOB), faults=0)),
+    ("no caller", soak_laws.jobs_belong_to_callers, observation(view(JOB, accepted=()))),
+    ("a defect", soak_laws.no_job_ends_by_a_defect, observation(view(DEFECT))),
+    ("a wrong answer", soak_laws.requests_are_answered, observation(view(JOB), problems=("404",))),
+]
+
+
+@pytest.mark.parametrize(("law", "broken"), [each[1:] for each in SOAK_BROKEN], ids=[each[0] for each in SOAK_BROKEN])
+def test_soak_law_detects_its_breach(law: soak_laws.SoakLaw, broken: Observation) -> None:
+    assert list(law(broken))
+
+
+def test_every_law_has_a_breach() -> None:
+    assert {law for _, law, _ in BROKEN} == set(laws.LAWS)
+
+
+def rules_of(seed: int) -> Iterator[tuple[str, str | None]]:
+    for job in plan(1000, TENANTS, seed):
+        yield from ((rule["do"], rule.get("on")) for rule in job.rules)
+
+
+def test_plan_has_every_fault_at_its_share() -> None:
     planned = list(plan(1000, TENANTS, seed=1))
-    struck = Counter((rule["do"], rule.get("on")) for wanted in planned for rule in wanted.rules)
-    assert struck.keys() >= {(rule["do"], rule.get("on")) for kind in ON_THE_LINE for rule in kind}
-    assert {"webhook_dropped", "webhook_duplicated", "webhook_delayed", "hang_after"} <= {do for do, _ in struck}
-    for share in (
-        sum(wanted.twice for wanted in planned),
-        sum(wanted.doubled for wanted in planned),
-        sum(wanted.direct for wanted in planned),
-        sum(wanted.cancelled_after is not None for wanted in planned),
-        struck["webhook_dropped", None],
+    faults = Counter(rules_of(seed=1))
+    assert faults.keys() >= {(rule["do"], rule.get("on")) for kind in IN_DIRECT for rule in kind}
+    assert {"webhook_dropped", "webhook_duplicated", "webhook_delayed", "hang_after"} <= {do for do, _ in faults}
+    for count in (
+        sum(job.twice for job in planned),
+        sum(job.doubled for job in planned),
+        sum(job.direct for job in planned),
+        sum(job.cancelled_after is not None for job in planned),
+        faults["webhook_dropped", None],
     ):
-        assert SHARE * 1000 / 2 < share < SHARE * 1000 * 2
+        assert SHARE * 1000 / 2 < count < SHARE * 1000 * 2
 
 
-def test_a_plan_is_the_same_for_the_same_seed_and_leaves_no_call_hanging_that_is_awaited() -> None:
+def test_plan_follows_its_seed() -> None:
     planned = list(plan(300, TENANTS, seed=7))
     assert planned == list(plan(300, TENANTS, seed=7))
     assert planned != list(plan(300, TENANTS, seed=8))
-    assert not [wanted for wanted in planned if wanted.direct and any("hang" in rule["do"] for rule in wanted.rules)]
-    latest = max(timedelta(seconds=wanted.body["afterthought"]["deadline_seconds"]) for wanted in planned)
-    assert latest < timedelta(minutes=5)
+
+
+def test_plan_ends_soon() -> None:
+    """No direct call hangs, and every deadline is below five minutes."""
+    planned = list(plan(300, TENANTS, seed=7))
+    assert not [job for job in planned if job.direct and any("hang" in rule["do"] for rule in job.rules)]
+    assert max(job.body["afterthought"]["deadline_seconds"] for job in planned) < 300

@@ -1,6 +1,6 @@
 """Every call out of the process in a job's life, cut in every way that is documented for it: the laws hold.
 
-Here every third point of the sweep is lived through; `make sweep` has them all, and says what came of them.
+Here a share of the points runs; `make sweep` runs them all, as a part of `make prove`.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from tests.sweep.safeguards import SAFEGUARDS, Safeguard, missed
 from tests.sweep.sampling import SampleOf, sample
 from tests.sweep.sweep import ends, live, points, sweep
 
-EVERY = 3
-"""Most calls have seven or eight faults: so each fault is met at every third call or so, and each call by some."""
+EVERY = 17
+"""Most calls have seven or eight faults, so each fault meets some calls of each journey."""
 
 by_name = pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journey.name)
 
@@ -46,8 +46,8 @@ def test_a_transport_that_repeats_itself_changes_no_end(journey: Journey) -> Non
 
 @pytest.mark.parametrize("struck", [2, 3])
 def test_no_faults_together_break_a_law(struck: int) -> None:
-    """The same runs each time; `make sweep` has more of them, and others by its seed."""
-    assert sample(JOURNEYS, SampleOf(struck, runs=600, seed=1)).breaches == []
+    """The same runs each time; `make sweep` has more of them, and other ones by its seed."""
+    assert sample(JOURNEYS, SampleOf(struck, runs=100, seed=1)).breaches == []
 
 
 def test_the_journeys_make_every_call_for_which_a_fault_is_documented() -> None:

@@ -1,24 +1,26 @@
-"""What the jobs hold, have cost and have used, added up from their ledger entries alone.
+"""Held, spent and used amounts, summed from the attempts of jobs, and read from the ledger for comparison.
 
-None of the service's own sums is used here, so that its books can be held against these. In fractions: nothing rounds.
+Nothing here uses the service's own sums. Amounts are fractions, so nothing is rounded.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afterthought.domain.jobs.job import TERMINAL, Job
-from tests.simulator.ledger import SimulatedLedger
+
+if TYPE_CHECKING:
+    from tests.simulator.ledger import SimulatedLedger
 
 OPEN = frozenset({"pending", "calling", "running", "outcome_unknown"})
 SETTLED = "settled"
 
 Period = tuple[str, str]
-"""A tenant, with a month (`2026-11`) or a day (`2026-11-02`)."""
+"""A tenant, and a month (`2026-11`) or a day (`2026-11-02`)."""
 Row = tuple[str, str, str, str]
-"""A tenant, a day, a model and the tags, comma-joined."""
+"""A tenant, a day, a model, and the tags joined by commas."""
 
 
 class Budget(NamedTuple):
@@ -33,7 +35,7 @@ class Budget(NamedTuple):
 
 
 class Money(NamedTuple):
-    """What is zero is absent."""
+    """Zero amounts are absent."""
 
     budgets: Mapping[Period, Budget]
     usage: Mapping[Row, Mapping[str, Fraction]]
@@ -62,23 +64,23 @@ def of_jobs(jobs: Iterable[Job]) -> Money:
     return _without_zeros(budgets, usage)
 
 
-def of_ledger(books: SimulatedLedger) -> Money:
-    """What the simulator's books say."""
+def of_ledger(ledger: "SimulatedLedger") -> Money:
+    """From the simulator's ledger."""
     budgets: dict[Period, Budget] = {}
-    for (tenant, month), book in books.months.items():
-        budgets[tenant, f"{month:%Y-%m}"] = _budget(*book.total)
-        for day, standing in book.days.items():
-            budgets[tenant, day.isoformat()] = _budget(*standing)
+    for (tenant, month), balance in ledger.months.items():
+        budgets[tenant, f"{month:%Y-%m}"] = _budget(*balance.total)
+        for day, of_day in balance.days.items():
+            budgets[tenant, day.isoformat()] = _budget(*of_day)
     usage = {
         (tenant, key.day.isoformat(), key.model, ",".join(key.tags)): {n: Fraction(a) for n, a in counts.items()}
-        for tenant, rows in books.rows.items()
+        for tenant, rows in ledger.rows.items()
         for key, counts in rows.items()
     }
     return _without_zeros(budgets, usage)
 
 
 def of_items(items: Iterable[Mapping[str, Any]]) -> Money:
-    """What AccountTable's items say, as a scan gives them."""
+    """From AccountTable's items, as a scan returns them."""
     budgets: dict[Period, Budget] = {}
     usage: dict[Row, dict[str, Fraction]] = {}
     for item in items:
@@ -96,17 +98,22 @@ def of_items(items: Iterable[Mapping[str, Any]]) -> Money:
     return _without_zeros(budgets, usage)
 
 
-def differences(told: Money, stands: Money) -> Iterator[str]:
-    """Where the books are not what the jobs say, in words."""
-    for period in sorted(told.budgets.keys() | stands.budgets.keys()):
-        said, stood = told.budgets.get(period, Budget()), stands.budgets.get(period, Budget())
-        if said != stood:
-            yield f"{period}: the books say {_shown(stood)}, the jobs {_shown(said)}"
-    for row in sorted(told.usage.keys() | stands.usage.keys()):
-        counts, counted = told.usage.get(row, {}), stands.usage.get(row, {})
-        for name in sorted(counts.keys() | counted.keys()):
-            if counts.get(name, 0) != counted.get(name, 0):
-                yield f"{row} {name}: the books say {counted.get(name, 0)}, the jobs {counts.get(name, 0)}"
+def differences(expected: Money, actual: Money) -> Iterator[str]:
+    """Where the ledger is not the sum of the jobs, in words."""
+    for period in sorted(expected.budgets.keys() | actual.budgets.keys()):
+        wanted, stored = expected.budgets.get(period, Budget()), actual.budgets.get(period, Budget())
+        if wanted != stored:
+            yield f"{period}: the ledger has {_shown(stored)}, the jobs {_shown(wanted)}"
+    for row in sorted(expected.usage.keys() | actual.usage.keys()):
+        counts, stored_counts = expected.usage.get(row, {}), actual.usage.get(row, {})
+        for name in sorted(counts.keys() | stored_counts.keys()):
+            if counts.get(name, 0) != stored_counts.get(name, 0):
+                yield f"{row} {name}: the ledger has {stored_counts.get(name, 0)}, the jobs {counts.get(name, 0)}"
+
+
+def is_day(period: str) -> bool:
+    """Whether a period is a day, not a month."""
+    return len(period) == len("2026-11-02")
 
 
 def _budget(held: Decimal, spent: Decimal) -> Budget:

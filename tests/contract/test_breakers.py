@@ -12,8 +12,8 @@ from afterthought.domain.breaker import BreakerUnavailable, Pause
 from afterthought.services.breaker import Breakers
 from tests.contract.backing import AwsBacking
 from tests.simulator.breakers import SimulatedBreakers
+from tests.simulator.calls import CallRecorder, Fault
 from tests.simulator.clock import Clock
-from tests.simulator.line import Fault, Line
 
 AT = datetime(2026, 11, 2, 12, 0, 0, 123_000, tzinfo=UTC)
 FIRST = Pause(AT + timedelta(minutes=5), "insufficient_quota", AT)
@@ -24,7 +24,7 @@ HEALED = FIRST.ended(AT + timedelta(minutes=6))
 @pytest.fixture(params=["simulator", "moto"])
 def breakers(request: pytest.FixtureRequest) -> Breakers:
     if request.param == "simulator":
-        return SimulatedBreakers(Line(Clock()))
+        return SimulatedBreakers(CallRecorder(Clock()))
     moto: AwsBacking = request.getfixturevalue("moto")
     return BreakerTable(moto.clients.dynamodb, moto.names.account_table)
 
@@ -114,7 +114,7 @@ def test_a_table_out_of_reach_is_told_as_one_error(write: Callable[[Breakers], o
         aws_secret_access_key="testing",
         config=Config(connect_timeout=1, retries={"total_max_attempts": 1}),
     )
-    failing = SimulatedBreakers(Line(Clock(), faults={0: Fault.FAILS_BEFORE}))
+    failing = SimulatedBreakers(CallRecorder(Clock(), faults={0: Fault.TIMEOUT_BEFORE}))
     for breakers in (BreakerTable(unreached, "AccountTable"), failing):
         with pytest.raises(BreakerUnavailable):
             write(breakers)

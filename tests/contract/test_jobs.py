@@ -113,7 +113,7 @@ def test_overdue_jobs_are_found_in_every_part_of_the_index(backing: Backing) -> 
 def test_an_announced_job_is_due_no_more(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
-    backing.jobs.announced(job.id)
+    backing.jobs.mark_published(job.id)
     stands = backing.jobs.get(job.id)
     assert stands is not None
     assert stands.overdue_at is None
@@ -124,14 +124,14 @@ def test_an_announced_job_is_due_no_more(backing: Backing) -> None:
 def test_announcing_twice_changes_nothing_more(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
-    backing.jobs.announced(job.id)
+    backing.jobs.mark_published(job.id)
     once = backing.jobs.get(job.id)
-    backing.jobs.announced(job.id)
+    backing.jobs.mark_published(job.id)
     assert backing.jobs.get(job.id) == once
 
 
 def test_announcing_a_job_that_is_gone_makes_none(backing: Backing) -> None:
-    backing.jobs.announced(a_job().id)
+    backing.jobs.mark_published(a_job().id)
     assert backing.jobs.get(a_job().id) is None
 
 
@@ -139,7 +139,7 @@ def test_a_sweep_that_read_before_the_announcement_cannot_make_the_job_due_again
     job = a_settled_job()
     backing.jobs.create(job, Caps())
     swept = job.record_sweep(now=LATER)
-    backing.jobs.announced(job.id)
+    backing.jobs.mark_published(job.id)
     with pytest.raises(JobChanged):
         backing.jobs.save(job, swept)
 
@@ -153,7 +153,7 @@ def test_only_the_step_into_an_end_passes_to_the_notifier(backing: Backing) -> N
     failed = begun.fail("internal_error", "…", now=START)
     backing.jobs.save(begun, failed)
     backing.jobs.save(failed, failed.record_sweep(now=LATER))
-    backing.jobs.announced(job.id)
+    backing.jobs.mark_published(job.id)
     assert backing.ended_on_stream() == [job.id]
 
 

@@ -9,8 +9,8 @@ from afterthought.domain.pace import Charge, Room, Taken, TenantLine
 from afterthought.services.pace import Paces
 from tests.contract.backing import AwsBacking
 from tests.contract.item_size import UNIT, item_bytes
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import Clock
-from tests.simulator.line import Line
 from tests.simulator.paces import SimulatedPaces
 
 EXPIRES_AT = datetime(2026, 11, 2, 12, 5, 40, tzinfo=UTC)
@@ -24,7 +24,7 @@ ROOM = Room(requests=3, tokens=100, share=500)
 @pytest.fixture(params=["simulator", "moto"])
 def paces(request: pytest.FixtureRequest) -> Paces:
     if request.param == "simulator":
-        return SimulatedPaces(Line(Clock()))
+        return SimulatedPaces(CallRecorder(Clock()))
     return table(request.getfixturevalue("moto"))
 
 

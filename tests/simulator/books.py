@@ -9,7 +9,7 @@ from decimal import Decimal
 from afterthought.domain import books
 from afterthought.domain.books import Counts, Standing, UsageKey
 from afterthought.domain.budget import Caps, MonthBook, OverBudget
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 
 Month = tuple[str, date]
 
@@ -19,7 +19,7 @@ class SimulatedBooks:
     """The port `Books`. `months` go by tenant and the month's first day, `rows` by tenant and key; `history` is all
     that ever stood of a month."""
 
-    line: Line
+    calls: CallRecorder
     months: dict[Month, MonthBook] = field(default_factory=dict)
     history: list[tuple[Month, MonthBook]] = field(default_factory=list)
     rows: dict[str, dict[UsageKey, dict[str, Decimal]]] = field(
@@ -27,10 +27,10 @@ class SimulatedBooks:
     )
 
     def month(self, tenant: str, month: date) -> MonthBook:
-        return self.line.call("books.month", lambda: self.stands(tenant, month))
+        return self.calls.call("books.month", lambda: self.stands(tenant, month))
 
     def stands(self, tenant: str, month: date) -> MonthBook:
-        """The same without a call on the line."""
+        """The same without a recorded call."""
         return self.months.get((tenant, month), MonthBook())
 
     def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Counts]]:
@@ -42,7 +42,7 @@ class SimulatedBooks:
             found = [(key, counts) for key, counts in rows if counts and first <= key.day <= last]
             return sorted(found, key=lambda each: each[0])
 
-        yield from self.line.call("books.usage", read)
+        yield from self.calls.call("books.usage", read)
 
     def move(self, tenant: str, movement: books.Books, caps: Caps) -> None:
         """A part of the transaction that writes a job. Raises OverBudget before anything is moved."""

@@ -3,19 +3,19 @@
 from dataclasses import dataclass, field
 
 from afterthought.domain.breaker import Pause
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 
 
 @dataclass
 class SimulatedBreakers:
     """The port `Breakers`. `behind` is what a read still sees where it is not what stands (None: no pause)."""
 
-    line: Line
+    calls: CallRecorder
     items: dict[str, Pause] = field(default_factory=dict)
     behind: dict[str, Pause | None] = field(default_factory=dict)
 
     def get(self, provider: str) -> Pause | None:
-        return self.line.call("breakers.get", lambda: {**self.items, **self.behind}.get(provider))
+        return self.calls.call("breakers.get", lambda: {**self.items, **self.behind}.get(provider))
 
     def swap(self, provider: str, before: Pause | None, after: Pause) -> Pause | None:
         def write() -> Pause | None:
@@ -25,7 +25,7 @@ class SimulatedBreakers:
             self.items[provider] = after
             return after
 
-        return self.line.call("breakers.swap", write)
+        return self.calls.call("breakers.swap", write)
 
     def clear(self, provider: str, probe: Pause, healed: Pause) -> None:
         def write() -> None:
@@ -33,7 +33,7 @@ class SimulatedBreakers:
             if stands is not None and stands.same_wait(probe):
                 self.items[provider] = healed
 
-        self.line.call("breakers.clear", write)
+        self.calls.call("breakers.clear", write)
 
 
 def _end(pause: Pause | None) -> object:

@@ -1,4 +1,4 @@
-"""Jobs to test with: one by name, and any job there can be, for hypothesis."""
+"""Example jobs, and hypothesis strategies for any possible job."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ JOB_ID = "resp_" + "0a" * 24
 
 
 def a_job(number: int = 0, **changes: Any) -> Job:
-    """A job as the api makes it."""
+    """A job as the api creates it."""
     spec = JobSpec(
         id=f"resp_{number:048x}",
         tenant="acme",
@@ -35,11 +35,11 @@ def a_job(number: int = 0, **changes: Any) -> Job:
 
 
 def a_settled_job(number: int = 0) -> Job:
-    """One that has gone the usual way, with ids and counts as long as they usually are."""
+    """A completed job with ids and counts of typical length."""
     job = a_job(number).start_call(token="5f" * 16, provider="openai", now=START)
     job = job.mark_running(response_id="resp_" + "68" * 25, now=START, poll_seconds=5)
-    for check in range(12):
-        job = job.record_poll(now=START + timedelta(minutes=check), poll_seconds=60)
+    for minute in range(12):
+        job = job.record_poll(now=START + timedelta(minutes=minute), poll_seconds=60)
     return job.settle(
         "completed",
         now=START + timedelta(minutes=14, milliseconds=123),
@@ -60,12 +60,12 @@ dollars = st.decimals(min_value=0, max_value=10**9, places=18)
 
 @st.composite
 def usages(draw: st.DrawFn) -> Usage:
-    plain, cached, written, answer, reasoning = (draw(tokens) for _ in range(5))
+    uncached, cached, written, visible, reasoning = (draw(tokens) for _ in range(5))
     return Usage(
-        input_tokens=plain + cached + written,
+        input_tokens=uncached + cached + written,
         cached_input_tokens=cached,
         cache_write_tokens=written,
-        output_tokens=answer + reasoning,
+        output_tokens=visible + reasoning,
         reasoning_tokens=reasoning,
     )
 

@@ -73,10 +73,10 @@ def _announced(world: World, job: Job) -> Iterator[str]:
 def _paid_once(world: World, job: Job) -> Iterator[str]:
     """Every generation belongs to exactly one entry, which is settled; every entry has one at most. What the provider
     refused only after it took it ran nothing: it may be tried again, by the same entry."""
-    runs = [run for run in world.provider.generations(job.id) if run.ending not in REFUSED_RUNS or run.cancelled]
+    runs = [run for run in world.provider.runs_of(job.id) if run.ending not in REFUSED_RUNS or run.cancelled]
     for run in runs:
         entries = [entry for entry in job.attempts if entry.token == run.token]
-        if not run.ledgered:
+        if not run.attempt_recorded:
             yield "a generation began that the ledger did not know"
         if len(entries) != 1:
             yield f"a generation belongs to {len(entries)} ledger entries"
@@ -137,15 +137,15 @@ def _starved(world: World, entry: Attempt) -> bool:
 def _cancelled(world: World, job: Job, within: timedelta) -> Iterator[str]:
     """Once its owner was told that it is being cancelled, nothing is called any more, and soon nothing runs. An answer
     is given only where it was there when the provider was told."""
-    at = world.cancelled.get(job.id)
-    by_itself = any(run.ending == "cancelled" for run in world.provider.generations(job.id))
-    if job.status == "cancelled" and job.id not in world.asked_to_cancel and not by_itself:
+    at = world.cancelled_at.get(job.id)
+    by_itself = any(run.ending == "cancelled" for run in world.provider.runs_of(job.id))
+    if job.status == "cancelled" and job.id not in world.cancel_requests and not by_itself:
         yield "is cancelled, and nobody asked for that"
     if at is None:
         return
     if job.finished_at is None or job.finished_at > at + within:
         yield f"was cancelled at {at} and ended at {job.finished_at}"
-    runs = {run.token: run for run in world.provider.generations(job.id)}
+    runs = {run.token: run for run in world.provider.runs_of(job.id)}
     # What became known only after the end could not be cancelled any more.
     until_its_end = [version for version in world.jobs.history[job.id] if not version.terminal]
     for run in runs.values():
@@ -236,7 +236,7 @@ def _told(world: World, job: Job) -> Iterator[str]:
         if arrived:
             yield "a webhook that nobody asked for"
         return
-    given_up = any(job.id in message.body for message in world.webhook_messages.dead)
+    given_up = any(job.id in message.body for message in world.webhook_messages.dead_letters)
     if not given_up and not any(each.status < 300 for each in arrived):
         yield "its webhook was never accepted, and nobody gave it up"
     if len({(each.body, each.headers["webhook-id"]) for each in arrived}) > 1:
@@ -268,7 +268,7 @@ def _never_over_the_cap(world: World) -> Iterator[str]:
     for job in world.jobs.items.values():
         overrun[job.tenant] += sum((e.spent_usd - e.hold_usd for e in job.attempts if e.over_max_cost), Decimal(0))
     for (tenant, month), book in world.books.history:
-        cap = world.capped.get(tenant, NO_CAPS)
+        cap = world.caps_by_tenant.get(tenant, NO_CAPS)
         stands = [(f"{month:%Y-%m}", book.total, cap.month_usd)]
         stands += [(day.isoformat(), standing, cap.day_usd) for day, standing in book.days.items()]
         for period, standing, most in stands:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from afterthought.domain.pace import Charge, Room, Taken, TenantLine
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 
 NO_LINE = TenantLine(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC))
 
@@ -13,7 +13,7 @@ NO_LINE = TenantLine(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzin
 class SimulatedPaces:
     """The port `Paces`. `windows` goes by provider, model and number, `lines` by provider, model and tenant."""
 
-    line: Line
+    calls: CallRecorder
     windows: dict[tuple[str, str, int], Taken] = field(default_factory=dict)
     lines: dict[tuple[str, str, str], TenantLine] = field(default_factory=dict)
 
@@ -27,7 +27,7 @@ class SimulatedPaces:
             after = self.windows[provider, model, number] = stands.with_call(tenant, charge)
             return True, after
 
-        return self.line.call("paces.take", update)
+        return self.calls.call("paces.take", update)
 
     def book(self, provider: str, model: str, number: int, tokens: int, *, expires_at: datetime) -> Taken:
         def update() -> Taken:
@@ -36,7 +36,7 @@ class SimulatedPaces:
             self.windows[provider, model, number] = after
             return after
 
-        return self.line.call("paces.book", update)
+        return self.calls.call("paces.book", update)
 
     def lengthen(
         self, provider: str, model: str, tenant: str, interval: timedelta, *, expires_at: datetime
@@ -47,7 +47,7 @@ class SimulatedPaces:
             self.lines[key] = TenantLine(begins, end + interval)
             return self.lines[key]
 
-        return self.line.call("paces.lengthen", update)
+        return self.calls.call("paces.lengthen", update)
 
     def restart(
         self, provider: str, model: str, tenant: str, line: TenantLine, begins: datetime, *, expires_at: datetime
@@ -59,4 +59,4 @@ class SimulatedPaces:
             self.lines[key] = line
             return True
 
-        return self.line.call("paces.restart", update)
+        return self.calls.call("paces.restart", update)

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from afterthought.domain.rate_limit import Limits, Window, window_number
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 
 
 @dataclass
 class SimulatedRateWindows:
     """The port `RateWindows`. `items` goes by tenant, model and minute."""
 
-    line: Line
+    calls: CallRecorder
     items: dict[tuple[str, str, int], Window] = field(default_factory=dict)
 
     def take(self, tenant: str, model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, Window]:
@@ -26,10 +26,10 @@ class SimulatedRateWindows:
             self.items[key] = after
             return True, after
 
-        return self.line.call("rates.take", update)
+        return self.calls.call("rates.take", update)
 
     def peek(self, tenant: str, model: str, *, at: datetime) -> Window:
-        return self.line.call("rates.peek", lambda: self.items.get((tenant, model, window_number(at)), Window()))
+        return self.calls.call("rates.peek", lambda: self.items.get((tenant, model, window_number(at)), Window()))
 
     def correct(self, tenant: str, model: str, *, at: datetime, tokens: int) -> None:
         def update() -> None:
@@ -37,4 +37,4 @@ class SimulatedRateWindows:
             if (stands := self.items.get(key)) is not None:
                 self.items[key] = stands._replace(tokens=stands.tokens + tokens)
 
-        self.line.call("rates.correct", update)
+        self.calls.call("rates.correct", update)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.simulator.line import Fault, TransportFailed
-from tests.simulator.world import World, question
+from tests.simulator.calls import Fault, TransportFailed
+from tests.simulator.world import World, a_request
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_an_announced_job_is_not_announced_again(world: World) -> None:
 
 def test_what_was_not_published_stays_due(world: World) -> None:
     job_id = only_job(world)
-    world.line.faults = {len(world.line.calls) + 1: Fault.FAILS_BEFORE}
+    world.calls.faults = {len(world.calls.recorded) + 1: Fault.TIMEOUT_BEFORE}
     with pytest.raises(TransportFailed):
         world.announce(job_id)
     assert world.topic.published == []
@@ -47,7 +47,7 @@ def test_what_was_not_published_stays_due(world: World) -> None:
 
 def test_what_was_published_and_not_noted_is_published_again_as_the_same(world: World) -> None:
     job_id = only_job(world)
-    world.line.faults = {len(world.line.calls) + 2: Fault.FAILS_BEFORE}
+    world.calls.faults = {len(world.calls.recorded) + 2: Fault.TIMEOUT_BEFORE}
     with pytest.raises(TransportFailed):
         world.announce(job_id)
     world.announce(job_id)
@@ -58,7 +58,7 @@ def test_what_was_published_and_not_noted_is_published_again_as_the_same(world: 
 
 def test_a_job_that_is_gone_or_has_not_ended_is_not_announced() -> None:
     world = World()
-    job_id = world.submit(question("high")).job.id
+    job_id = world.submit(a_request("high")).job.id
     assert world.announce(job_id) is None
     world.jobs.delete(job_id)
     assert world.announce(job_id) is None
@@ -67,7 +67,7 @@ def test_a_job_that_is_gone_or_has_not_ended_is_not_announced() -> None:
 
 def test_an_event_that_nobody_asked_a_webhook_for_reaches_the_topic_alone() -> None:
     world = World()
-    world.submit(question(webhook=False))
+    world.submit(a_request(webhook=False))
     world.run()
     assert len(world.topic.published) == 1
     assert world.receiver.received == []

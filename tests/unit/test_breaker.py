@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 from afterthought.domain.breaker import BreakerUnavailable, Pause, come_back
 from afterthought.services.breaker import Breaker
 from tests.simulator.breakers import SimulatedBreakers
+from tests.simulator.calls import CallRecorder, Fault, TransportFailed
 from tests.simulator.clock import START, Clock
-from tests.simulator.line import Fault, Line, TransportFailed
 
 MINUTE = timedelta(minutes=1)
 CODE = "insufficient_quota"
 
 
 class Processes:
-    """Several that share one table. The line has a clock of its own: calls take no time."""
+    """Several that share one table. The recorder has its own clock: calls take no time."""
 
     def __init__(self, processes: int = 2, *, chance: Callable[[], float] = lambda: 0.0) -> None:
         self.clock = Clock()
-        self.line = Line(Clock())
-        self.table = SimulatedBreakers(self.line)
+        self.recorder = CallRecorder(Clock())
+        self.table = SimulatedBreakers(self.recorder)
         self.all = [Breaker(self.table, self.clock, chance) for _ in range(processes)]
 
     def asks(self, process: int = 0) -> datetime | None:
@@ -40,7 +40,7 @@ class Processes:
         self.clock.pass_by(60 * minutes)
 
     def calls(self) -> list[str]:
-        return [call.name for call in self.line.calls]
+        return [call.name for call in self.recorder.recorded]
 
     def standing(self) -> Pause | None:
         return self.table.items.get("openai")
@@ -122,7 +122,7 @@ def test_of_two_that_find_the_pause_over_at_once_one_calls(here: Processes) -> N
     here.minutes_pass(6)
     others: list[datetime | None] = []
     # Between the first's reading that the pause is over and its taking the probe.
-    here.line.meanwhile[2] = lambda: others.append(here.asks(1))
+    here.recorder.before_call[2] = lambda: others.append(here.asks(1))
     first = here.asks(0)
     assert [first is None, others[0] is None].count(True) == 1
 
@@ -323,21 +323,21 @@ def test_nobody_is_told_to_come_back_in_the_past() -> None:
 # ---- a table that fails
 
 
-@pytest.mark.parametrize("fault", [Fault.FAILS_BEFORE, Fault.FAILS_AFTER])
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER])
 def test_a_refusal_that_cannot_be_written_pauses_this_process(here: Processes, fault: Fault) -> None:
-    here.line.faults = {0: fault}
+    here.recorder.faults = {0: fault}
     assert here.refused() == START + 5 * MINUTE
     assert here.asks() == START + 5 * MINUTE
     here.clock.pass_by(10)
-    assert here.asks() == (None if fault is Fault.FAILS_BEFORE else START + 5 * MINUTE)
+    assert here.asks() == (None if fault is Fault.TIMEOUT_BEFORE else START + 5 * MINUTE)
 
 
-@pytest.mark.parametrize("fault", [Fault.FAILS_BEFORE, Fault.FAILS_AFTER])
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER])
 def test_a_probe_that_was_taken_and_cannot_be_written_is_followed_by_another(here: Processes, fault: Fault) -> None:
     here.refused()
     here.minutes_pass(5)
     assert here.asks() is None
-    here.line.faults = {len(here.line.calls): fault}
+    here.recorder.faults = {len(here.recorder.recorded): fault}
     here.taken()
     here.minutes_pass(2)
     assert here.asks() is None
@@ -349,7 +349,7 @@ def test_where_it_cannot_be_told_whether_to_call_nothing_is_called(
 ) -> None:
     here.refused()
     here.minutes_pass(5)
-    here.line.faults = {len(here.line.calls) + call: Fault.FAILS_BEFORE}
+    here.recorder.faults = {len(here.recorder.recorded) + call: Fault.TIMEOUT_BEFORE}
     with pytest.raises(error):
         here.asks(1)
 

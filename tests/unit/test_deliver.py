@@ -7,7 +7,7 @@ import pytest
 
 from afterthought.services.tenants import Tenants
 from tests.simulator.laws import verifies
-from tests.simulator.world import WEBHOOK_URL, World, question
+from tests.simulator.world import WEBHOOK_URL, World, a_request
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_while_a_rotation_overlaps_both_secrets_verify(world: World) -> None:
 
 def test_a_job_that_is_gone_or_thinks_or_wants_none_has_no_webhook() -> None:
     world = World()
-    thinking = world.submit(question("high")).job.id
-    unasked = world.submit(question(webhook=False)).job.id
+    thinking = world.submit(a_request("high")).job.id
+    unasked = world.submit(a_request(webhook=False)).job.id
     world.run_until(lambda: world.job(unasked).terminal, timedelta(minutes=2))
     for job_id in (thinking, unasked, "resp_" + "0" * 48):
         assert world.deliver(job_id).outcome == "dropped"

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from afterthought.domain.pace import Charge, PaceLimits, Pacing, Room, Taken, head_place, line_place
 from afterthought.domain.provider import Provider
 from afterthought.services.pace import Pace
+from tests.simulator.calls import CallRecorder, Fault, TransportFailed
 from tests.simulator.clock import START, Clock
-from tests.simulator.line import Fault, Line, TransportFailed
 from tests.simulator.paces import SimulatedPaces
 
 LIMITS = PaceLimits(requests_per_minute=60, tokens_per_minute=6000)
@@ -169,12 +169,12 @@ def test_a_line_is_a_little_faster_than_the_pace_and_alone_asks_more_often_where
 
 
 class Processes:
-    """Several that share one table, ten seconds into a minute. The line has a clock of its own: calls take no time."""
+    """Several that share one table, ten seconds into a minute. The recorder has its own clock: calls take no time."""
 
     def __init__(self, limits: PaceLimits | None = LIMITS, *, processes: int = 1, chance: float | None = 0.5) -> None:
         self.clock = Clock(WINDOW_BEGINS)
-        self.line = Line(Clock())
-        self.paces = SimulatedPaces(self.line)
+        self.recorder = CallRecorder(Clock())
+        self.paces = SimulatedPaces(self.recorder)
         random = Random(0)
         self.provider = Provider(
             name="openai",
@@ -190,7 +190,7 @@ class Processes:
         return self.all[process].take(self.provider, model, tenant, tokens)
 
     def calls(self) -> list[str]:
-        return [call.name for call in self.line.calls]
+        return [call.name for call in self.recorder.recorded]
 
     def standing(self, window: int = 0) -> Taken:
         number = Pacing(LIMITS).number(WINDOW_BEGINS) + window
@@ -259,7 +259,7 @@ def test_two_that_start_a_line_at_once_do_not_get_the_same_place() -> None:
     here.take()
     other: list[datetime | None] = []
     # Between the first's finding that the line is idle and its starting it anew.
-    here.line.meanwhile[2] = lambda: other.append(here.take(process=1))
+    here.recorder.before_call[2] = lambda: other.append(here.take(process=1))
     place = here.take(process=0, tenant="acme")
     assert here.calls()[1:] == [
         "paces.lengthen",
@@ -318,10 +318,10 @@ def test_a_request_larger_than_a_minute_takes_a_minute_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("call", range(3))
-@pytest.mark.parametrize("fault", [Fault.FAILS_BEFORE, Fault.FAILS_AFTER])
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER])
 def test_a_table_that_fails_is_told_so_that_nothing_is_called(call: int, fault: Fault) -> None:
     here = Processes()
-    here.line.faults = {call: fault}
+    here.recorder.faults = {call: fault}
     with pytest.raises(TransportFailed):
         here.take(2500)
 
@@ -330,7 +330,7 @@ def test_a_table_that_fails_is_told_so_that_nothing_is_called(call: int, fault: 
 def test_a_line_that_cannot_be_joined_is_told_likewise(call: int) -> None:
     here = Processes(limited(6))
     here.take()
-    here.line.faults = {call: Fault.FAILS_AFTER}
+    here.recorder.faults = {call: Fault.TIMEOUT_AFTER}
     with pytest.raises(TransportFailed):
         here.take()
     assert here.take() is not None

@@ -12,8 +12,8 @@ import pytest
 from afterthought.domain.pace import PaceLimits
 from afterthought.domain.provider import Provider
 from afterthought.services.pace import Pace
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import START, Clock
-from tests.simulator.line import Line
 from tests.simulator.paces import SimulatedPaces
 
 PROCESSES = 8
@@ -42,7 +42,7 @@ def run(limits: PaceLimits, *jobs: Job, seed: int = 0) -> list[Called]:
     """All jobs, looked at by any of several processes; a message comes up to a second later than asked, which a queue
     counts in whole seconds. In the order of the calls."""
     random, clock = Random(seed), Clock()
-    paces = SimulatedPaces(Line(Clock()))
+    paces = SimulatedPaces(CallRecorder(Clock()))
     processes = [Pace(paces, clock, random.random) for _ in range(PROCESSES)]
     provider = Provider(
         name="openai", base_url="https://llm.example.com/v1", mode="background", models="*", limits={"*": limits}

@@ -112,7 +112,7 @@ def test_of_two_that_find_a_line_deserted_at_once_one_starts_it_anew() -> None:
     other: list[datetime | None] = []
     done = len(here.calls())
     # Between the first's finding it deserted and its starting it anew.
-    here.line.meanwhile[done + 2] = lambda: other.append(here.take(process=1))
+    here.recorder.before_call[done + 2] = lambda: other.append(here.take(process=1))
     place = here.take()
     assert here.calls()[done:] == [
         "paces.lengthen",

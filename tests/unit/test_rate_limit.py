@@ -22,8 +22,8 @@ from afterthought.domain.rate_limit import (
 from afterthought.domain.rate_tier import RateTier
 from afterthought.domain.tenant import Tenant
 from afterthought.services.limit import Limit
+from tests.simulator.calls import CallRecorder, Fault, TransportFailed
 from tests.simulator.clock import START, Clock
-from tests.simulator.line import Fault, Line, TransportFailed
 from tests.simulator.rates import SimulatedRateWindows
 
 TIER = RateTier(name="tier1", requests_per_minute=500, tokens_per_minute=200_000)
@@ -40,8 +40,8 @@ class Gate:
 
     def __init__(self) -> None:
         self.clock = Clock(START + timedelta(seconds=13))
-        self.line = Line(self.clock)
-        self.windows = SimulatedRateWindows(self.line)
+        self.calls = CallRecorder(self.clock)
+        self.windows = SimulatedRateWindows(self.calls)
         self.limit = Limit(self.windows, default_catalogue(), self.clock)
 
     def take(self, tokens: int = 100, *, who: Tenant | None = None, model: str = "o3") -> RateState:
@@ -299,12 +299,12 @@ def test_what_can_never_run_takes_nothing(gate: Gate, who: Tenant, tokens: int, 
     for ask in (gate.limit.check, gate.limit.take):
         with pytest.raises(kind):
             ask(who, "o3", tokens, output_tokens=0)
-    assert gate.line.calls == []
+    assert gate.calls.recorded == []
 
 
 def test_a_check_takes_nothing(gate: Gate) -> None:
     assert gate.limit.check(tenant(), "o3", 200_000, output_tokens=0) == Limits(500, 200_000)
-    assert gate.line.calls == []
+    assert gate.calls.recorded == []
 
 
 # ---- dry runs
@@ -355,13 +355,13 @@ def test_a_later_minute_is_not_corrected_for_an_earlier_one(gate: Gate) -> None:
     gate.take(100)
     gate.limit.correct("acme", "o3", taken_at, gate.clock(), -90)
     assert set(gate.windows.items.values()) == {Window(1, 100)}
-    assert [call.name for call in gate.line.calls] == ["rates.take"] * 2
+    assert [call.name for call in gate.calls.recorded] == ["rates.take"] * 2
 
 
 def test_an_estimate_that_was_right_costs_no_write(gate: Gate) -> None:
     gate.take(100)
     gate.limit.correct("acme", "o3", gate.clock(), gate.clock(), 0)
-    assert [call.name for call in gate.line.calls] == ["rates.take"]
+    assert [call.name for call in gate.calls.recorded] == ["rates.take"]
 
 
 def test_a_snapshots_estimate_is_corrected_in_its_models_window(gate: Gate) -> None:
@@ -382,7 +382,7 @@ def test_no_minute_ever_lets_more_through_than_its_limits(requests: list[tuple[i
     for tokens, seconds, fails in requests:
         gate.clock.pass_by(seconds)
         minute = window_number(gate.clock())
-        gate.line.faults = {len(gate.line.calls): Fault.FAILS_AFTER} if fails else {}
+        gate.calls.faults = {len(gate.calls.recorded): Fault.TIMEOUT_AFTER} if fails else {}
         try:
             gate.take(tokens, who=who)
         except (RequestRefused, TransportFailed):

@@ -12,7 +12,7 @@ import pytest
 from afterthought.domain.budget import MonthBook
 from afterthought.domain.errors import InvalidRequest, MoneyRefused, RateLimited, TierRefused, Unauthenticated
 from afterthought.domain.rate_limit import Window, window_number
-from tests.simulator.world import World, question
+from tests.simulator.world import World, a_request
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def world() -> World:
 
 
 def ask(**ours: Any) -> dict[str, Any]:
-    return {**question(webhook=False, max_output_tokens=1000), "afterthought": ours}
+    return {**a_request(webhook=False, max_output_tokens=1000), "afterthought": ours}
 
 
 def encoded(body: dict[str, Any]) -> bytes:
@@ -37,7 +37,7 @@ def limit(world: World, **changes: Any) -> None:
 
 
 def called(world: World) -> list[str]:
-    return [call.name for call in world.line.calls]
+    return [call.name for call in world.calls.recorded]
 
 
 def plan(world: World, body: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def test_a_cap_that_the_input_alone_exceeds_says_so(world: World) -> None:
 def test_a_full_budget_refuses_before_anything_is_stored(world: World) -> None:
     limit(world, month_cap_usd=bound(world))
     world.submit(ask())
-    world.line.calls.clear()
+    world.calls.recorded.clear()
     with pytest.raises(MoneyRefused) as refused:
         world.submit(ask())
     assert called(world) == ["accounts.tenant", "rates.take", "books.month"]
@@ -99,7 +99,7 @@ def test_a_budgets_refusal_names_the_output_that_would_still_fit(world: World) -
 def test_of_two_that_both_saw_the_last_of_a_budget_one_is_refused(world: World) -> None:
     """The other takes it between the look and the transaction: the transaction is what decides."""
     limit(world, month_cap_usd=bound(world))
-    world.line.meanwhile[4] = partial(world.submit, ask())
+    world.calls.before_call[4] = partial(world.submit, ask())
     with pytest.raises(MoneyRefused):
         world.submit(ask())
     assert called(world)[4] == "jobs.create"
@@ -125,7 +125,7 @@ def test_a_request_sent_twice_at_once_is_never_refused_for_what_it_took_itself(
         with suppress(RateLimited):
             world.submit(ask(), key="k")
 
-    world.line.meanwhile[place] = twin
+    world.calls.before_call[place] = twin
     again = world.submit(ask(), key="k")
     assert len(world.jobs.items) == 1
     assert again.job.id in world.jobs.items

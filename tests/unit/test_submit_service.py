@@ -11,8 +11,8 @@ import pytest
 from openai.types.responses import Response
 
 from afterthought.domain.errors import IdempotencyConflict, InvalidRequest, NotFound, RequestRefused
-from tests.simulator.line import Fault, TransportFailed
-from tests.simulator.world import World, question
+from tests.simulator.calls import Fault, TransportFailed
+from tests.simulator.world import World, a_request
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_an_accepted_job_stands_in_the_table_with_its_request_and_its_message(wo
     assert world.job(job.id) == job
     assert job.overdue_at is not None
     assert [json.loads(message.body) for message in world.job_messages.messages] == [{"job_id": job.id}]
-    assert [(call.name) for call in world.line.calls] == [
+    assert [(call.name) for call in world.calls.recorded] == [
         "accounts.tenant",
         "rates.take",
         "contents.put",
@@ -64,14 +64,14 @@ def test_a_message_belongs_to_the_tenants_group(world: World) -> None:
 def test_what_is_refused_leaves_nothing_behind(world: World, body: dict[str, Any]) -> None:
     with pytest.raises(RequestRefused):
         world.submit(body)
-    assert world.line.calls == []
+    assert world.calls.recorded == []
 
 
 @pytest.mark.parametrize("key", ["é", "", "x" * 256])
 def test_a_key_out_of_form_leaves_nothing_behind(world: World, key: str) -> None:
     with pytest.raises(InvalidRequest):
         world.submit(key=key)
-    assert world.line.calls == []
+    assert world.calls.recorded == []
 
 
 def test_without_a_key_two_equal_requests_are_two_jobs(world: World) -> None:
@@ -98,7 +98,7 @@ def test_a_repeat_in_another_order_and_spacing_is_the_same_body(world: World) ->
 def test_the_same_key_with_another_body_is_a_conflict_and_changes_nothing(world: World) -> None:
     job = world.submit(key="k").job
     with pytest.raises(IdempotencyConflict):
-        world.submit(question("high"), key="k")
+        world.submit(a_request("high"), key="k")
     assert world.jobs.items == {job.id: job}
     assert len(world.job_messages.messages) == 1
 
@@ -112,7 +112,7 @@ def test_two_requests_with_one_key_at_once_are_one_job(world: World, place: int)
     """The other runs whole before each of the first one's calls: the look, the tenant, the rate, the content, the job,
     the message."""
     others: list[str] = []
-    world.line.meanwhile[place] = lambda: others.append(world.submit(key="k").job.id)
+    world.calls.before_call[place] = lambda: others.append(world.submit(key="k").job.id)
     mine = world.submit(key="k").job.id
     assert others == [mine]
     assert len(world.jobs.items) == 1
@@ -121,9 +121,9 @@ def test_two_requests_with_one_key_at_once_are_one_job(world: World, place: int)
 
 
 def test_two_bodies_with_one_key_at_once_are_one_job_and_one_conflict(world: World) -> None:
-    world.line.meanwhile[4] = partial(world.submit, question("high"), key="k")
+    world.calls.before_call[4] = partial(world.submit, a_request("high"), key="k")
     with pytest.raises(IdempotencyConflict):
-        world.submit(question("low"), key="k")
+        world.submit(a_request("low"), key="k")
     (job,) = world.jobs.items.values()
     assert job.effort == "high"
     world.run()
@@ -131,7 +131,7 @@ def test_two_bodies_with_one_key_at_once_are_one_job_and_one_conflict(world: Wor
 
 
 def test_a_repeat_after_a_lost_answer_finds_the_job() -> None:
-    world = World(faults={4: Fault.FAILS_AFTER})
+    world = World(faults={4: Fault.TIMEOUT_AFTER})
     with pytest.raises(TransportFailed):
         world.submit(key="k")
     assert world.submit(key="k").repeated
@@ -139,7 +139,7 @@ def test_a_repeat_after_a_lost_answer_finds_the_job() -> None:
 
 
 def test_a_queue_that_is_down_refuses_nobody() -> None:
-    world = World(faults={4: Fault.FAILS_BEFORE})
+    world = World(faults={4: Fault.TIMEOUT_BEFORE})
     submitted = world.submit()
     assert not submitted.enqueued
     world.run()
@@ -166,7 +166,7 @@ def test_a_job_shows_to_its_own_tenant_alone(world: World) -> None:
 
 
 def test_a_finished_job_reads_with_its_answer_tokens_and_cost(world: World) -> None:
-    job_id = world.submit(question(metadata={"mine": "yes"})).job.id
+    job_id = world.submit(a_request(metadata={"mine": "yes"})).job.id
     world.run()
     answer = world.read("acme", job_id)
     parsed = Response.model_validate(answer, strict=True)

@@ -227,17 +227,19 @@ def test_nothing_to_set_or_no_such_tier_sets_nothing(office: Office, given: dict
 
 def test_a_rotation_keeps_what_was_set_meanwhile(office: Office) -> None:
     office.create("initech")
-    line = office.world.line
+    calls = office.world.calls
     # Just before the write: the rotation has read the tenant and sealed the new secret.
-    line.meanwhile[len(line.calls) + 2] = lambda: office.world.accounts.change_tenant("initech", {"tier": "tier2"})
+    calls.before_call[len(calls.recorded) + 2] = lambda: office.world.accounts.change_tenant(
+        "initech", {"tier": "tier2"}
+    )
     office.tenants.rotate_secret("initech")
     assert office.held("initech").tier == "tier2"
     assert len(office.held("initech").webhook_secrets) == 2
 
 
 def test_of_two_who_make_the_same_tenant_only_the_first_does(office: Office) -> None:
-    line = office.world.line
-    line.meanwhile[len(line.calls) + 1] = lambda: office.tenants.create("initech", tier="tier2")
+    calls = office.world.calls
+    calls.before_call[len(calls.recorded) + 1] = lambda: office.tenants.create("initech", tier="tier2")
     with pytest.raises(TenantProblem, match="already"):
         office.create("initech")
     assert office.held("initech").tier == "tier2"

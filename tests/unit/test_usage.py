@@ -34,12 +34,12 @@ from afterthought.domain.usage import (
 )
 from afterthought.services.usage import ReadUsage
 from tests.simulator.books import SimulatedBooks
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import START, Clock
 from tests.simulator.examples import a_job, a_settled_job
 from tests.simulator.examples import jobs as any_job
-from tests.simulator.line import Line
-from tests.simulator.provider import Answer, Ending, Plan
-from tests.simulator.world import TENANTS, World, question
+from tests.simulator.provider import Answer, Ending, ProviderPlan
+from tests.simulator.world import TENANTS, World, a_request
 
 Wire = dict[str, Any]
 Sums = dict[str, Decimal]
@@ -145,7 +145,7 @@ def queries(draw: st.DrawFn, jobs: list[Job]) -> UsageQuery:
 
 @given(st.data(), st.lists(any_job, min_size=1, max_size=8))
 def test_it_agrees_with_any_jobs_to_the_last_digit(data: st.DataObject, jobs: list[Job]) -> None:
-    books = SimulatedBooks(Line(Clock()))
+    books = SimulatedBooks(CallRecorder(Clock()))
     for job in jobs:
         books.move("acme", movement(None, job), Caps())
     query = data.draw(queries(jobs))
@@ -162,10 +162,10 @@ def test_it_agrees_with_the_worlds_jobs_while_they_run_and_after(
     seed: int, answers: list[Answer], endings: list[Ending]
 ) -> None:
     world = World(seed=seed)
-    world.provider.plan = Plan(answers=answers, endings=endings)
+    world.provider.plan = ProviderPlan(answers=answers, endings=endings)
     tags: tuple[list[str], ...] = ([], ["a"], ["a", "b"], ["team/x", "b", "c.1"])
     for _ in range(12):
-        body = question("low", webhook=False, model=world.random.choice(("o3", "gpt-5-nano")))
+        body = a_request("low", webhook=False, model=world.random.choice(("o3", "gpt-5-nano")))
         body["afterthought"] = {"tags": world.random.choice(tags)}
         world.submit(body, tenant=world.random.choice(TENANTS))
         world.run_for(hours=world.random.choice((0, 0, 1, 9)))

@@ -43,7 +43,7 @@ class JobTable:
         item = answer.get("Item")
         return None if item is None else job_of(item)
 
-    def announced(self, job_id: str) -> None:
+    def mark_published(self, job_id: str) -> None:
         try:
             # The version moves too, so that a sweep that read the job before cannot write `overdue_at` back.
             self._client.update_item(

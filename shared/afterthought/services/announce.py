@@ -21,5 +21,5 @@ class Announce:
             return None
         event = CompletionEvent.of(job)
         self.topic.publish(event)
-        self.jobs.announced(job.id)
+        self.jobs.mark_published(job.id)
         return event

@@ -21,7 +21,7 @@ class Jobs(Protocol):
 
     def get(self, job_id: str) -> Job | None: ...
 
-    def announced(self, job_id: str) -> None:
+    def mark_published(self, job_id: str) -> None:
         """Takes `overdue_at` off a terminal job: nothing is due any more. Harmless when done twice."""
 
     def overdue(self, now: datetime) -> Iterable[str]:

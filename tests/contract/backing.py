@@ -25,10 +25,10 @@ from afterthought.services.ports import Accounts, Cipher, Contents, Deliveries, 
 from bench.moto_stack import Clients
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
+from tests.simulator.calls import CallRecorder
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.clock import Clock
 from tests.simulator.ledger import SimulatedLedger
-from tests.simulator.line import Line
 from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.queues import Queue, SimulatedJobQueue
 from tests.simulator.rate_windows import SimulatedRateWindows
@@ -69,23 +69,23 @@ class Backing(Protocol):
 class SimulatedBacking:
     def __init__(self) -> None:
         clock = Clock()
-        line = Line(clock)
+        calls = CallRecorder(clock)
         job_queue, direct_queue, self._webhook_queue = (
-            Queue(clock, Random(0), stack.visibility_seconds(name), stack.most_receives(name))
+            Queue(clock, Random(0), stack.visibility_seconds(name), stack.max_receives(name))
             for name in ("JobQueue", "DirectQueue", "WebhookQueue")
         )
         self._job_queues: dict[Mode, Queue] = {"background": job_queue, "direct": direct_queue}
-        self._ledger = SimulatedLedger(line)
+        self._ledger = SimulatedLedger(calls)
         self.ledger: Ledger = self._ledger
-        self._jobs = SimulatedJobs(line, self._ledger)
+        self._jobs = SimulatedJobs(calls, self._ledger)
         self.jobs: JobStore = self._jobs
-        self.contents: Contents = SimulatedContents(line, clock)
-        self.accounts: AccountRecords = SimulatedAccounts(line)
-        self.rates: RateWindowStore = SimulatedRateWindows(line)
-        self.deliveries: Deliveries = SimulatedDeliveries(line)
-        self.queue: JobQueue = SimulatedJobQueue(line, self._job_queues)
-        self.topic: Topic = SimulatedTopic(line, self._webhook_queue, stack.webhook_filter())
-        self.cipher: Cipher = SimulatedCipher(line)
+        self.contents: Contents = SimulatedContents(calls, clock)
+        self.accounts: AccountRecords = SimulatedAccounts(calls)
+        self.rates: RateWindowStore = SimulatedRateWindows(calls)
+        self.deliveries: Deliveries = SimulatedDeliveries(calls)
+        self.queue: JobQueue = SimulatedJobQueue(calls, self._job_queues)
+        self.topic: Topic = SimulatedTopic(calls, self._webhook_queue, stack.webhook_filter())
+        self.cipher: Cipher = SimulatedCipher(calls)
 
     def job_messages(self, mode: Mode = "background") -> list[str]:
         return list(_bodies(self._job_queues[mode]))

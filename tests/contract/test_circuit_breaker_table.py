@@ -11,9 +11,9 @@ from afterthought.adapters.circuit_breaker_table import CircuitBreakerTable
 from afterthought.domain.limits.circuit_breaker import CircuitBreakerUnavailable, CircuitState
 from afterthought.services.limits.circuit_breaker import CircuitBreakerStore
 from tests.contract.backing import AwsBacking
+from tests.simulator.calls import CallRecorder, Fault
 from tests.simulator.circuit_breakers import SimulatedCircuitBreakers
 from tests.simulator.clock import Clock
-from tests.simulator.line import Fault, Line
 
 AT = datetime(2026, 11, 2, 12, 0, 0, 123_000, tzinfo=UTC)
 FIRST = CircuitState(AT + timedelta(minutes=5), "insufficient_quota", AT)
@@ -24,7 +24,7 @@ CLOSED = FIRST.closed(AT + timedelta(minutes=6))
 @pytest.fixture(params=["simulator", "moto"])
 def store(request: pytest.FixtureRequest) -> CircuitBreakerStore:
     if request.param == "simulator":
-        return SimulatedCircuitBreakers(Line(Clock()))
+        return SimulatedCircuitBreakers(CallRecorder(Clock()))
     moto: AwsBacking = request.getfixturevalue("moto")
     return CircuitBreakerTable(moto.clients.dynamodb, moto.names.account_table)
 
@@ -114,7 +114,7 @@ def test_unreachable_table_is_one_error(write: Callable[[CircuitBreakerStore], o
         aws_secret_access_key="testing",
         config=Config(connect_timeout=1, retries={"total_max_attempts": 1}),
     )
-    failing = SimulatedCircuitBreakers(Line(Clock(), faults={0: Fault.FAILS_BEFORE}))
+    failing = SimulatedCircuitBreakers(CallRecorder(Clock(), faults={0: Fault.TIMEOUT_BEFORE}))
     for store in (CircuitBreakerTable(unreachable, "AccountTable"), failing):
         with pytest.raises(CircuitBreakerUnavailable):
             write(store)

@@ -17,8 +17,8 @@ from afterthought.domain.limits.throttle import (
 from afterthought.services.limits.throttle import ThrottleStore
 from bench.units import WRITE_UNIT_BYTES, item_bytes
 from tests.contract.backing import AwsBacking
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import START, Clock
-from tests.simulator.line import Line
 from tests.simulator.throttle import SimulatedThrottle
 
 AT = START + timedelta(microseconds=1)
@@ -30,7 +30,7 @@ CAPACITY = Capacity(requests=3, tokens=100)
 @pytest.fixture(params=["simulator", "moto"])
 def store(request: pytest.FixtureRequest) -> ThrottleStore:
     if request.param == "simulator":
-        return SimulatedThrottle(Line(Clock()))
+        return SimulatedThrottle(CallRecorder(Clock()))
     return table(request.getfixturevalue("moto"))
 
 

@@ -1,29 +1,29 @@
-"""Encryption that is none, but is bound to its tenant as the real one is."""
+"""A cipher without secrecy that is bound to its tenant, as the real one is."""
 
 import json
 from dataclasses import dataclass
 
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 
 
 class WrongTenant(Exception):
-    """What was sealed for one tenant is opened for another."""
+    """A tenant's ciphertext was decrypted for another."""
 
 
 @dataclass(frozen=True)
 class SimulatedCipher:
     """The port `Cipher`."""
 
-    line: Line
+    calls: CallRecorder
 
     def encrypt(self, plain: str, *, tenant: str) -> bytes:
-        return self.line.call("cipher.encrypt", lambda: json.dumps([tenant, plain[::-1]]).encode())
+        return self.calls.call("cipher.encrypt", lambda: json.dumps([tenant, plain[::-1]]).encode())
 
     def decrypt(self, sealed: bytes, *, tenant: str) -> str:
-        def open_it() -> str:
-            owner, turned = json.loads(sealed)
+        def effect() -> str:
+            owner, reversed_text = json.loads(sealed)
             if owner != tenant:
-                raise WrongTenant("it was sealed for another tenant")
-            return str(turned[::-1])
+                raise WrongTenant("the ciphertext belongs to another tenant")
+            return str(reversed_text[::-1])
 
-        return self.line.call("cipher.decrypt", open_it)
+        return self.calls.call("cipher.decrypt", effect)

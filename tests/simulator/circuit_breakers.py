@@ -4,19 +4,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from afterthought.domain.limits.circuit_breaker import CircuitState
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 
 
 @dataclass
 class SimulatedCircuitBreakers:
     """The port `CircuitBreakerStore`. `stale` is what a read returns instead of `items` (None: no circuit)."""
 
-    line: Line
+    calls: CallRecorder
     items: dict[str, CircuitState] = field(default_factory=dict)
     stale: dict[str, CircuitState | None] = field(default_factory=dict)
 
     def get(self, provider: str) -> CircuitState | None:
-        return self.line.call("circuit_breaker.get", lambda: {**self.items, **self.stale}.get(provider))
+        return self.calls.call("circuit_breaker.get", lambda: {**self.items, **self.stale}.get(provider))
 
     def replace(self, provider: str, before: CircuitState | None, after: CircuitState) -> CircuitState | None:
         def write() -> CircuitState | None:
@@ -26,7 +26,7 @@ class SimulatedCircuitBreakers:
             self.items[provider] = after
             return after
 
-        return self.line.call("circuit_breaker.replace", write)
+        return self.calls.call("circuit_breaker.replace", write)
 
     def close(self, provider: str, probe: CircuitState, closed: CircuitState) -> None:
         def write() -> None:
@@ -34,7 +34,7 @@ class SimulatedCircuitBreakers:
             if stored is not None and stored.awaits_same_probe(probe):
                 self.items[provider] = closed
 
-        self.line.call("circuit_breaker.close", write)
+        self.calls.call("circuit_breaker.close", write)
 
 
 def _retry_at(circuit: CircuitState | None) -> datetime | None:

@@ -6,7 +6,7 @@ START = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
 
 class Clock:
-    """The time, which passes only when it is told to. In whole milliseconds, as the service's own clock."""
+    """Time moves only by these methods, in whole milliseconds as in the service's own clock."""
 
     def __init__(self, start: datetime = START) -> None:
         self._now = start
@@ -18,5 +18,5 @@ class Clock:
         self._now += timedelta(milliseconds=round(seconds * 1000))
 
     def move_to(self, moment: datetime) -> None:
-        """To a later moment; a moment that has passed changes nothing."""
+        """Moves forward; a moment in the past changes nothing."""
         self._now = max(self._now, moment)

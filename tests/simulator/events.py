@@ -1,4 +1,4 @@
-"""What the provider says of itself: signed events, and where they are put."""
+"""The provider's signed events, and the queue that receives them."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 from tests.simulator.queues import Queue
 from tests.simulator.secret import SimulatedSecret
 
@@ -29,16 +29,16 @@ class SimulatedWebhookSecrets:
 class SimulatedEventQueue:
     """The port `EventQueue`."""
 
-    line: Line
+    calls: CallRecorder
     queue: Queue
 
     def send(self, provider: str, response_id: str) -> None:
         body = json.dumps({"provider": provider, "response_id": response_id})
-        self.line.call("event_queue.send", lambda: self.queue.put(body))
+        self.calls.call("event_queue.send", lambda: self.queue.put(body))
 
 
 def provider_event(provider: str, response_id: str, now: datetime) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the event that a response has ended, as the standard has it: not by the service's code."""
+    """Headers and body of the event of an ended response. Signed as the standard says, without the service's code."""
     body = json.dumps({"id": f"evt_{response_id}", "type": "response.completed", "data": {"id": response_id}}).encode()
     timestamp = str(int(now.timestamp()))
     signed = f"evt_{response_id}.{timestamp}.".encode() + body

@@ -38,8 +38,8 @@ def a_settled_job(number: int = 0) -> Job:
     """A completed job with ids and counts of typical length."""
     job = a_job(number).start_call(token="5f" * 16, provider="openai", now=START)
     job = job.mark_running(response_id="resp_" + "68" * 25, now=START, poll_seconds=5)
-    for check in range(12):
-        job = job.record_poll(now=START + timedelta(minutes=check), poll_seconds=60)
+    for minute in range(12):
+        job = job.record_poll(now=START + timedelta(minutes=minute), poll_seconds=60)
     return job.settle(
         "completed",
         now=START + timedelta(minutes=14, milliseconds=123),
@@ -60,12 +60,12 @@ dollars = st.decimals(min_value=0, max_value=10**9, places=18)
 
 @st.composite
 def usages(draw: st.DrawFn) -> Usage:
-    plain, cached, written, answer, reasoning = (draw(tokens) for _ in range(5))
+    uncached, cached, written, visible, reasoning = (draw(tokens) for _ in range(5))
     return Usage(
-        input_tokens=plain + cached + written,
+        input_tokens=uncached + cached + written,
         cached_input_tokens=cached,
         cache_write_tokens=written,
-        output_tokens=answer + reasoning,
+        output_tokens=visible + reasoning,
         reasoning_tokens=reasoning,
     )
 

@@ -1,5 +1,6 @@
-"""What can become of a call out of the process: every fault, for which calls it is documented, and what the port then
-raises. A call that is not named here can fail in every way in which a call of AWS can.
+"""The faults of a call out of the process: which are possible at which call, and what the port then raises.
+
+A call that is not listed here can fail in every way in which a call of AWS can.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,45 +12,52 @@ from afterthought.domain.limits.circuit_breaker import CircuitBreakerUnavailable
 
 
 class Fault(Enum):
-    """The process dies before the call or after it; the call is throttled, never reaches anybody, times out before it
-    took effect or after (the answer is lost), or is answered with a 5xx, the same two. A conditional write meets what
-    its own first try has written, when its transport repeats it (a call that counts is then counted twice), or what
-    another process writes just before. A transaction meets others until its tries are used up. Or it only takes long,
-    and all others go on meanwhile."""
+    """`before` and `after` say whether the call took effect. After a timeout the caller does not know.
 
-    DIES_BEFORE = "dies before"
-    DIES_AFTER = "dies after"
+    - `throttled`, `unreachable`: the call had no effect, and the caller knows that.
+    - `repeated`: the transport sends the request a second time. A conditional write then meets its own first version,
+      and a counter counts twice.
+    - `concurrent write`: another process writes the item just before.
+    - `conflict`: a transaction conflicts with others until its tries are used up.
+    - `stall`: the call takes long, and everything else goes on meanwhile.
+    """
+
+    CRASH_BEFORE = "crash before"
+    CRASH_AFTER = "crash after"
     THROTTLED = "throttled"
-    NOT_REACHED = "not reached"
-    FAILS_BEFORE = "timeout before"
-    FAILS_AFTER = "timeout after"
-    SERVER_FAILS = "5xx before"
-    SERVER_FAILS_AFTER = "5xx after"
-    MEETS_ITSELF = "meets itself"
-    OVERTAKEN = "overtaken"
+    UNREACHABLE = "unreachable"
+    TIMEOUT_BEFORE = "timeout before"
+    TIMEOUT_AFTER = "timeout after"
+    SERVER_ERROR_BEFORE = "5xx before"
+    SERVER_ERROR_AFTER = "5xx after"
+    REPEATED = "repeated"
+    CONCURRENT_WRITE = "concurrent write"
     CONFLICT = "conflict"
-    STALLS = "stalls"
+    STALL = "stall"
 
 
-STRUCK_BEFORE = frozenset({Fault.THROTTLED, Fault.NOT_REACHED, Fault.FAILS_BEFORE, Fault.SERVER_FAILS, Fault.CONFLICT})
-"""The call fails before it took effect."""
+BEFORE_EFFECT = frozenset(
+    {Fault.THROTTLED, Fault.UNREACHABLE, Fault.TIMEOUT_BEFORE, Fault.SERVER_ERROR_BEFORE, Fault.CONFLICT}
+)
 
-SECONDS: Mapping[Fault, float] = {Fault.FAILS_BEFORE: 15.0, Fault.FAILS_AFTER: 15.0, Fault.CONFLICT: 4.0}
-"""How long it takes to fail, where that is long."""
+SECONDS: Mapping[Fault, float] = {Fault.TIMEOUT_BEFORE: 15.0, Fault.TIMEOUT_AFTER: 15.0, Fault.CONFLICT: 4.0}
+"""How long a call takes to fail, where that is long."""
 
 STALL_SECONDS = 100.0
-"""Longer than any call may take by its timeouts, and less than the worker's function lives."""
+"""Longer than the timeout of any call, and shorter than that of the worker function."""
 
-_DEATHS = frozenset({Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.STALLS})
-_FAILURES = frozenset({Fault.THROTTLED, Fault.NOT_REACHED, Fault.FAILS_BEFORE, Fault.FAILS_AFTER, Fault.SERVER_FAILS})
+_CRASHES = frozenset({Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.STALL})
+_FAILURES = frozenset(
+    {Fault.THROTTLED, Fault.UNREACHABLE, Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER, Fault.SERVER_ERROR_BEFORE}
+)
 
 
 class ProcessDied(BaseException):
-    """No code of the process runs after this: it is no Exception, so that nothing of the service can catch it."""
+    """No code of the process runs after this. It is no Exception, so that the service cannot catch it."""
 
 
 class TransportFailed(Exception):
-    """What a transport raises that no port names: a throttled table, a lost connection."""
+    """An error that no port names: a throttled table, a lost connection."""
 
 
 def _transport_failed(fault: Fault) -> Exception:
@@ -57,23 +65,23 @@ def _transport_failed(fault: Fault) -> Exception:
 
 
 @dataclass(frozen=True)
-class Way:
-    """`faults` are those documented for the call; `error` is what its port raises."""
+class FailureModes:
+    """The faults that are possible at a call, and the error that its port raises for one."""
 
-    faults: frozenset[Fault] = _DEATHS | _FAILURES
+    faults: frozenset[Fault] = _CRASHES | _FAILURES
     error: Callable[[Fault], Exception] = _transport_failed
 
     def __repr__(self) -> str:
         return ", ".join(sorted(fault.value for fault in self.faults))
 
 
-def named() -> frozenset[str]:
-    """The calls that have something of their own documented."""
-    return frozenset(name.partition(" ")[0] for name in _WAYS)
+def listed_calls() -> frozenset[str]:
+    """The names of the calls with failure modes of their own."""
+    return frozenset(name.partition(" ")[0] for name in _FAILURE_MODES)
 
 
-def way_of(name: str) -> Way:
-    return _WAYS.get(name, _OF_AWS)
+def failure_modes_of(kind: str) -> FailureModes:
+    return _FAILURE_MODES.get(kind, _OF_AWS)
 
 
 def _queue_failed(fault: Fault) -> Exception:
@@ -93,12 +101,12 @@ def _secret_failed(fault: Fault) -> Exception:
 
 
 def _write_failed(fault: Fault) -> Exception:
-    """A write by itself waits for a transaction at its item; the rest is its transport's."""
+    """A single write also fails while a transaction holds its item."""
     return TablesBusy(fault.value) if fault is Fault.CONFLICT else TransportFailed(fault.value)
 
 
 def _transaction_failed(fault: Fault) -> Exception:
-    """Throttled or in conflict, it is tried until its tries are used up."""
+    """A transaction is retried where it was throttled or in conflict, until its tries are used up."""
     busy = fault in (Fault.CONFLICT, Fault.THROTTLED)
     return TablesBusy(fault.value) if busy else TransportFailed(fault.value)
 
@@ -106,48 +114,47 @@ def _transaction_failed(fault: Fault) -> Exception:
 def _create_failed(fault: Fault) -> Exception:
     if fault is Fault.THROTTLED:
         return ProviderBusy("too many requests", code="rate_limit_exceeded", retry_after_seconds=20)
-    if fault is Fault.NOT_REACHED:
+    if fault is Fault.UNREACHABLE:
         return ProviderBusy("the provider could not be reached", code="unreachable")
-    server = fault in (Fault.SERVER_FAILS, Fault.SERVER_FAILS_AFTER)
-    return OutcomeUnknown(fault.value, code="server_error" if server else "no_answer")
+    is_server_error = fault in (Fault.SERVER_ERROR_BEFORE, Fault.SERVER_ERROR_AFTER)
+    return OutcomeUnknown(fault.value, code="server_error" if is_server_error else "no_answer")
 
 
-def _look_failed(fault: Fault) -> Exception:
+def _read_failed(fault: Fault) -> Exception:
     if fault is Fault.THROTTLED:
         return ProviderBusy("too many requests", code="rate_limit_exceeded", retry_after_seconds=20)
-    if fault is Fault.SERVER_FAILS:
+    if fault is Fault.SERVER_ERROR_BEFORE:
         return OutcomeUnknown(fault.value, code="server_error")
     return ProviderBusy("the provider could not be reached", code="unreachable")
 
 
-_OF_AWS = Way()
-_REPEATED = Way(_DEATHS | _FAILURES | {Fault.MEETS_ITSELF})
-"""A write that is not conditional, or counts: its transport repeats it unseen."""
-_MET = _REPEATED.faults | {Fault.OVERTAKEN}
-_LOOK = Way(error=_look_failed)
+_OF_AWS = FailureModes()
+_WRITE = FailureModes(_CRASHES | _FAILURES | {Fault.REPEATED})
+_CONDITIONAL_WRITE = _WRITE.faults | {Fault.CONCURRENT_WRITE}
+_READ = FailureModes(error=_read_failed)
 
-_WAYS: Mapping[str, Way] = {
-    "jobs.create": Way(_REPEATED.faults | {Fault.CONFLICT}, _transaction_failed),
-    "jobs.save": Way(_MET | {Fault.CONFLICT}, _write_failed),
-    "jobs.save with money": Way(_MET | {Fault.CONFLICT}, _transaction_failed),
-    "jobs.mark_published": Way(_MET | {Fault.CONFLICT}),
-    "contents.put": _REPEATED,
-    "rates.take": _REPEATED,
-    "rates.correct": _REPEATED,
-    "throttle.take": _REPEATED,
-    "throttle.add_tokens": _REPEATED,
-    "throttle.join_queue": _REPEATED,
-    "throttle.start_queue": _REPEATED,
-    "circuit_breaker.replace": Way(_MET, _breaker_failed),
-    "circuit_breaker.close": Way(_MET, _breaker_failed),
-    "queue.send": Way(_REPEATED.faults, _queue_failed),
-    "event_queue.send": Way(_REPEATED.faults, _queue_failed),
-    "topic.publish": _REPEATED,
-    "deliveries.record": _REPEATED,
-    "receiver.post": Way(error=_not_delivered),
-    "secret.get": Way(error=_secret_failed),
-    # Its SDK's retries are off: what is paid is never repeated by a transport.
-    "provider.create": Way(_DEATHS | _FAILURES | {Fault.SERVER_FAILS_AFTER}, _create_failed),
-    "provider.retrieve": _LOOK,
-    "provider.cancel": _LOOK,
+_FAILURE_MODES: Mapping[str, FailureModes] = {
+    "jobs.create": FailureModes(_WRITE.faults | {Fault.CONFLICT}, _transaction_failed),
+    "jobs.save": FailureModes(_CONDITIONAL_WRITE | {Fault.CONFLICT}, _write_failed),
+    "jobs.save with money": FailureModes(_CONDITIONAL_WRITE | {Fault.CONFLICT}, _transaction_failed),
+    "jobs.mark_published": FailureModes(_CONDITIONAL_WRITE | {Fault.CONFLICT}),
+    "contents.put": _WRITE,
+    "rates.take": _WRITE,
+    "rates.correct": _WRITE,
+    "throttle.take": _WRITE,
+    "throttle.add_tokens": _WRITE,
+    "paces.lengthen": _WRITE,
+    "paces.restart": _WRITE,
+    "circuit_breaker.replace": FailureModes(_CONDITIONAL_WRITE, _breaker_failed),
+    "circuit_breaker.close": FailureModes(_CONDITIONAL_WRITE, _breaker_failed),
+    "queue.send": FailureModes(_WRITE.faults, _queue_failed),
+    "event_queue.send": FailureModes(_WRITE.faults, _queue_failed),
+    "topic.publish": _WRITE,
+    "deliveries.record": _WRITE,
+    "receiver.post": FailureModes(error=_not_delivered),
+    "secret.get": FailureModes(error=_secret_failed),
+    # Never repeated by the transport: the SDK's retries are off for a paid call.
+    "provider.create": FailureModes(_CRASHES | _FAILURES | {Fault.SERVER_ERROR_AFTER}, _create_failed),
+    "provider.retrieve": _READ,
+    "provider.cancel": _READ,
 }

@@ -33,9 +33,9 @@ def view_of(world: World, grace: timedelta) -> View:
         published=world.topic.published,
         webhooks=[_webhook(world, received) for received in world.receiver.received],
         webhook_jobs={job.id for job in world.jobs.items.values() if job.webhook},
-        abandoned_webhooks={json.loads(message.body)["data"]["id"] for message in world.webhook_messages.dead},
-        cancels=world.asked_to_cancel,
-        cancelled_at=world.cancelled,
+        abandoned_webhooks={json.loads(message.body)["data"]["id"] for message in world.webhook_messages.dead_letters},
+        cancels=world.cancel_requests,
+        cancelled_at=world.cancelled_at,
         history=world.jobs.history,
         grace=grace,
     )
@@ -49,7 +49,7 @@ def _generation(run: Run) -> Generation:
         ran=run.ending not in REFUSED_RUNS or run.cancelled,
         cancelled=run.cancelled,
         cancelled_by_provider=run.ending == "cancelled",
-        attempt_recorded=run.ledgered,
+        attempt_recorded=run.attempt_recorded,
         starved=run.ending == "starved",
         usage=usage_of(run),
         ends_at=run.ends_at,
@@ -73,7 +73,7 @@ def _webhook(world: World, received: Received) -> Webhook:
 
 def _balances(world: World) -> Iterator[Balance]:
     for (tenant, month), book in world.ledger.history:
-        caps = world.capped.get(tenant, NO_CAPS)
+        caps = world.caps_by_tenant.get(tenant, NO_CAPS)
         yield Balance(tenant, f"{month:%Y-%m}", book.total.held_usd, book.total.spent_usd, caps.month_usd)
         for day, balance in book.days.items():
             yield Balance(tenant, day.isoformat(), balance.held_usd, balance.spent_usd, caps.day_usd)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from afterthought.domain.ledger import ledger
 from afterthought.domain.ledger.budget import Caps, MonthBalance, OverBudget
 from afterthought.domain.ledger.ledger import Amounts, Balance, UsageKey
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 
 Month = tuple[str, date]
 
@@ -19,7 +19,7 @@ class SimulatedLedger:
     """The port `Ledger`. `months` has the balances by tenant and first day of the month, `rows` the usage by tenant and
     key, `history` every version of every month."""
 
-    line: Line
+    calls: CallRecorder
     months: dict[Month, MonthBalance] = field(default_factory=dict)
     history: list[tuple[Month, MonthBalance]] = field(default_factory=list)
     rows: dict[str, dict[UsageKey, dict[str, Decimal]]] = field(
@@ -27,10 +27,10 @@ class SimulatedLedger:
     )
 
     def month(self, tenant: str, month: date) -> MonthBalance:
-        return self.line.call("ledger.month", lambda: self.balance(tenant, month))
+        return self.calls.call("ledger.month", lambda: self.balance(tenant, month))
 
     def balance(self, tenant: str, month: date) -> MonthBalance:
-        """The same as `month`, without a call on the line."""
+        """The same as `month`, without a recorded call."""
         return self.months.get((tenant, month), MonthBalance())
 
     def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Amounts]]:
@@ -42,7 +42,7 @@ class SimulatedLedger:
             selected = [(key, amounts) for key, amounts in rows if amounts and first <= key.day <= last]
             return sorted(selected, key=lambda row: row[0])
 
-        yield from self.line.call("ledger.usage", read)
+        yield from self.calls.call("ledger.usage", read)
 
     def apply(self, tenant: str, delta: ledger.Contribution, caps: Caps) -> None:
         """A part of the transaction that writes a job. Raises OverBudget before it changes anything."""

@@ -1,4 +1,4 @@
-"""Lambda's event filter patterns, as far as the template uses them: nested names, with the exact values allowed."""
+"""Lambda's event filter patterns, as far as the template uses them: nested names with lists of exact values."""
 
 import json
 from collections.abc import Mapping
@@ -8,22 +8,22 @@ from tests.simulator.stack import stream_mapping
 
 
 def matches(pattern: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-    """Whether a record passes: under every name of the pattern there is one of the values it lists. Rules other than
-    exact values are refused, so that a template that begins to use them cannot pass unnoticed."""
-    for name, wanted in pattern.items():
-        if isinstance(wanted, Mapping):
+    """Whether the record has one of the listed values under every name of the pattern. Raises AssertionError for any
+    other kind of rule, so that a template that starts to use one is noticed."""
+    for name, expected in pattern.items():
+        if isinstance(expected, Mapping):
             inner = record.get(name)
-            if not isinstance(inner, Mapping) or not matches(wanted, inner):
+            if not isinstance(inner, Mapping) or not matches(expected, inner):
                 return False
         else:
-            assert isinstance(wanted, list)
-            assert all(isinstance(value, str) for value in wanted), f"a rule that is not read here: {wanted}"
-            if record.get(name) not in wanted:
+            assert isinstance(expected, list)
+            assert all(isinstance(value, str) for value in expected), f"unsupported rule: {expected}"
+            if record.get(name) not in expected:
                 return False
     return True
 
 
 def passes_stream_filter(record: Mapping[str, Any]) -> bool:
-    """Whether the notifier is called for a record of the table's stream."""
+    """Whether Lambda calls the notifier for the record of the table's stream."""
     filters = stream_mapping()["FilterCriteria"]["Filters"]
     return any(matches(json.loads(each["Pattern"]), record) for each in filters)

@@ -1,4 +1,4 @@
-"""A model provider that counts: which generations ran, for whom, and whether the ledger knew of them beforehand."""
+"""A model provider that records its runs: for which job, and whether the attempt was recorded before the call."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,15 +11,15 @@ from afterthought.domain.jobs.generation import Generation
 from afterthought.domain.jobs.job import TERMINAL, Status
 from afterthought.domain.models.pricing import Usage
 from afterthought.domain.models.provider import Provider
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import Clock
-from tests.simulator.line import Line
 from tests.simulator.secret import SimulatedSecret
 
 THINKING_SECONDS = {"none": 2, "minimal": 4, "low": 8, "medium": 40, "high": 180, "xhigh": 900, "max": 3600}
 
-Answer = Literal["takes", "busy", "refuses", "lost before", "lost after", "no money", "model gone"]
-"""What a create comes to: taken; refused for now or for good; or the connection breaks, before or after the generation
-began; refused because the account has no money, or because there is no such model any more."""
+Answer = Literal["accepts", "busy", "refuses", "lost before", "lost after", "no money", "model gone"]
+"""The result of a call to create: accepted; refused for now (`busy`, `no money`) or for good (`refuses`, `model gone`);
+or the connection breaks before or after the run started (`lost before`, `lost after`)."""
 
 Ending = Literal[
     "completed",
@@ -28,56 +28,62 @@ Ending = Literal[
     "cancelled",
     "without usage",
     "late usage",
-    "dearer",
+    "over max cost",
     "gone",
-    "foreign",
+    "other token",
     "never",
     "starved",
     "rate limited",
     "out of money",
 ]
-"""How a generation ends. `late usage`: what it used is told ten minutes after its end, a cancelled one's too; `dearer`:
-it used more than any request bounds; `gone`: its id is known no more; `foreign`: another's answer comes back under its
-id; `starved`: it thought until its tokens were used up, and said nothing; `rate limited` and `out of money`: taken, and
-refused only then, with nothing run."""
+"""How a run ends.
+
+- `late usage`: the usage is reported ten minutes after the end, also that of a cancelled run.
+- `over max cost`: the usage exceeds the maximum of every request.
+- `gone`: the response id is unknown after the end.
+- `other token`: the response carries the token of another attempt.
+- `starved`: reasoning used all output tokens; there is no visible output.
+- `rate limited`, `out of money`: accepted, then failed without having run.
+"""
 
 REFUSED_RUNS: dict[Ending, str] = {"rate limited": "rate_limit_exceeded", "out of money": "insufficient_quota"}
+"""Endings without a run, with the error code of the response."""
 
 LATE_USAGE = timedelta(minutes=10)
-_FOR_EVER = 1e9
+_FOREVER = 1e9
 
 
 @dataclass
-class Plan:
-    """What the provider does with the next creates: an answer for each, and an ending for each that it takes. After
-    these it takes and completes. `answer` is for all when the list is empty. `usages` are what the next ones use;
-    `served_tier` is the tier in which all are served, where it is not the one they asked for; `seconds` is how long
-    each thinks, where that does not go by its effort."""
+class ProviderPlan:
+    """What the provider does with the next calls to create: an answer for each, and an ending for each accepted one.
+
+    After these lists, a call gets `default_answer` and a run completes. `usages` are those of the next runs.
+    `served_tier` replaces the requested tier, and `seconds` the duration that follows from the effort.
+    """
 
     answers: list[Answer] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
     served_tier: str | None = None
-    answer: Answer = "takes"
+    default_answer: Answer = "accepts"
     retry_after_seconds: float | None = None
     seconds: float | None = None
 
 
 @dataclass
 class Run:
-    """One generation, as the provider knows it. `ledgered` says whether its entry stood in the table when it began;
-    `usage` is what it uses where that does not derive from its token; `lost` says that the call which began it gets no
-    answer."""
+    """One generation at the provider. `attempt_recorded` is whether the table had its attempt when it started; `usage`
+    replaces the usage that derives from the token; with `answer_lost` the call that started it gets no answer."""
 
     response_id: str
     request: dict[str, Any]
     started_at: datetime
     ends_at: datetime
     ending: Ending
-    ledgered: bool
+    attempt_recorded: bool
     served_tier: str | None = None
     usage: Usage | None = None
-    lost: bool = False
+    answer_lost: bool = False
     cancelled: bool = False
 
     @property
@@ -91,22 +97,24 @@ class Run:
 
 @dataclass
 class SimulatedProvider:
-    """The ports `Generations` and `AsyncGenerations`. `in_ledger` is asked with the job and the token when a generation
-    begins. `looks` is what asking for a generation comes to, as long as it is set. With `events` it says of each
-    generation in the background that it has ended: `announcements` are those still to be made, by when. `meanwhile` is
-    what happens, once, while a call is made: the generation runs, if it does, and its answer is not back yet."""
+    """The ports `Generations` and `AsyncGenerations`.
 
-    line: Line
+    `is_attempt_recorded` takes a job and a token. While `poll_error` is set, every poll raises it. With `events` the
+    provider sends an event when a background run ends; `pending_events` are those not yet sent, with their times.
+    `during_call` runs once, in the next call to create: after the run started and before its answer returns.
+    """
+
+    calls: CallRecorder
     clock: Clock
     secret: SimulatedSecret
-    in_ledger: Callable[[str, str], bool]
-    plan: Plan = field(default_factory=Plan)
-    looks: ProviderError | None = None
+    is_attempt_recorded: Callable[[str, str], bool]
+    plan: ProviderPlan = field(default_factory=ProviderPlan)
+    poll_error: ProviderError | None = None
     runs: dict[str, Run] = field(default_factory=dict)
     creates: int = 0
     events: bool = False
-    announcements: list[tuple[datetime, str]] = field(default_factory=list)
-    meanwhile: Callable[[], object] | None = None
+    pending_events: list[tuple[datetime, str]] = field(default_factory=list)
+    during_call: Callable[[], object] | None = None
 
     def sends_events(self, provider: Provider) -> bool:
         try:
@@ -117,57 +125,57 @@ class SimulatedProvider:
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
         def call() -> Generation:
-            run = self._taken(request)
+            run = self._accept(request)
             if run.ending != "never":
-                self._announce(run)
-            return self._answered(run)
+                self._schedule_event(run)
+            return self._answer(run)
 
         self.secret.get()
-        return self.line.call("provider.create", call)
+        return self.calls.call("provider.create", call)
 
     async def create_awaited(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
         async def call() -> Generation:
-            run = self._taken(request)
+            run = self._accept(request)
             try:
-                # One that never ends is given up by the client.
+                # A run that never ends is ended by the client's timeout.
                 seconds = (run.ends_at - self.clock()).total_seconds()
-                await asyncio.sleep(_FOR_EVER if run.ending == "never" else seconds)
+                await asyncio.sleep(_FOREVER if run.ending == "never" else seconds)
             except asyncio.CancelledError:
                 run.cancelled, run.ends_at = True, self.clock()
                 raise
-            return self._answered(run)
+            return self._answer(run)
 
         self.secret.get()
         try:
             async with asyncio.timeout(provider.direct_seconds):
-                return await self.line.call_awaited("provider.create", call)
+                return await self.calls.call_awaited("provider.create", call)
         except TimeoutError as error:
-            raise OutcomeUnknown("no answer came in time", code="no_answer") from error
+            raise OutcomeUnknown("timeout", code="no_answer") from error
 
     def retrieve(self, provider: Provider, response_id: str) -> Generation:
         self.secret.get()
-        return self.line.call("provider.retrieve", lambda: self._look(response_id))
+        return self.calls.call("provider.retrieve", lambda: self._read(response_id))
 
     def cancel(self, provider: Provider, response_id: str) -> Generation:
         def stop() -> Generation:
             run = self.runs.get(response_id)
-            if self.looks is None and run is not None and self._status(run) not in TERMINAL:
+            if self.poll_error is None and run is not None and self._status(run) not in TERMINAL:
                 run.cancelled, run.ends_at = True, self.clock()
-                self._announce(run)
-            return self._look(response_id)
+                self._schedule_event(run)
+            return self._read(response_id)
 
         self.secret.get()
-        return self.line.call("provider.cancel", stop)
+        return self.calls.call("provider.cancel", stop)
 
-    def generations(self, job_id: str) -> list[Run]:
+    def runs_of(self, job_id: str) -> list[Run]:
         return [run for run in self.runs.values() if run.job_id == job_id]
 
-    def _taken(self, request: Mapping[str, Any]) -> Run:
-        """The generation that a call has begun. Raises what it is refused with."""
+    def _accept(self, request: Mapping[str, Any]) -> Run:
+        """The run that the call started. Raises the error of a refused call."""
         self.creates += 1
-        answer = self.plan.answers.pop(0) if self.plan.answers else self.plan.answer
-        if answer not in ("takes", "lost after"):
-            self._others()
+        answer = self.plan.answers.pop(0) if self.plan.answers else self.plan.default_answer
+        if answer not in ("accepts", "lost after"):
+            self._run_during_call()
         if answer == "busy":
             raise ProviderBusy("too many requests", retry_after_seconds=self.plan.retry_after_seconds)
         if answer == "refuses":
@@ -177,21 +185,21 @@ class SimulatedProvider:
         if answer == "model gone":
             raise ProviderRefused("the model does not exist", code="model_not_found")
         if answer == "lost before":
-            raise OutcomeUnknown("no answer came", code="no_answer")
-        return self._begin(dict(request), lost=answer == "lost after")
+            raise OutcomeUnknown("no answer", code="no_answer")
+        return self._start_run(dict(request), answer_lost=answer == "lost after")
 
-    def _others(self) -> None:
-        others, self.meanwhile = self.meanwhile, None
-        if others is not None:
-            others()
+    def _run_during_call(self) -> None:
+        action, self.during_call = self.during_call, None
+        if action is not None:
+            action()
 
-    def _answered(self, run: Run) -> Generation:
-        self._others()
-        if run.lost:
-            raise OutcomeUnknown("no answer came", code="no_answer")
+    def _answer(self, run: Run) -> Generation:
+        self._run_during_call()
+        if run.answer_lost:
+            raise OutcomeUnknown("no answer", code="no_answer")
         return self._generation(run)
 
-    def _begin(self, request: dict[str, Any], *, lost: bool) -> Run:
+    def _start_run(self, request: dict[str, Any], *, answer_lost: bool) -> Run:
         effort = (request.get("reasoning") or {}).get("effort") or "medium"
         seconds = self.plan.seconds if self.plan.seconds is not None else THINKING_SECONDS[effort]
         metadata = request["metadata"]
@@ -201,21 +209,21 @@ class SimulatedProvider:
             started_at=self.clock(),
             ends_at=self.clock() + timedelta(seconds=seconds),
             ending=self.plan.endings.pop(0) if self.plan.endings else "completed",
-            ledgered=self.in_ledger(metadata["afterthought_job"], metadata["afterthought_token"]),
+            attempt_recorded=self.is_attempt_recorded(metadata["afterthought_job"], metadata["afterthought_token"]),
             served_tier=self.plan.served_tier or request.get("service_tier"),
             usage=self.plan.usages.pop(0) if self.plan.usages else None,
-            lost=lost,
+            answer_lost=answer_lost,
         )
         self.runs[run.response_id] = run
         return run
 
-    def _announce(self, run: Run) -> None:
+    def _schedule_event(self, run: Run) -> None:
         if self.events:
-            self.announcements.append((run.ends_at, run.response_id))
+            self.pending_events.append((run.ends_at, run.response_id))
 
-    def _look(self, response_id: str) -> Generation:
-        if self.looks is not None:
-            raise self.looks
+    def _read(self, response_id: str) -> Generation:
+        if self.poll_error is not None:
+            raise self.poll_error
         run = self.runs.get(response_id)
         if run is None or (run.ending == "gone" and self.clock() >= run.ends_at):
             raise GenerationGone("no such response")
@@ -238,34 +246,34 @@ class SimulatedProvider:
         status = self._status(run)
         ended = status in TERMINAL
         metadata = dict(run.request["metadata"])
-        if run.ending == "foreign" and ended:
-            metadata["afterthought_token"] = "of-somebody-else"
-        answered = ended and status not in ("cancelled", "failed") and run.ending != "starved"
+        if run.ending == "other token" and ended:
+            metadata["afterthought_token"] = "of-another-attempt"
+        has_output = ended and status not in ("cancelled", "failed") and run.ending != "starved"
         return Generation(
             response_id=run.response_id,
             status=status,
             metadata=metadata,
             model=run.request["model"] if ended else None,
             service_tier=run.served_tier,
-            usage=usage_of(run) if ended and self._tells_usage(run) else None,
-            output=_output(run) if answered else (),
+            usage=usage_of(run) if ended and self._reports_usage(run) else None,
+            output=_output(run) if has_output else (),
             error_code=REFUSED_RUNS.get(run.ending, "server_error") if status == "failed" else None,
             error_message="the model failed" if status == "failed" else None,
             incomplete_reason="max_output_tokens" if status == "incomplete" else None,
         )
 
-    def _tells_usage(self, run: Run) -> bool:
+    def _reports_usage(self, run: Run) -> bool:
         if run.ending == "late usage":
             return self.clock() >= run.ends_at + LATE_USAGE
         return not run.cancelled and run.ending not in ("failed", "without usage", *REFUSED_RUNS)
 
 
 def usage_of(run: Run) -> Usage:
-    """What a generation used: it derives from its token, so that a mixed-up bill shows."""
+    """The usage derives from the token, so that a bill for the wrong run is noticed."""
     if run.usage is not None:
         return run.usage
     number = sum(run.token.encode())
-    output = 10_000_000 if run.ending == "dearer" else 700
+    output = 10_000_000 if run.ending == "over max cost" else 700
     return Usage(
         input_tokens=1000 + number,
         cached_input_tokens=number % 7,

@@ -1,4 +1,4 @@
-"""A queue as SQS is: at least once, roughly in order, with a delay, a visibility and a dead-letter queue."""
+"""A queue like SQS: at-least-once delivery, delays, a visibility timeout and a dead-letter queue."""
 
 import json
 from collections.abc import Mapping
@@ -9,16 +9,15 @@ from random import Random
 from afterthought.domain.errors import QueueUnavailable
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.models.provider import Mode
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import Clock
-from tests.simulator.line import Line
 
-MOST_DELAY_SECONDS = 900
+MAX_DELAY_SECONDS = 900
 
 
 @dataclass(frozen=True)
-class Luck:
-    """How a queue treats its messages: the share of them it hands out twice, and by how many seconds at most it hands
-    one out before or after its time."""
+class QueueFaults:
+    """The share of messages that are delivered twice, and by how many seconds at most one is early or late."""
 
     duplicates: float = 0.0
     early_seconds: float = 0.0
@@ -35,31 +34,28 @@ class Message:
 
 @dataclass
 class Queue:
-    """`dead` is its dead-letter queue."""
-
     clock: Clock
     random: Random
     visibility_seconds: int
-    most_receives: int
-    luck: Luck = field(default_factory=Luck)
+    max_receives: int
+    faults: QueueFaults = field(default_factory=QueueFaults)
     messages: list[Message] = field(default_factory=list)
-    dead: list[Message] = field(default_factory=list)
+    dead_letters: list[Message] = field(default_factory=list)
 
     def put(self, body: str, *, group: str | None = None, delay_seconds: float = 0) -> None:
-        copies = 2 if self.random.random() < self.luck.duplicates else 1
+        copies = 2 if self.random.random() < self.faults.duplicates else 1
         for _ in range(copies):
-            shift = self.random.uniform(-self.luck.early_seconds, self.luck.late_seconds)
+            shift = self.random.uniform(-self.faults.early_seconds, self.faults.late_seconds)
             visible_at = self.clock() + timedelta(seconds=round(max(0.0, delay_seconds + shift), 3))
             self.messages.append(Message(body, group, visible_at))
 
     def receive(self) -> Message | None:
-        """Any message that is visible, out of sight from now on; None when there is none. One received too often
-        already is set aside instead."""
+        """A random visible message, which becomes invisible. Moves messages received too often to the dead letters."""
         while visible := self.visible():
             message = self.random.choice(visible)
-            if message.receives >= self.most_receives:
+            if message.receives >= self.max_receives:
                 self.messages.remove(message)
-                self.dead.append(message)
+                self.dead_letters.append(message)
                 continue
             message.receives += 1
             self.hide(message, self.visibility_seconds)
@@ -77,7 +73,7 @@ class Queue:
         self.messages.remove(message)
 
     def next_at(self) -> datetime | None:
-        """When the next message shows."""
+        """When the next message becomes visible."""
         return min((message.visible_at for message in self.messages), default=None)
 
 
@@ -85,14 +81,14 @@ class Queue:
 class SimulatedJobQueue:
     """The port `JobQueue`."""
 
-    line: Line
+    calls: CallRecorder
     queues: Mapping[Mode, Queue]
 
     def send(self, job: Job, *, delay_seconds: int = 0) -> None:
         def put() -> None:
-            if not 0 <= delay_seconds <= MOST_DELAY_SECONDS:
-                raise QueueUnavailable(f"a delay of {delay_seconds} s is none that SQS takes")
+            if not 0 <= delay_seconds <= MAX_DELAY_SECONDS:
+                raise QueueUnavailable(f"SQS refuses a delay of {delay_seconds} s")
             body = json.dumps({"job_id": job.id})
             self.queues[job.mode].put(body, group=job.tenant, delay_seconds=delay_seconds)
 
-        self.line.call("queue.send", put)
+        self.calls.call("queue.send", put)

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from afterthought.domain.limits.rate_limit import Limits, WindowUsage, window_number
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 
 
 @dataclass
 class SimulatedRateWindows:
     """The port `RateWindowStore`. The keys of `items` are tenant, model and minute."""
 
-    line: Line
+    calls: CallRecorder
     items: dict[tuple[str, str, int], WindowUsage] = field(default_factory=dict)
 
     def take(self, tenant: str, model: str, *, at: datetime, tokens: int, limits: Limits) -> tuple[bool, WindowUsage]:
@@ -28,10 +28,10 @@ class SimulatedRateWindows:
             self.items[key] = after
             return True, after
 
-        return self.line.call("rates.take", update)
+        return self.calls.call("rates.take", update)
 
     def peek(self, tenant: str, model: str, *, at: datetime) -> WindowUsage:
-        return self.line.call("rates.peek", lambda: self.items.get((tenant, model, window_number(at)), WindowUsage()))
+        return self.calls.call("rates.peek", lambda: self.items.get((tenant, model, window_number(at)), WindowUsage()))
 
     def correct(self, tenant: str, model: str, *, at: datetime, tokens: int) -> None:
         def update() -> None:
@@ -39,4 +39,4 @@ class SimulatedRateWindows:
             if (stored := self.items.get(key)) is not None:
                 self.items[key] = stored._replace(tokens=stored.tokens + tokens)
 
-        self.line.call("rates.correct", update)
+        self.calls.call("rates.correct", update)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from afterthought.domain.errors import DeliveryFailed
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import Clock
-from tests.simulator.line import Line
 
 
 @dataclass(frozen=True)
@@ -20,24 +20,23 @@ class Received:
 
 @dataclass
 class SimulatedReceiver:
-    """The port `Receiver`. `status` is what it answers; None when nobody listens. `received` is all that arrived,
-    accepted or not."""
+    """The port `Receiver`. `status` is its response, None when it is down. `received` are all requests."""
 
-    line: Line
+    calls: CallRecorder
     clock: Clock
     status: int | None = 200
     received: list[Received] = field(default_factory=list)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        def arrive() -> int:
+        def effect() -> int:
             if self.status is None:
-                raise DeliveryFailed("nobody listens")
+                raise DeliveryFailed("connection refused")
             self.received.append(Received(self.clock(), url, body, dict(headers), self.status))
             if not 200 <= self.status < 300:
                 raise DeliveryFailed(f"the endpoint answered {self.status}", status=self.status)
             return self.status
 
-        return self.line.call("receiver.post", arrive)
+        return self.calls.call("receiver.post", effect)
 
     @property
     def accepted(self) -> list[Received]:

@@ -1,33 +1,33 @@
-"""A world's one job from its beginning to its end, plain or cut at one call."""
+"""Run one job to its end, with or without a fault."""
 
 from afterthought.domain.jobs.job import Job
+from tests.simulator.calls import Fault
 from tests.simulator.laws import broken
-from tests.simulator.line import Fault
 from tests.simulator.world import World
 
 
 def always() -> bool:
-    """Enough time for the sweeper."""
+    """An `enough_time` for the sweeper."""
     return True
 
 
-def plain() -> World:
-    """A world in which a job has gone its way without any bad luck."""
+def run_without_faults() -> World:
+    """A world in which one job completed."""
     world = World()
     world.submit()
     world.run()
     return world
 
 
-def cut(process: str, name: str, fault: Fault, *, turn: int = 1) -> World:
-    """A world in which that call of a plain run will be cut."""
-    return World(faults={plain().line.place(process, name, turn): fault})
+def with_fault(process: str, name: str, fault: Fault, *, occurrence: int = 1) -> World:
+    """A new world that injects the fault at this call of a run without other faults."""
+    return World(faults={run_without_faults().calls.index_of(process, name, occurrence): fault})
 
 
-def finished(world: World, *, lawful: bool = True) -> Job:
-    """The world's one job, after all has come to rest."""
+def run_to_end(world: World, *, check_laws: bool = True) -> Job:
+    """Runs until the world is idle. Returns its only job."""
     world.run()
-    if lawful:
+    if check_laws:
         assert broken(world) == []
     (job,) = world.jobs.items.values()
     return job

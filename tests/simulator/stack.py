@@ -1,4 +1,4 @@
-"""template.yaml, as far as the simulator and the contracts follow it: read from the file, so that neither can drift."""
+"""The values of template.yaml that the simulator and the contract tests use."""
 
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short functions (`!Ref x`) as {"Ref": x}, without judging them."""
+    """Reads CloudFormation's short functions: `!Ref x` as {"Ref": x}."""
 
 
 def _function(loader: _Loader, name: str, node: yaml.Node) -> Json:
@@ -30,8 +30,8 @@ _Loader.add_multi_constructor("!", _function)
 @cache
 def properties(logical_id: str) -> Json:
     """The properties of one resource of the template."""
-    found: Json = _template()["Resources"][logical_id]["Properties"]
-    return found
+    result: Json = _template()["Resources"][logical_id]["Properties"]
+    return result
 
 
 @cache
@@ -44,23 +44,23 @@ def visibility_seconds(queue: str) -> int:
     return int(properties(queue)["VisibilityTimeout"])
 
 
-def most_receives(queue: str) -> int:
+def max_receives(queue: str) -> int:
     return int(properties(queue)["RedrivePolicy"]["maxReceiveCount"])
 
 
 def webhook_filter() -> dict[str, list[str]]:
-    """The message attributes with which the topic hands an event on to the webhook queue."""
+    """The message attributes that an event must have to reach the webhook queue."""
     policy: dict[str, list[str]] = properties("WebhookSubscription")["FilterPolicy"]
     return policy
 
 
 def stream_mapping() -> Json:
-    """How the table's stream calls the notifier."""
+    """The event source mapping from the table's stream to the notifier."""
     mapping: Json = properties("NotifierFunction")["Events"]["Outcomes"]["Properties"]
     return mapping
 
 
 def timeout_seconds(function: str) -> int:
-    """When Lambda ends a call of the function (`WorkerFunction`)."""
+    """The timeout of a function (`WorkerFunction`)."""
     own = properties(function).get("Timeout")
     return int(own if own is not None else _template()["Globals"]["Function"]["Timeout"])

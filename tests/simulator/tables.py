@@ -1,4 +1,4 @@
-"""JobTable: conditional writes, an index of what is overdue, a stream of what changed."""
+"""JobTable: conditional writes, the index of overdue jobs, and the stream of changes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from afterthought.domain.errors import JobExists, VersionConflict
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.ledger.budget import NO_CAPS, Caps
 from afterthought.domain.ledger.ledger import delta
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import Clock
 from tests.simulator.ledger import SimulatedLedger
-from tests.simulator.line import Line
 
 
 @dataclass
 class StreamRecord:
-    """One change of a STATE item. `tries` counts the times that the notifier was called for it."""
+    """One change of a STATE item. `tries` counts the notifier's failed invocations for it."""
 
     before: Job | None
     after: Job
@@ -27,14 +27,14 @@ class StreamRecord:
         return self.after.id
 
     def image(self) -> dict[str, Any]:
-        """The record as Lambda's filter sees it."""
-        changed: dict[str, Any] = {
+        """The record as Lambda's filter reads it."""
+        record: dict[str, Any] = {
             "Keys": {"pk": {"S": f"JOB#{self.after.id}"}, "sk": {"S": "STATE"}},
             "NewImage": _image(self.after),
         }
         if self.before is not None:
-            changed["OldImage"] = _image(self.before)
-        return {"eventName": "MODIFY" if self.before else "INSERT", "dynamodb": changed}
+            record["OldImage"] = _image(self.before)
+        return {"eventName": "MODIFY" if self.before else "INSERT", "dynamodb": record}
 
 
 def _image(job: Job) -> dict[str, Any]:
@@ -43,10 +43,10 @@ def _image(job: Job) -> dict[str, Any]:
 
 @dataclass
 class SimulatedJobs:
-    """The port `JobStore`. `items` is the table as it stands, `history` every version that ever stood. The books move
-    in the same call: in it all is written or nothing."""
+    """The port `Ledger`. `items` are the current versions, `history` all versions. The books change in the same
+    transaction."""
 
-    line: Line
+    calls: CallRecorder
     ledger: SimulatedLedger
     items: dict[str, Job] = field(default_factory=dict)
     history: dict[str, list[Job]] = field(default_factory=dict)
@@ -59,44 +59,44 @@ class SimulatedJobs:
             self.ledger.apply(job.tenant, delta(None, job), caps)
             self._write(job)
 
-        self.line.call("jobs.create", put)
+        self.calls.call("jobs.create", put)
 
     def get(self, job_id: str) -> Job | None:
-        return self.line.call("jobs.get", lambda: self.items.get(job_id))
+        return self.calls.call("jobs.get", lambda: self.items.get(job_id))
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         def put() -> None:
-            stands = self.items.get(after.id)
-            if stands is None or stands.version != before.version:
+            stored = self.items.get(after.id)
+            if stored is None or stored.version != before.version:
                 raise VersionConflict(after.id)
             self.ledger.apply(after.tenant, moved, caps)
             self._write(after)
 
         moved = delta(before, after)
-        self.line.call("jobs.save", put, as_="jobs.save with money" if moved else None)
+        self.calls.call("jobs.save", put, kind="jobs.save with money" if moved else None)
 
     def mark_published(self, job_id: str) -> None:
         def update() -> None:
-            stands = self.items.get(job_id)
-            if stands is not None and stands.overdue_at is not None:
-                self._write(stands.model_copy(update={"overdue_at": None, "version": stands.version + 1}))
+            stored = self.items.get(job_id)
+            if stored is not None and stored.overdue_at is not None:
+                self._write(stored.model_copy(update={"overdue_at": None, "version": stored.version + 1}))
 
-        self.line.call("jobs.mark_published", update)
+        self.calls.call("jobs.mark_published", update)
 
     def overdue(self, now: datetime) -> Iterable[str]:
-        return self.line.call("jobs.overdue", lambda: self._overdue(now))
+        return self.calls.call("jobs.overdue", lambda: self._overdue(now))
 
     def delete(self, job_id: str) -> None:
-        """What the table's time to live does in the end."""
+        """Deletion by the table's time to live."""
         del self.items[job_id]
 
     def _overdue(self, now: datetime) -> list[str]:
-        due = [
+        overdue = [
             (job.overdue_at, job.id)
             for job in self.items.values()
             if job.overdue_at is not None and job.overdue_at < now
         ]
-        return [job_id for _, job_id in sorted(due)]
+        return [job_id for _, job_id in sorted(overdue)]
 
     def _write(self, job: Job) -> None:
         self.stream.append(StreamRecord(self.items.get(job.id), job))
@@ -106,9 +106,9 @@ class SimulatedJobs:
 
 @dataclass
 class SimulatedContents:
-    """The port `Contents`. What has expired is gone at once (DynamoDB takes its time)."""
+    """The port `Contents`. An expired item is gone at once; DynamoDB deletes it later."""
 
-    line: Line
+    calls: CallRecorder
     clock: Clock
     items: dict[tuple[str, str], tuple[bytes, datetime]] = field(default_factory=dict)
 
@@ -116,14 +116,14 @@ class SimulatedContents:
         def write() -> None:
             self.items[job_id, name] = (content, expires_at)
 
-        self.line.call("contents.put", write)
+        self.calls.call("contents.put", write)
 
     def get(self, job_id: str, name: str) -> bytes | None:
         def read() -> bytes | None:
             content, expires_at = self.items.get((job_id, name), (None, self.clock()))
             return content if expires_at > self.clock() else None
 
-        return self.line.call("contents.get", read)
+        return self.calls.call("contents.get", read)
 
 
 @dataclass
@@ -136,11 +136,11 @@ class DeliveryRecord:
 class SimulatedDeliveries:
     """The port `Deliveries`."""
 
-    line: Line
+    calls: CallRecorder
     items: dict[tuple[str, str], DeliveryRecord] = field(default_factory=dict)
 
     def delivered(self, job_id: str, endpoint: str) -> bool:
-        return self.line.call(
+        return self.calls.call(
             "deliveries.delivered", lambda: self.items.get((job_id, endpoint), DeliveryRecord()).delivered
         )
 
@@ -150,4 +150,4 @@ class SimulatedDeliveries:
             item.delivered = item.delivered or error is None
             item.sends.append((at, status, error))
 
-        self.line.call("deliveries.record", update)
+        self.calls.call("deliveries.record", update)

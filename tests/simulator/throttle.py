@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from afterthought.domain.limits.throttle import EMPTY_QUEUE, Capacity, Refusal, TenantQueue, Window, WindowUsage
-from tests.simulator.line import Line
+from tests.simulator.calls import CallRecorder
 
 
 @dataclass
 class SimulatedThrottle:
     """The port `ThrottleStore`. Keys are provider and model, with the window's number or the tenant."""
 
-    line: Line
+    calls: CallRecorder
     windows: dict[tuple[str, str, int], WindowUsage] = field(default_factory=dict)
     queues: dict[tuple[str, str, str], TenantQueue] = field(default_factory=dict)
 
@@ -26,7 +26,7 @@ class SimulatedThrottle:
             self.windows[key] = WindowUsage(usage.requests + 1, usage.tokens + tokens)
             return True, self.windows[key]
 
-        return self.line.call("throttle.take", update)
+        return self.calls.call("throttle.take", update)
 
     def add_tokens(self, provider: str, model: str, window: Window, tokens: int) -> WindowUsage:
         def update() -> WindowUsage:
@@ -35,7 +35,7 @@ class SimulatedThrottle:
             self.windows[key] = usage._replace(tokens=usage.tokens + tokens)
             return self.windows[key]
 
-        return self.line.call("throttle.add_tokens", update)
+        return self.calls.call("throttle.add_tokens", update)
 
     def join_queue(self, provider: str, model: str, tenant: str, refusal: Refusal) -> datetime | None:
         def update() -> datetime | None:
@@ -46,7 +46,7 @@ class SimulatedThrottle:
             self.queues[key] = TenantQueue(queue.end + refusal.interval, refusal.at)
             return queue.end
 
-        return self.line.call("throttle.join_queue", update)
+        return self.calls.call("throttle.join_queue", update)
 
     def start_queue(self, provider: str, model: str, tenant: str, refusal: Refusal) -> TenantQueue | None:
         def update() -> TenantQueue | None:
@@ -57,4 +57,4 @@ class SimulatedThrottle:
             self.queues[key] = TenantQueue(refusal.earliest + refusal.interval, refusal.at)
             return queue
 
-        return self.line.call("throttle.start_queue", update)
+        return self.calls.call("throttle.start_queue", update)

@@ -1,6 +1,5 @@
-"""The whole service, wired as the functions wire it, on the simulator; run event by event in virtual time."""
+"""The whole service on the simulator, wired as the functions wire it."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +10,7 @@ from random import Random
 from typing import Any, Literal
 
 from afterthought.catalogue import Catalogue, default_catalogue
-from afterthought.domain.errors import ProviderError, VersionConflict
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.jobs.schedule import delivery_seconds, event_seconds
 from afterthought.domain.jobs.step import Step
 from afterthought.domain.ledger.budget import Caps
 from afterthought.services.admin.tenants import TenantAdmin
@@ -33,58 +30,45 @@ from afterthought.services.run.run_job import JobRunner
 from afterthought.services.run.sweep import Sweeper
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
+from tests.simulator.calls import CallRecorder, Fault, ProcessDied
 from tests.simulator.cipher import SimulatedCipher
 from tests.simulator.circuit_breakers import SimulatedCircuitBreakers
 from tests.simulator.clock import START, Clock
-from tests.simulator.event_loop import VirtualLoop, in_virtual_time
-from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets, provider_event
+from tests.simulator.events import SimulatedEventQueue, SimulatedWebhookSecrets
 from tests.simulator.ledger import SimulatedLedger
-from tests.simulator.line import Fault, Line, ProcessDied
-from tests.simulator.pattern import passes_stream_filter
 from tests.simulator.provider import SimulatedProvider
-from tests.simulator.queues import Luck, Message, Queue, SimulatedJobQueue
+from tests.simulator.queues import Queue, QueueFaults, SimulatedJobQueue
 from tests.simulator.rate_windows import SimulatedRateWindows
 from tests.simulator.receiver import SimulatedReceiver
+from tests.simulator.scheduler import NotIdle, Scheduler
 from tests.simulator.secret import SimulatedSecret
-from tests.simulator.tables import (
-    SimulatedContents,
-    SimulatedDeliveries,
-    SimulatedJobs,
-    StreamRecord,
-)
+from tests.simulator.tables import SimulatedContents, SimulatedDeliveries, SimulatedJobs, StreamRecord
 from tests.simulator.throttle import SimulatedThrottle
 from tests.simulator.topic import SimulatedTopic
 
+__all__ = ["Down", "EventFault", "NotIdle", "World", "a_request"]
+
 WORKERS = 2
-"""Processes that call models, each with a memory of its own. Which one takes a message is chance."""
+"""Processes that call models, each with its own memory. A random one receives a message."""
 
 PROVIDERS = ("vllm", "standin")
-"""The first is called directly, and serves models of its own only."""
+"""The first is called directly, and has only models of its own."""
 TENANTS = ("acme", "globex")
 WEBHOOK_URL = "https://hooks.example.com/done"
-SWEEP_EVERY = timedelta(minutes=1)
-ANNOUNCED_AGAIN_AFTER = timedelta(seconds=30)
-ANNOUNCED_LATE = timedelta(hours=2)
-RETRY_RECORD_AFTER = timedelta(seconds=1)
-MOST_CALLS = 50_000
 
 
-class NotQuiet(AssertionError):
-    """Something still went on when the time was up."""
-
-
-def question(effort: str = "low", *, webhook: bool = True, **more: Any) -> dict[str, Any]:
-    """A request's body."""
+def a_request(effort: str = "low", *, webhook: bool = True, **more: Any) -> dict[str, Any]:
+    """A request body."""
     body: dict[str, Any] = {"model": "o3", "input": "What is 17 times 23?", "reasoning": {"effort": effort}, **more}
     return {**body, "afterthought": {"webhook_url": WEBHOOK_URL}} if webhook else body
 
 
-Announced = Literal["lost", "doubled", "late"]
+EventFault = Literal["lost", "duplicated", "late"]
 
 
 @dataclass
 class Down:
-    """Which parts are not running: their messages and records wait."""
+    """Which functions do not run: their messages and records wait."""
 
     worker: bool = False
     direct: bool = False
@@ -95,69 +79,70 @@ class Down:
 
 
 def _catalogue() -> Catalogue:
-    # Looked up only now: a test may have put its own in the place of the function.
+    # Called late: a test may have replaced the function.
     return default_catalogue()
 
 
 @dataclass
 class World:
-    """With `events` the provider announces what has ended: `announced` says by its number what becomes of an
-    announcement, else it comes once and in time. `faults` go by the number of the call on the line, and begin to count
-    once the tenants are made. `accepted` are the ids of the jobs whose caller got a 2xx; `cancelled` says when those
-    whose cancel got one had not ended by then; `capped` are the budgets that `cap` has set; `later` is what somebody
-    does at a given time; `errors` is what a function ended a record with.
+    """All parts of the service, and what a test does with them. `Scheduler` runs them in virtual time.
+
+    With `events` the provider sends events; `event_faults` are by the number of the event, from 1. `faults` are by the
+    index of the call, counted after the tenants are created. `scheduled` are a test's actions at given times.
+
+    What happened: `accepted` are the ids of the submissions answered 2xx, `cancel_requests` the jobs with a cancel,
+    `cancelled_at` the times of the cancels answered 2xx before the job's end, `caps_by_tenant` the caps that tests set,
+    `errors` the exceptions that ended an invocation, `lost_records` the discarded stream records.
     """
 
     seed: int = 0
     faults: Mapping[int, Fault] = field(default_factory=dict)
-    luck: Luck = field(default_factory=Luck)
+    queue_faults: QueueFaults = field(default_factory=QueueFaults)
     accepted: list[str] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     lost_records: list[StreamRecord] = field(default_factory=list)
     down: Down = field(default_factory=Down)
     events: bool = False
-    announced: Mapping[int, "Announced"] = field(default_factory=dict)
-    later: list[tuple[datetime, Callable[[], object]]] = field(default_factory=list)
-    asked_to_cancel: set[str] = field(default_factory=set)
-    cancelled: dict[str, datetime] = field(default_factory=dict)
-    capped: dict[str, Caps] = field(default_factory=dict)
+    event_faults: Mapping[int, EventFault] = field(default_factory=dict)
+    scheduled: list[tuple[datetime, Callable[[], object]]] = field(default_factory=list)
+    cancel_requests: set[str] = field(default_factory=set)
+    cancelled_at: dict[str, datetime] = field(default_factory=dict)
+    caps_by_tenant: dict[str, Caps] = field(default_factory=dict)
     start: datetime = START
     catalogue: Catalogue = field(default_factory=_catalogue)
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.start)
         self.random = Random(self.seed)
-        self.line = Line(self.clock)
+        self.calls = CallRecorder(self.clock)
         self.job_messages = self._queue("JobQueue")
         self.direct_messages = self._queue("DirectQueue")
         self.webhook_messages = self._queue("WebhookQueue")
-        self.ledger = SimulatedLedger(self.line)
-        self.jobs = SimulatedJobs(self.line, self.ledger)
-        self.rates = SimulatedRateWindows(self.line)
-        self.contents = SimulatedContents(self.line, self.clock)
-        self.accounts = SimulatedAccounts(self.line)
-        self.deliveries = SimulatedDeliveries(self.line)
-        self.cipher = SimulatedCipher(self.line)
-        self.queue = SimulatedJobQueue(self.line, {"background": self.job_messages, "direct": self.direct_messages})
-        self.throttles = SimulatedThrottle(self.line)
-        self.breakers = SimulatedCircuitBreakers(self.line)
-        self.topic = SimulatedTopic(self.line, self.webhook_messages, stack.webhook_filter())
-        self.secret = SimulatedSecret(self.line, self.clock)
-        self.provider = SimulatedProvider(self.line, self.clock, self.secret, self._in_ledger, events=self.events)
-        self.receiver = SimulatedReceiver(self.line, self.clock)
+        self.ledger = SimulatedLedger(self.calls)
+        self.jobs = SimulatedJobs(self.calls, self.ledger)
+        self.rates = SimulatedRateWindows(self.calls)
+        self.contents = SimulatedContents(self.calls, self.clock)
+        self.accounts = SimulatedAccounts(self.calls)
+        self.deliveries = SimulatedDeliveries(self.calls)
+        self.cipher = SimulatedCipher(self.calls)
+        self.queue = SimulatedJobQueue(self.calls, {"background": self.job_messages, "direct": self.direct_messages})
+        self.throttles = SimulatedThrottle(self.calls)
+        self.breakers = SimulatedCircuitBreakers(self.calls)
+        self.topic = SimulatedTopic(self.calls, self.webhook_messages, stack.webhook_filter())
+        self.secret = SimulatedSecret(self.calls, self.clock)
+        self.provider = SimulatedProvider(
+            self.calls, self.clock, self.secret, self._is_attempt_recorded, events=self.events
+        )
+        self.receiver = SimulatedReceiver(self.calls, self.clock)
         self._wire()
-        self._last_sweep = self.clock()
-        self._record_again_at = self.clock()
-        self._announcements = 0
-        self._calling_directly = False
+        self._scheduler = Scheduler(self)
         tenants = TenantAdmin(self.accounts, self.cipher, self.clock, self.random.randbytes)
-        # What is no test of the limits must not meet them.
+        # The highest tier, so that only tests of the limits meet them.
         self.secrets = {name: str(tenants.create(name, tier="tier5").webhook_secret) for name in TENANTS}
-        self.line.calls.clear()
-        self.line.ways.clear()
-        self.line.faults = self.faults
-        self.line.others = self._look_at_all
-        self.line.go_on = lambda seconds: self.run_for(seconds=seconds)
+        self.calls.clear()
+        self.calls.faults = self.faults
+        self.calls.run_workers = self._run_workers
+        self.calls.run_others = lambda seconds: self.run_for(seconds=seconds)
 
     def _wire(self) -> None:
         catalogue = self.catalogue
@@ -177,12 +162,12 @@ class World:
             random_bytes=self.random.randbytes,
         )
         self.reader = JobReader(self.jobs, self.contents, catalogue)
-        self._workers = [self._calling(catalogue) for _ in range(WORKERS)]
-        self.runner, self.event_handler, self.direct = self._workers[0]
+        self.workers = [self._new_worker(catalogue) for _ in range(WORKERS)]
+        self.runner, self.event_handler, self.direct = self.workers[0]
         self.event_receiver = ProviderEventReceiver(
-            SimulatedWebhookSecrets(self.secret), SimulatedEventQueue(self.line, self.job_messages), self.clock
+            SimulatedWebhookSecrets(self.secret), SimulatedEventQueue(self.calls, self.job_messages), self.clock
         )
-        self.cancel_service = Canceller(self.jobs, self.queue, self.clock)
+        self.canceller = Canceller(self.jobs, self.queue, self.clock)
         self.notifier = Notifier(self.jobs, self.topic)
         self.sweeper = Sweeper(self.jobs, self.queue, self.notifier, self.clock)
         self.webhook_sender = WebhookSender(
@@ -195,9 +180,9 @@ class World:
             clock=self.clock,
         )
 
-    def _calling(self, catalogue: Catalogue) -> tuple[JobRunner, ProviderEventHandler, DirectRunner]:
-        """One process that calls models, with what it remembers."""
-        made = calling(
+    def _new_worker(self, catalogue: Catalogue) -> tuple[JobRunner, ProviderEventHandler, DirectRunner]:
+        """The services of one process that calls models."""
+        services = calling(
             jobs=self.jobs,
             contents=self.contents,
             accounts=self.accounts,
@@ -214,273 +199,116 @@ class World:
             on_provider_paused=lambda _provider, _code: None,
         )
         direct = DirectRunner(
-            runner=made.direct,
+            runner=services.direct,
             jobs=self.jobs,
             generations=self.provider,
             max_call_seconds=max(catalogue.providers[name].direct_seconds for name in PROVIDERS),
             clock=self.clock,
         )
-        return made.runner, made.events, direct
+        return services.runner, services.events, direct
+
+    # ---- what a test does ----------------------------------------------------------------------------------------
 
     def submit(self, body: dict[str, Any] | None = None, *, tenant: str = "acme", key: str | None = None) -> Submission:
-        """A request, as the api takes it in. Raises as the service does; ProcessDied when the function died."""
-        with self._process("api"):
-            submitted = self.intake.submit(tenant, self.admitter.admit(json.dumps(body or question()).encode()), key)
+        """A POST. Raises the service's errors, and ProcessDied when the function crashed."""
+        with self.process("api"):
+            submitted = self.intake.submit(tenant, self.admitter.admit(json.dumps(body or a_request()).encode()), key)
         self.accepted.append(submitted.job.id)
         return submitted
 
     def cancel(self, job_id: str, *, tenant: str = "acme") -> Job:
-        """The owner's wish, as the api takes it in."""
-        self.asked_to_cancel.add(job_id)
-        with self._process("api"):
-            cancelled = self.cancel_service.cancel(tenant, job_id).job
-        if not cancelled.terminal or cancelled.status == "cancelled":
-            self.cancelled.setdefault(job_id, self.clock())
-        return cancelled
+        self.cancel_requests.add(job_id)
+        with self.process("api"):
+            job = self.canceller.cancel(tenant, job_id).job
+        if not job.terminal or job.status == "cancelled":
+            self.cancelled_at.setdefault(job_id, self.clock())
+        return job
 
-    def cap(self, tenant: str = "acme", *, day_usd: Decimal) -> None:
-        """Sets its budget of a day, once; not a call on the line."""
+    def set_day_cap(self, tenant: str = "acme", *, day_usd: Decimal) -> None:
+        """Caps the tenant's days. May be called once for a tenant."""
         self.accounts.by_name[tenant] = self.accounts.by_name[tenant].model_copy(update={"day_cap_usd": day_usd})
-        self.capped[tenant] = Caps(day_usd=day_usd)
+        self.caps_by_tenant[tenant] = Caps(day_usd=day_usd)
 
     def step(self, job_id: str) -> Step:
-        """One look of a worker at a job, with no message behind it."""
-        with self._process("worker"):
+        """One step of a worker, without a message."""
+        with self.process("worker"):
             return self.runner.run(job_id)
 
-    def look(self, job_id: str) -> None:
-        """The same as the queue would have it done: what comes out of it is kept in `errors`."""
-        with self._border("worker"):
+    def run_worker(self, job_id: str) -> None:
+        """The same, with its exception kept in `errors`."""
+        with self.invocation("worker"):
             self.runner.run(job_id)
 
     def job(self, job_id: str) -> Job:
-        """The job as it stands in the table; not a call on the line."""
+        """The stored job."""
         return self.jobs.items[job_id]
 
-    def due(self) -> list[Job]:
+    def unpublished(self) -> list[Job]:
+        """The jobs that the sweeper still watches: their end is not published."""
         return [job for job in self.jobs.items.values() if job.overdue_at is not None]
 
-    def quiet(self) -> bool:
-        """Whether nothing will ever happen again by itself."""
+    # ---- running in virtual time ---------------------------------------------------------------------------------
+
+    def idle(self) -> bool:
+        """Whether nothing is left that would ever happen by itself."""
         messages = self.job_messages.messages or self.direct_messages.messages or self.webhook_messages.messages
-        return not (self.later or messages or self.jobs.stream or self.due() or self.provider.announcements)
+        events = self.provider.pending_events
+        return not (self.scheduled or messages or self.jobs.stream or self.unpublished() or events)
 
     def run(self, days: float = 8) -> None:
-        """Runs until all is quiet. Raises NotQuiet when that takes more than so many days."""
-        if not self.run_until(self.quiet, timedelta(days=days)):
-            raise NotQuiet(
-                f"after {days} days: {self.due()}, {self.job_messages.messages}, {self.webhook_messages.messages}, "
-                f"{self.jobs.stream}"
+        """Runs until idle. Raises NotIdle when that takes longer."""
+        if not self.run_until(self.idle, timedelta(days=days)):
+            raise NotIdle(
+                f"after {days} days: {self.unpublished()}, {self.job_messages.messages}, "
+                f"{self.webhook_messages.messages}, {self.jobs.stream}"
             )
 
     def run_for(self, **time: float) -> None:
-        """Runs for so much time (`hours=1`), which then has passed whatever happened."""
+        """Runs for this time (`hours=1`), all of which passes."""
         end = self.clock() + timedelta(**time)
         self.run_until(lambda: False, end - self.clock())
         self.clock.move_to(end)
 
     def run_until(self, reached: Callable[[], bool], within: timedelta) -> bool:
-        """Runs until `reached`, looked at after each event. False when it was not within that time. Raises NotQuiet
-        when the service runs in a circle that costs it no time."""
-        end = self.clock() + within
-        while not reached():
-            if len(self.line.calls) > MOST_CALLS:
-                raise NotQuiet(f"{MOST_CALLS} calls, of which the last were {self.line.calls[-10:]}")
-            if ready := list(self._ready()):
-                self.random.choice(ready)()
-                continue
-            moment = self._next_moment()
-            if moment is None or moment > end:
-                return False
-            self.clock.move_to(moment)
-        return True
+        """Runs until `reached`, which is checked after each event; False when the time is over first. Raises NotIdle
+        when the service makes calls without end."""
+        return self._scheduler.run_until(reached, within)
 
-    def _ready(self) -> Iterator[Callable[[], None]]:
-        """What could happen now; which of it comes first is chance."""
-        if self.jobs.stream and not self.down.notifier and self._record_again_at <= self.clock():
-            yield self._notify
-        if self.job_messages.visible() and not self.down.worker:
-            yield self._work
-        if self.direct_messages.visible() and not self._direct_down:
-            yield self._work_directly
-        if self._announcement() is not None and not self.down.provider_events:
-            yield self._receive_announcement
-        if self.webhook_messages.visible() and not self.down.webhooks:
-            yield self._send_webhook
-        if (sweep_at := self._sweep_at()) is not None and sweep_at <= self.clock():
-            yield self._sweep_overdue
-        if any(at <= self.clock() for at, _ in self.later):
-            yield self._do_later
-
-    def _next_moment(self) -> datetime | None:
-        moments = (
-            None if self.down.worker else self.job_messages.next_at(),
-            None if self._direct_down else self.direct_messages.next_at(),
-            None if self.down.provider_events else min((at for at, _ in self.provider.announcements), default=None),
-            None if self.down.webhooks else self.webhook_messages.next_at(),
-            self._record_again_at if self.jobs.stream and not self.down.notifier else None,
-            self._sweep_at(),
-            min((at for at, _ in self.later), default=None),
-        )
-        return min((moment for moment in moments if moment is not None), default=None)
-
-    def _sweep_at(self) -> datetime | None:
-        """The sweeper runs every minute; a minute in which it would find nothing is passed over."""
-        first = min((job.overdue_at for job in self.due() if job.overdue_at is not None), default=None)
-        if first is None or self.down.sweeper:
-            return None
-        since = max(first - self._last_sweep, timedelta())
-        return self._last_sweep + (since // SWEEP_EVERY + 1) * SWEEP_EVERY
-
-    def _do_later(self) -> None:
-        first = min(self.later, key=lambda each: each[0])
-        self.later.remove(first)
-        first[1]()
-
-    def _sweep_overdue(self) -> None:
-        self._last_sweep = self.clock()
-        with self._border("sweeper"):
-            self.sweeper.sweep(enough_time=lambda: True)
-
-    def _work(self) -> None:
-        message = self.job_messages.receive()
-        if message is None:
-            return
-        with self._border("worker"):
-            told = json.loads(message.body)
-            runner, events, _ = self.random.choice(self._workers)
-            if "response_id" in told:
-                try:
-                    events.handle(told["provider"], told["response_id"])
-                except (ProviderError, VersionConflict):
-                    if (seconds := event_seconds(message.receives)) is not None:
-                        self._hide(self.job_messages, message, seconds)
-                        return
-            else:
-                runner.run(told["job_id"])
-            self.job_messages.delete(message)
-
-    def _work_directly(self) -> None:
-        """One invocation takes all there is, on one event loop; while it awaits, the others go on."""
-        messages = list(self._direct_batch())
-        if not messages:
-            return
-        ends_at = self.clock() + timedelta(seconds=stack.timeout_seconds("DirectFunction"))
-
-        def seconds_left() -> float:
-            return (ends_at - self.clock()).total_seconds()
-
-        async def call(message: Message) -> None:
-            try:
-                _, _, direct = self.random.choice(self._workers)
-                await direct.run(json.loads(message.body)["job_id"], seconds_left)
-                self.direct_messages.delete(message)
-            except Exception as error:  # noqa: BLE001 whatever it is, Lambda hands the message out again
-                self.errors.append(error)
-
-        async def all_of_them(_: VirtualLoop) -> None:
-            await asyncio.gather(*(call(message) for message in messages))
-
-        self._calling_directly = True
-        try:
-            with self._border("direct"):
-                in_virtual_time(all_of_them, self.clock, lambda seconds: self.run_for(seconds=seconds))
-        finally:
-            self._calling_directly = False
-
-    def _direct_batch(self) -> Iterator[Message]:
-        while len(self.direct_messages.visible()) and (message := self.direct_messages.receive()) is not None:
-            yield message
-
-    def _announcement(self) -> tuple[datetime, str] | None:
-        return next((each for each in self.provider.announcements if each[0] <= self.clock()), None)
-
-    def _receive_announcement(self) -> None:
-        """The provider sends it again until it is taken."""
-        announcement = self._announcement()
-        if announcement is None:
-            return
-        self.provider.announcements.remove(announcement)
-        _, response_id = announcement
-        number = self._announcements = self._announcements + 1
-        fate = self.announced.get(number)
-        if fate == "late":
-            self.provider.announcements.append((self.clock() + ANNOUNCED_LATE, response_id))
-        for _ in range({"lost": 0, "doubled": 2, "late": 0}[fate] if fate else 1):
-            taken = False
-            with self._border("provider_events"):
-                headers, body = provider_event("standin", response_id, self.clock())
-                taken = self.event_receiver.receive("standin", headers, body).outcome == "received"
-            if not taken:
-                self.provider.announcements.append((self.clock() + ANNOUNCED_AGAIN_AFTER, response_id))
-
-    def _send_webhook(self) -> None:
-        message = self.webhook_messages.receive()
-        if message is None:
-            return
-        with self._border("webhooks"):
-            delivery = self.webhook_sender.send(str(json.loads(message.body)["data"]["id"]))
-            if delivery.outcome == "failed":
-                self._hide(self.webhook_messages, message, delivery_seconds(message.receives))
-            else:
-                self.webhook_messages.delete(message)
-
-    def _notify(self) -> None:
-        record = self.jobs.stream.pop(0)
-        if not passes_stream_filter(record.image()):
-            return
-        announced = False
-        with self._border("notifier"):
-            self.notifier.publish(record.job_id)
-            announced = True
-        if announced:
-            return
-        record.tries += 1
-        if record.tries > stack.stream_mapping()["MaximumRetryAttempts"]:
-            self.lost_records.append(record)
-        else:
-            self.jobs.stream.insert(0, record)
-            self._record_again_at = self.clock() + RETRY_RECORD_AFTER
+    # ---- processes -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _process(self, name: str) -> Iterator[None]:
-        before = self.line.process, self.line.killed_at
+    def process(self, name: str) -> Iterator[None]:
+        """A process of this function, which dies at the function's timeout."""
+        before = self.calls.process, self.calls.dies_at
         timeout = stack.timeout_seconds(f"{name.title().replace('_', '')}Function")
-        self.line.process, self.line.killed_at = name, self.clock() + timedelta(seconds=timeout)
+        self.calls.process, self.calls.dies_at = name, self.clock() + timedelta(seconds=timeout)
         try:
             yield
         finally:
-            self.line.process, self.line.killed_at = before
+            self.calls.process, self.calls.dies_at = before
 
     @contextmanager
-    def _border(self, name: str) -> Iterator[None]:
-        """The border of a record: what comes out of it, or its process dying, leaves the record to be handed out again
-        by its queue or stream."""
-        with self._process(name):
+    def invocation(self, name: str) -> Iterator[None]:
+        """The same for a message or record: a crash or an exception leaves it to be delivered again."""
+        with self.process(name):
             try:
                 yield
             except ProcessDied:
                 return
-            except Exception as error:  # noqa: BLE001 whatever it is, Lambda hands the record out again
+            except Exception as error:  # noqa: BLE001 Lambda retries after any exception
                 self.errors.append(error)
 
-    @property
-    def _direct_down(self) -> bool:
-        # One event loop cannot run within another.
-        return self.down.direct or self._calling_directly
-
-    def _hide(self, queue: Queue, message: Message, seconds: float) -> None:
-        self.line.call("messages.hide", lambda: queue.hide(message, seconds))
-
-    def _look_at_all(self) -> None:
-        """What other workers do that are a little faster."""
+    def _run_workers(self) -> None:
+        """Another worker makes a step of each job."""
         for job_id in list(self.jobs.items):
-            self.look(job_id)
+            self.run_worker(job_id)
 
-    def _in_ledger(self, job_id: str, token: str) -> bool:
+    def _is_attempt_recorded(self, job_id: str, token: str) -> bool:
         job = self.jobs.items.get(job_id)
-        entry = job.open_attempt if job is not None else None
-        return entry is not None and entry.token == token and entry.state == "calling"
+        attempt = job.open_attempt if job is not None else None
+        return attempt is not None and attempt.token == token and attempt.state == "calling"
 
     def _queue(self, name: str) -> Queue:
-        return Queue(self.clock, self.random, stack.visibility_seconds(name), stack.most_receives(name), self.luck)
+        return Queue(
+            self.clock, self.random, stack.visibility_seconds(name), stack.max_receives(name), self.queue_faults
+        )

@@ -1,6 +1,5 @@
-"""The crash-point sweep: every call out of a process in a job's life, times every way in which it can fail.
+"""The crash sweep: every fault at every call out of a process, in every journey of a job.
 
-A journey is lived through once without faults, which counts its calls; then once more for each call and each fault that
-is documented for it, until all is quiet. After each the laws must hold. So a new call is swept from the day on which it
-is written.
+A journey runs once without faults, which lists its calls; then once for each call and each fault that is possible
+there. When the world is idle, the laws must hold. A new call is therefore swept without further work.
 """

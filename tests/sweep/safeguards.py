@@ -1,4 +1,4 @@
-"""Worlds with one safeguard taken out: a sweep of any of them must find laws broken, or it could find nothing."""
+"""Worlds without one safeguard: a sweep of each must find broken laws, or the sweep could find nothing."""
 
 import re
 from collections import Counter
@@ -15,66 +15,65 @@ from tests.sweep.journeys import JOURNEYS
 from tests.sweep.sweep import sweep
 
 
-class NoEntryBeforeTheCall(SimulatedJobs):
-    """The ledger entry is written only with what the call came to: until then the table knows of no call."""
+class NoAttemptBeforeCall(SimulatedJobs):
+    """Stores the attempt only with the result of its call."""
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         if after.attempt is not None and after.attempt.state == "calling" and after.cancel_requested_at is None:
             return
-        stands = self.items.get(after.id)
-        if stands is not None and before.attempt is not None and before.attempt.state == "calling":
-            before, after = stands, after.model_copy(update={"version": stands.version + 1})
+        stored = self.items.get(after.id)
+        if stored is not None and before.attempt is not None and before.attempt.state == "calling":
+            before, after = stored, after.model_copy(update={"version": stored.version + 1})
         super().save(before, after, caps)
 
 
-class NoCondition(SimulatedJobs):
-    """A step is written whatever stands: what another has written meanwhile is written over."""
+class UnconditionalSave(SimulatedJobs):
+    """Overwrites whatever version is stored."""
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         def put() -> None:
-            stands = self.items.get(after.id)
+            stored = self.items.get(after.id)
             self.ledger.apply(after.tenant, moved, caps)
-            # It counts on, so that it is not the numbers alone that tell.
-            self._write(after.model_copy(update={"version": stands.version + 1 if stands else after.version}))
+            # The versions stay consecutive, so that they alone do not show the fault.
+            self._write(after.model_copy(update={"version": stored.version + 1 if stored else after.version}))
 
         moved = delta(before, after)
-        self.line.call("jobs.save", put, as_="jobs.save with money" if moved else None)
+        self.calls.call("jobs.save", put, kind="jobs.save with money" if moved else None)
 
 
-class NothingOverdue(SimulatedJobs):
-    """The index of what is due shows nothing."""
-
+class EmptyOverdueIndex(SimulatedJobs):
     def overdue(self, now: datetime) -> Iterable[str]:
-        return self.line.call("jobs.overdue", list)
+        return self.calls.call("jobs.overdue", list)
 
 
 class Without(World):
     jobs_class: type[SimulatedJobs]
 
     def _wire(self) -> None:
-        self.jobs = self.jobs_class(self.line, self.ledger)
+        self.jobs = self.jobs_class(self.calls, self.ledger)
         super()._wire()
 
 
-class WithoutTheEntry(Without):
-    jobs_class = NoEntryBeforeTheCall
+class WithoutAttemptBeforeCall(Without):
+    jobs_class = NoAttemptBeforeCall
 
 
-class WithoutTheCondition(Without):
-    jobs_class = NoCondition
+class WithoutCondition(Without):
+    jobs_class = UnconditionalSave
 
 
-class WithoutDueAt(Without):
-    jobs_class = NothingOverdue
+class WithoutOverdueIndex(Without):
+    jobs_class = EmptyOverdueIndex
 
-    def _sweep_at(self) -> datetime | None:
-        # A sweeper that finds nothing changes nothing; without this it would be watched doing that for days.
-        return None
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # A sweep of nothing changes nothing, and days of them take long.
+        self.down.sweeper = True
 
 
 class Safeguard(NamedTuple):
-    """`shows` is the law whose breach it keeps away. `obvious` is what shows in any run without it, be there a fault or
-    not: to notice that alone is no proof."""
+    """`shows` is the breach that the safeguard prevents. `obvious` is a breach of every run without the safeguard, with
+    or without a fault: to find it alone proves nothing."""
 
     name: str
     without: type[Without]
@@ -84,35 +83,34 @@ class Safeguard(NamedTuple):
 
 SAFEGUARDS = (
     Safeguard(
-        "the ledger entry before the call",
-        WithoutTheEntry,
-        shows="N generations ran for N attempts",
-        obvious="a generation started before its attempt was recorded",
+        "the attempt recorded before the call",
+        WithoutAttemptBeforeCall,
+        shows="N generations ran for N entries",
+        obvious="a generation began that the ledger did not know",
     ),
-    Safeguard("the condition of the settlement", WithoutTheCondition, shows="the books are not what the jobs say"),
-    Safeguard("overdue_at", WithoutDueAt, shows="never announced"),
+    Safeguard("the condition of a save", WithoutCondition, shows="the books are not what the jobs say"),
+    Safeguard("overdue_at", WithoutOverdueIndex, shows="never announced"),
 )
-TRIED_ON = tuple(journey for journey in JOURNEYS if journey.name in ("checked", "woken"))
-"""The plainest lives; what comes of them without faults breaks no law but the obvious."""
+CHECKED_JOURNEYS = tuple(journey for journey in JOURNEYS if journey.name in ("polled", "woken"))
+"""The simplest journeys: without faults they break no law but the obvious one."""
 
 
-def missed(safeguard: Safeguard) -> tuple[Safeguard, int, int, Counter[str]]:
-    """How many runs there are without the safeguard, how many of them break a law that is not the obvious one, and
-    which laws how often."""
+def sweep_without(safeguard: Safeguard) -> tuple[Safeguard, int, int, Counter[str]]:
+    """The number of runs, the number of those with a breach that is not the obvious one, and these breaches."""
     runs, broken, laws = 0, 0, Counter[str]()
-    for journey in TRIED_ON:
-        swept = sweep(journey, safeguard.without)
-        runs += swept.runs
-        for _, breaches in swept.breaches:
-            told = {_law(breach) for breach in breaches} - {safeguard.obvious}
-            broken += bool(told)
-            laws.update(told)
+    for journey in CHECKED_JOURNEYS:
+        report = sweep(journey, safeguard.without)
+        runs += report.runs
+        for _, breaches in report.breaches:
+            kinds = {_law(breach) for breach in breaches} - {safeguard.obvious}
+            broken += bool(kinds)
+            laws.update(kinds)
     return safeguard, runs, broken, laws
 
 
 def _law(breach: str) -> str:
-    """What was broken, without by which job and how much."""
-    if "the ledger has" in breach:
-        return "the ledger is not the sum of the jobs"
-    told = breach.split(": ", 1)[1] if breach.startswith("resp_") else breach
-    return re.sub(r"[0-9][0-9.:e+-]*", "N", told)
+    """The breach without its job and its numbers."""
+    if "the books say" in breach:
+        return "the books are not what the jobs say"
+    text = breach.split(": ", 1)[1] if breach.startswith("resp_") else breach
+    return re.sub(r"[0-9][0-9.:e+-]*", "N", text)

@@ -1,4 +1,4 @@
-"""Several faults in one life, by chance: all pairs of them would be millions."""
+"""Random runs with several faults: all pairs of faults would be millions of runs."""
 
 from collections.abc import Iterator, Sequence
 from random import Random
@@ -6,40 +6,40 @@ from typing import NamedTuple
 
 from tests.simulator.faults import Fault
 from tests.sweep.journeys import Journey
-from tests.sweep.sweep import Point, SweepReport, ends, live, points
+from tests.sweep.sweep import FaultReport, ends, fault_points, run_journey
 
 
-class SampleOf(NamedTuple):
-    """So many runs with so many faults each."""
+class Sample(NamedTuple):
+    """A number of runs, with this number of faults in each."""
 
     faults: int
     runs: int
     seed: int
 
 
-def sample(journeys: Sequence[Journey], of: SampleOf) -> SweepReport:
-    swept = SweepReport(f"{of.faults} faults", 0)
-    for journey, struck in sampled(journeys, of):
-        world, breaches = live(journey, struck)
-        swept.faults.update(fault for _, fault in world.line.struck)
-        swept.ends.update(ends(world))
+def run_sample(journeys: Sequence[Journey], sample: Sample) -> FaultReport:
+    report = FaultReport(f"{sample.faults} faults", 0)
+    for journey, faults in _draw(journeys, sample):
+        world, breaches = run_journey(journey, faults)
+        report.faults.update(fault for _, fault in world.calls.injected)
+        report.ends.update(ends(world))
         if breaches:
-            at = ", ".join(f"{fault.value} {call.process} {call.name}" for call, fault in world.line.struck)
-            swept.breaches.append((f"{journey.name}, {struck}: {at}", breaches))
-    return swept
+            injected = ", ".join(f"{fault.value} {call.process} {call.name}" for call, fault in world.calls.injected)
+            report.breaches.append((f"{journey.name}, {faults}: {injected}", breaches))
+    return report
 
 
-def sampled(journeys: Sequence[Journey], of: SampleOf) -> Iterator[tuple[Journey, dict[int, Fault]]]:
-    """The first fault strikes in the plain run; each that follows a few calls after, where the run still suffers from
-    the first, or anywhere."""
-    random = Random(f"{of.seed} {of.faults}")
-    found: dict[str, tuple[int, list[Point]]] = {journey.name: points(journey) for journey in journeys}
-    for _ in range(of.runs):
+def _draw(journeys: Sequence[Journey], sample: Sample) -> Iterator[tuple[Journey, dict[int, Fault]]]:
+    """The first fault is one of a run without faults. A further one is mostly a few calls later, while the run still
+    recovers from the first, and else anywhere."""
+    random = Random(f"{sample.seed} {sample.faults}")
+    points = {journey.name: fault_points(journey) for journey in journeys}
+    for _ in range(sample.runs):
         journey = random.choice(journeys)
-        calls, at = found[journey.name]
-        first = random.choice(at)
-        struck = {first.number: first.fault}
-        while len(struck) < of.faults:
-            near = max(struck) + random.randint(1, 12)
-            struck[near if random.random() < 0.7 else random.randrange(calls * 2)] = random.choice(list(Fault))
-        yield journey, struck
+        calls, candidates = points[journey.name]
+        first = random.choice(candidates)
+        faults = {first.call_index: first.fault}
+        while len(faults) < sample.faults:
+            near = max(faults) + random.randint(1, 12)
+            faults[near if random.random() < 0.7 else random.randrange(calls * 2)] = random.choice(list(Fault))
+        yield journey, faults

@@ -1,39 +1,37 @@
-"""Live a journey through, with faults, and see whether the laws hold."""
+"""Run a journey with faults, and check the laws at its end."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from tests.simulator.calls import Call, Fault
 from tests.simulator.laws import broken
-from tests.simulator.line import Call, Fault
-from tests.simulator.world import NotQuiet, World
+from tests.simulator.world import NotIdle, World
 from tests.sweep.journeys import Journey
 
-WITHIN = timedelta(minutes=20)
-"""A call that is awaited has a lease of 16 minutes; whoever comes after its end sees that nobody is left to tell."""
-
-Make = Callable[..., World]
+GRACE = timedelta(minutes=20)
+"""How much later a job may end for each fault: a direct call has a lease of 16 minutes, and its worker may be dead."""
 
 
-class Point(NamedTuple):
-    """One fault at one call, which has this name in a run without faults."""
+class FaultPoint(NamedTuple):
+    """A fault at one call: `call` is that of the run without faults."""
 
-    number: int
+    call_index: int
     call: Call
     fault: Fault
 
     def __str__(self) -> str:
-        return f"{self.fault.value} call {self.number}, {self.call.name} of the {self.call.process}"
+        return f"{self.fault.value} at call {self.call_index}, {self.call.name} of the {self.call.process}"
 
 
 @dataclass
-class SweepReport:
-    """What came of a journey's sweep. `calls` is how many places its plain run can be cut at; `ends` counts how its
-    jobs ended; `breaches` are the laws broken, by where the fault was."""
+class FaultReport:
+    """The runs of one journey, or of a sample. `calls` is the number of calls of the run without faults; `faults` and
+    `ends` count the faults that were injected and how the jobs ended; `breaches` are the broken laws by run."""
 
-    journey: str
+    name: str
     calls: int
     faults: Counter[Fault] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
@@ -44,41 +42,42 @@ class SweepReport:
         return self.faults.total()
 
 
-def live(journey: Journey, faults: Mapping[int, Fault], make: Make = World) -> tuple[World, list[str]]:
-    """The world after all has come to rest, and what breaks a law there. What is to end may go on for a while for each
-    fault."""
-    world = journey.world(make, faults=faults)
-    restless: list[str] = []
+def run_journey(
+    journey: Journey, faults: Mapping[int, Fault], world_class: type[World] = World
+) -> tuple[World, list[str]]:
+    """The world when it is idle, and the breaches of the laws."""
+    world = journey.create_world(world_class, faults=faults)
+    not_idle: list[str] = []
     try:
         journey.act(world)
         world.run()
-    except NotQuiet:
-        restless = ["it does not come to rest"]
-    return world, restless + broken(world, within=WITHIN * max(1, len(faults)))
+    except NotIdle:
+        not_idle = ["the world does not become idle"]
+    return world, not_idle + broken(world, within=GRACE * max(1, len(faults)))
 
 
-def points(journey: Journey, make: Make = World) -> tuple[int, list[Point]]:
-    """How many calls the journey makes where nothing fails, and every fault at each of them."""
-    line = live(journey, {}, make)[0].line
-    return len(line.calls), [
-        Point(number, call, fault)
-        for number, (call, way) in enumerate(zip(line.calls, line.ways, strict=True))
+def fault_points(journey: Journey, world_class: type[World] = World) -> tuple[int, list[FaultPoint]]:
+    """The number of calls of a run without faults, and every possible fault at each of them."""
+    calls = run_journey(journey, {}, world_class)[0].calls
+    return len(calls.recorded), [
+        FaultPoint(index, call, fault)
+        for index, (call, modes) in enumerate(zip(calls.recorded, calls.failure_modes, strict=True))
         for fault in Fault
-        if fault in way.faults
+        if fault in modes.faults
     ]
 
 
-def sweep(journey: Journey, make: Make = World, *, every: int = 1) -> SweepReport:
-    """One run for each point, or for every so manieth of them."""
-    calls, found = points(journey, make)
-    swept = SweepReport(journey.name, calls)
-    for point in found[::every]:
-        world, breaches = live(journey, {point.number: point.fault}, make)
-        swept.faults[point.fault] += 1
-        swept.ends.update(ends(world))
+def sweep(journey: Journey, world_class: type[World] = World, *, every: int = 1) -> FaultReport:
+    """One run for each fault point, or for every n-th."""
+    calls, points = fault_points(journey, world_class)
+    report = FaultReport(journey.name, calls)
+    for point in points[::every]:
+        world, breaches = run_journey(journey, {point.call_index: point.fault}, world_class)
+        report.faults[point.fault] += 1
+        report.ends.update(ends(world))
         if breaches:
-            swept.breaches.append((f"{journey.name}, {point}", breaches))
-    return swept
+            report.breaches.append((f"{journey.name}, {point}", breaches))
+    return report
 
 
 def ends(world: World) -> Iterator[str]:

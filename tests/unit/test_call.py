@@ -1,4 +1,4 @@
-"""What a provider sees of a paid call."""
+"""The request that the provider receives for a paid call."""
 
 from typing import Any
 
@@ -10,21 +10,21 @@ from tests.simulator.examples import a_job
 REQUEST = {"model": "gpt-oss-20b", "input": "Why?", "prompt_cache_key": "shared"}
 
 
-def called(tenant: str, number: int = 0, **changes: Any) -> dict[str, Any]:
+def request_of(tenant: str, number: int = 0, **changes: Any) -> dict[str, Any]:
     job: Job = a_job(number, tenant=tenant, **changes)
     return call_request(job.start_call(token="5f" * 16, provider="vllm", now=START), REQUEST)
 
 
-def test_an_awaited_call_is_salted_by_its_tenant_and_names_nobody() -> None:
+def test_direct_call_has_a_cache_salt_per_tenant() -> None:
     first, again, other = (
-        called(tenant, number, mode="direct") for number, tenant in enumerate(["acme", "acme", "globex"])
+        request_of(tenant, number, mode="direct") for number, tenant in enumerate(["acme", "acme", "globex"])
     )
     assert first["cache_salt"] == again["cache_salt"] != other["cache_salt"]
     assert "acme" not in repr(first)
     assert "prompt_cache_key" not in first
 
 
-def test_a_call_in_the_background_has_a_cache_key_and_no_salt() -> None:
-    background = called("acme")
+def test_background_call_has_a_cache_key_per_tenant() -> None:
+    background = request_of("acme")
     assert "cache_salt" not in background
-    assert background["prompt_cache_key"] != called("globex")["prompt_cache_key"]
+    assert background["prompt_cache_key"] != request_of("globex")["prompt_cache_key"]

@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 
 from afterthought.domain.limits.circuit_breaker import CircuitBreakerUnavailable, CircuitState
 from afterthought.services.limits.circuit_breaker import CircuitBreaker
+from tests.simulator.calls import CallRecorder, Fault, TransportFailed
 from tests.simulator.circuit_breakers import SimulatedCircuitBreakers
 from tests.simulator.clock import START, Clock
-from tests.simulator.line import Fault, Line, TransportFailed
 
 MINUTE = timedelta(minutes=1)
 CODE = "insufficient_quota"
 
 
 class Processes:
-    """Several processes share one table. The line has its own clock: calls take no time."""
+    """Several processes share one table. The recorder has its own clock: calls take no time."""
 
     def __init__(self, processes: int = 2, *, random: Callable[[], float] = lambda: 0.0) -> None:
         self.clock = Clock()
-        self.line = Line(Clock())
-        self.store = SimulatedCircuitBreakers(self.line)
+        self.recorder = CallRecorder(Clock())
+        self.store = SimulatedCircuitBreakers(self.recorder)
         self.breakers = [CircuitBreaker(self.store, self.clock, random) for _ in range(processes)]
 
     def retry_at(self, process: int = 0) -> datetime | None:
@@ -40,7 +40,7 @@ class Processes:
         self.clock.pass_by(60 * minutes)
 
     def calls(self) -> list[str]:
-        return [call.name for call in self.line.calls]
+        return [call.name for call in self.recorder.recorded]
 
     def stored(self) -> CircuitState | None:
         return self.store.items.get("openai")
@@ -122,7 +122,7 @@ def test_concurrent_probes_are_one() -> None:
     processes.pass_minutes(6)
     others: list[datetime | None] = []
     # Between the first process's read and its write of the probe.
-    processes.line.meanwhile[2] = lambda: others.append(processes.retry_at(1))
+    processes.recorder.before_call[2] = lambda: others.append(processes.retry_at(1))
     first = processes.retry_at(0)
     assert [first is None, others[0] is None].count(True) == 1
 
@@ -323,21 +323,21 @@ def test_next_try_is_not_in_the_past() -> None:
 # ---- store errors
 
 
-@pytest.mark.parametrize("fault", [Fault.FAILS_BEFORE, Fault.FAILS_AFTER])
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER])
 def test_failed_write_opens_in_this_process(processes: Processes, fault: Fault) -> None:
-    processes.line.faults = {0: fault}
+    processes.recorder.faults = {0: fault}
     assert processes.open() == START + 5 * MINUTE
     assert processes.retry_at() == START + 5 * MINUTE
     processes.clock.pass_by(10)
-    assert processes.retry_at() == (None if fault is Fault.FAILS_BEFORE else START + 5 * MINUTE)
+    assert processes.retry_at() == (None if fault is Fault.TIMEOUT_BEFORE else START + 5 * MINUTE)
 
 
-@pytest.mark.parametrize("fault", [Fault.FAILS_BEFORE, Fault.FAILS_AFTER])
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER])
 def test_failed_close_is_followed_by_a_probe(processes: Processes, fault: Fault) -> None:
     processes.open()
     processes.pass_minutes(5)
     assert processes.retry_at() is None
-    processes.line.faults = {len(processes.line.calls): fault}
+    processes.recorder.faults = {len(processes.recorder.recorded): fault}
     processes.close()
     processes.pass_minutes(2)
     assert processes.retry_at() is None
@@ -349,7 +349,7 @@ def test_failed_close_is_followed_by_a_probe(processes: Processes, fault: Fault)
 def test_store_error_is_raised(processes: Processes, call: int, error: type[Exception]) -> None:
     processes.open()
     processes.pass_minutes(5)
-    processes.line.faults = {len(processes.line.calls) + call: Fault.FAILS_BEFORE}
+    processes.recorder.faults = {len(processes.recorder.recorded) + call: Fault.TIMEOUT_BEFORE}
     with pytest.raises(error):
         processes.retry_at(1)
 

@@ -7,7 +7,7 @@ import pytest
 
 from afterthought.services.admin.tenants import TenantAdmin
 from tests.simulator.laws import verifies
-from tests.simulator.world import WEBHOOK_URL, World, question
+from tests.simulator.world import WEBHOOK_URL, World, a_request
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def test_both_secrets_verify_during_rotation(world: World) -> None:
 def test_job_without_webhook_is_skipped() -> None:
     """So are a running job and a missing one."""
     world = World()
-    running = world.submit(question("high")).job.id
-    without_webhook = world.submit(question(webhook=False)).job.id
+    running = world.submit(a_request("high")).job.id
+    without_webhook = world.submit(a_request(webhook=False)).job.id
     world.run_until(lambda: world.job(without_webhook).terminal, timedelta(minutes=2))
     for job_id in (running, without_webhook, "resp_" + "0" * 48):
         assert world.webhook_sender.send(job_id).outcome == "skipped"

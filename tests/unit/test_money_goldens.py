@@ -18,7 +18,7 @@ from afterthought.domain.models.model import Model
 from afterthought.domain.models.pricing import Price, Usage
 from tests.laws import money
 from tests.simulator import world as simulated
-from tests.simulator.queues import Luck
+from tests.simulator.queues import QueueFaults
 from tests.simulator.world import World
 
 PRICES: dict[str, str] = {"input": "2", "cached_input": "0.5", "cache_write": "2.5", "output": "8"}
@@ -315,15 +315,15 @@ def test_late_usage_replaces_the_estimate(world: World, *, cancelled: bool) -> N
 def test_messages_of_an_estimate_do_not_multiply(catalogue: GoldenCatalogue) -> None:
     """Each message is delivered twice, and the provider is busy when it is asked for the usage."""
     world = catalogue.world()
-    world.job_messages.luck = Luck(duplicates=1.0)
+    world.job_messages.faults = QueueFaults(duplicates=1.0)
     world.provider.plan.endings.append("never")
     job = submitted(world, reasoning={"effort": "high"})
-    world.provider.looks = ProviderBusy("away")
+    world.provider.poll_error = ProviderBusy("away")
     world.run_until(lambda: world.job(job.id).terminal, timedelta(hours=26))
     assert world.job(job.id).estimated
-    calls = len(world.line.calls)
+    calls = len(world.calls.recorded)
     world.run()
-    assert len(world.line.calls) - calls < 1_000
+    assert len(world.calls.recorded) - calls < 1_000
 
 
 def test_late_usage_above_the_hold_is_an_overrun(world: World) -> None:

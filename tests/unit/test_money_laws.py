@@ -32,11 +32,11 @@ from afterthought.domain.ledger import ledger
 from afterthought.domain.ledger.budget import Caps, caps_of
 from afterthought.domain.tenants.identity import idempotent_job_id
 from tests.laws import money
+from tests.simulator.calls import Fault, ProcessDied, TransportFailed
 from tests.simulator.laws import broken
 from tests.simulator.ledger import SimulatedLedger
-from tests.simulator.line import Fault, ProcessDied, TransportFailed
 from tests.simulator.provider import Answer, Ending
-from tests.simulator.queues import Luck
+from tests.simulator.queues import QueueFaults
 from tests.simulator.tables import SimulatedJobs
 from tests.simulator.world import TENANTS, World
 
@@ -88,12 +88,12 @@ class WatchedWorld(World):
     jobs_class: type[WatchedJobs] = WatchedJobs
 
     def _wire(self) -> None:
-        self.ledger = self.ledger_class(self.line)
-        self.jobs = self.watched = self.jobs_class(self.line, self.ledger, caps=self.caps)
+        self.ledger = self.ledger_class(self.calls)
+        self.jobs = self.watched = self.jobs_class(self.calls, self.ledger, caps=self.caps)
         super()._wire()
 
     def caps(self, tenant: str) -> Caps:
-        """The current caps, without a call on the line."""
+        """The current caps, without a recorded call."""
         return caps_of(self.accounts.by_name[tenant])
 
 
@@ -111,7 +111,7 @@ class Spending(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 2**16), duplicates=st.sampled_from((0.0, 0.3)))
     def begin(self, seed: int, duplicates: float) -> None:
         self.faults: dict[int, Fault] = {}
-        self.world = self.world_class(seed=seed, faults=self.faults, luck=Luck(duplicates=duplicates))
+        self.world = self.world_class(seed=seed, faults=self.faults, queue_faults=QueueFaults(duplicates=duplicates))
 
     # ---- tenants and admins ----
 
@@ -165,8 +165,8 @@ class Spending(RuleBasedStateMachine):
 
         def submit(others: int) -> None:
             if others:
-                line = self.world.line
-                line.meanwhile[len(line.calls) + when] = partial(submit, others - 1)
+                calls = self.world.calls
+                calls.before_call[len(calls.recorded) + when] = partial(submit, others - 1)
             results.append(self._submit(tenant, question(output), key))
 
         submit(2)
@@ -204,11 +204,11 @@ class Spending(RuleBasedStateMachine):
 
     @rule(when=soon, fault=st.sampled_from(Fault))
     def fail(self, when: int, fault: Fault) -> None:
-        self.faults[len(self.world.line.calls) + when] = fault
+        self.faults[len(self.world.calls.recorded) + when] = fault
 
     @rule(when=soon, seconds=st.sampled_from((1.0, 50.0, 200.0)))
     def stall(self, when: int, seconds: float) -> None:
-        self.world.line.meanwhile[len(self.world.line.calls) + when] = partial(self.world.clock.pass_by, seconds)
+        self.world.calls.before_call[len(self.world.calls.recorded) + when] = partial(self.world.clock.pass_by, seconds)
 
     @precondition(lambda self: self.world.job_messages.messages)
     @rule(data=st.data())
@@ -221,7 +221,7 @@ class Spending(RuleBasedStateMachine):
     def poll_concurrently(self, data: st.DataObject, when: int) -> None:
         """Another worker polls a job during the next operation."""
         job_id = data.draw(st.sampled_from(sorted(self.world.jobs.items)))
-        self.world.line.meanwhile[len(self.world.line.calls) + when] = partial(self.world.look, job_id)
+        self.world.calls.before_call[len(self.world.calls.recorded) + when] = partial(self.world.run_worker, job_id)
 
     # ---- time ----
 
@@ -259,7 +259,7 @@ class Spending(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         self.faults.clear()
-        self.world.line.meanwhile.clear()
+        self.world.calls.before_call.clear()
         self.world.run()
         self.no_budget_is_exceeded()
         self.ledger_equals_jobs()
@@ -302,8 +302,8 @@ class Spending(RuleBasedStateMachine):
 
     def _is_predictable(self) -> bool:
         """Whether no fault and no concurrent operation is scheduled that may change the next result."""
-        line = self.world.line
-        return not line.meanwhile and not any(number >= len(line.calls) for number in self.faults)
+        calls = self.world.calls
+        return not calls.before_call and not any(number >= len(calls.recorded) for number in self.faults)
 
     def _amount(self, amount: str, used: Fraction) -> Decimal | None:
         used_usd, hold = dollars(used), self._hold(5_000)

@@ -3,7 +3,7 @@
 from collections import Counter
 from datetime import timedelta
 
-from tests.simulator.world import World, question
+from tests.simulator.world import World, a_request
 
 JOBS = 100
 
@@ -12,15 +12,15 @@ def calls_while_thinking(*, events: bool) -> Counter[str]:
     """The functions' calls from the time when the last job is at its model to the first end, by function."""
     world = World(events=events)
     for _ in range(JOBS):
-        world.submit(question("high"))
+        world.submit(a_request("high"))
     world.run_until(lambda: len(world.provider.runs) == JOBS, timedelta(hours=1))
     # The last submission still has writes to do.
     world.run_for(seconds=1)
-    start, earlier_calls = world.clock(), len(world.line.calls)
+    start, earlier_calls = world.clock(), len(world.calls.recorded)
     first_end = min(run.ends_at for run in world.provider.runs.values())
     assert first_end - start > timedelta(minutes=1)
     world.run_until(lambda: world.clock() >= first_end, first_end - start)
-    return Counter(call.process for call in world.line.calls[earlier_calls:])
+    return Counter(call.process for call in world.calls.recorded[earlier_calls:])
 
 
 def test_no_function_runs_while_models_think() -> None:

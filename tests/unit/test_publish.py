@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.simulator.line import Fault, TransportFailed
-from tests.simulator.world import World, question
+from tests.simulator.calls import Fault, TransportFailed
+from tests.simulator.world import World, a_request
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_job_is_published_once(world: World) -> None:
 
 def test_failed_publish_leaves_job_overdue(world: World) -> None:
     job_id = only_job(world)
-    world.line.faults = {len(world.line.calls) + 1: Fault.FAILS_BEFORE}
+    world.calls.faults = {len(world.calls.recorded) + 1: Fault.TIMEOUT_BEFORE}
     with pytest.raises(TransportFailed):
         world.notifier.publish(job_id)
     assert world.topic.published == []
@@ -48,7 +48,7 @@ def test_failed_publish_leaves_job_overdue(world: World) -> None:
 
 def test_repeat_after_failed_mark_is_same_event(world: World) -> None:
     job_id = only_job(world)
-    world.line.faults = {len(world.line.calls) + 2: Fault.FAILS_BEFORE}
+    world.calls.faults = {len(world.calls.recorded) + 2: Fault.TIMEOUT_BEFORE}
     with pytest.raises(TransportFailed):
         world.notifier.publish(job_id)
     world.notifier.publish(job_id)
@@ -59,7 +59,7 @@ def test_repeat_after_failed_mark_is_same_event(world: World) -> None:
 
 def test_running_or_missing_job_is_not_published() -> None:
     world = World()
-    job_id = world.submit(question("high")).job.id
+    job_id = world.submit(a_request("high")).job.id
     assert world.notifier.publish(job_id) is None
     world.jobs.delete(job_id)
     assert world.notifier.publish(job_id) is None
@@ -68,7 +68,7 @@ def test_running_or_missing_job_is_not_published() -> None:
 
 def test_job_without_webhook_reaches_only_the_topic() -> None:
     world = World()
-    world.submit(question(webhook=False))
+    world.submit(a_request(webhook=False))
     world.run()
     assert len(world.topic.published) == 1
     assert world.receiver.received == []

@@ -1,4 +1,4 @@
-"""Who meets whom: cancels, events and the ends of waits that come at the same moment, and what nobody serves."""
+"""Cancels, provider events, deadlines and the ends of waits that happen at the same time."""
 
 from datetime import timedelta
 from functools import partial
@@ -9,18 +9,18 @@ from afterthought.domain.errors import OutcomeUnknown, ProviderBusy
 from afterthought.domain.jobs.call import Call
 from afterthought.domain.jobs.schedule import OUTCOME_UNKNOWN_WAIT, SWEEPS_BEFORE_FAILURE
 from tests.simulator.laws import broken
-from tests.simulator.provider import Plan
+from tests.simulator.provider import ProviderPlan
 from tests.simulator.runs import failure_code
-from tests.simulator.world import World, question
-from tests.sweep.journeys import EVE, RETIRING
+from tests.simulator.world import World, a_request
+from tests.sweep.journeys import BEFORE_SHUTDOWN, RETIRING
 
 
-def lost_call(**ours: object) -> tuple[World, str]:
-    """A world with events in which a call's answer was lost; its generation thinks for 8 seconds."""
+def lost_call(**options: object) -> tuple[World, str]:
+    """A world with events in which the answer to a call was lost. The run takes 8 seconds."""
     world = World(events=True)
-    world.provider.plan = Plan(answers=["lost after"])
-    body = question()
-    body["afterthought"] |= ours
+    world.provider.plan = ProviderPlan(answers=["lost after"])
+    body = a_request()
+    body["afterthought"] |= options
     job_id = world.submit(body).job.id
     world.step(job_id)
     assert world.job(job_id).called_attempt.state == "outcome_unknown"
@@ -28,15 +28,13 @@ def lost_call(**ours: object) -> tuple[World, str]:
 
 
 @pytest.mark.parametrize(("answer", "retry_after"), [("busy", 3600.0), ("no money", None)])
-def test_a_cancel_during_a_call_that_is_refused_for_now_does_not_wait_for_the_next_try(
-    answer: str, retry_after: float | None
-) -> None:
+def test_cancel_during_busy_call_ends_the_job(answer: str, retry_after: float | None) -> None:
     world = World()
-    world.provider.plan = Plan(answer=answer, retry_after_seconds=retry_after)  # type: ignore[arg-type]
+    world.provider.plan = ProviderPlan(default_answer=answer, retry_after_seconds=retry_after)  # type: ignore[arg-type]
     job_id = world.submit().job.id
-    calls = len(world.line.calls)
-    for number in range(calls, calls + 12):
-        world.line.meanwhile[number] = partial(_cancel_while_submitting, world, job_id)
+    first = len(world.calls.recorded)
+    for index in range(first, first + 12):
+        world.calls.before_call[index] = partial(_cancel_while_calling, world, job_id)
     world.run_for(seconds=30)
     job = world.job(job_id)
     assert job.status == "cancelled"
@@ -45,21 +43,20 @@ def test_a_cancel_during_a_call_that_is_refused_for_now_does_not_wait_for_the_ne
     assert broken(world) == []
 
 
-def _cancel_while_submitting(world: World, job_id: str) -> None:
+def _cancel_while_calling(world: World, job_id: str) -> None:
     attempt = world.job(job_id).open_attempt
     if attempt is not None and attempt.state == "calling" and world.job(job_id).cancel_requested_at is None:
         world.cancel(job_id)
 
 
-def test_a_second_cancel_ends_what_has_gone_back_to_the_queue() -> None:
+def test_second_cancel_ends_a_requeued_job() -> None:
     world = World()
     job = world.submit().job
-    held = job.model_copy(update={"cancel_requested_at": world.clock(), "version": job.version})
-    world.jobs.items[job.id] = held
+    world.jobs.items[job.id] = job.model_copy(update={"cancel_requested_at": world.clock()})
     assert world.cancel(job.id).status == "cancelled"
 
 
-def test_a_providers_own_words_are_not_taken_for_our_deadline() -> None:
+def test_provider_error_code_is_not_our_deadline() -> None:
     """A gateway's 504 may carry the code `deadline_exceeded`."""
     world = World(events=True)
     job_id = world.submit().job.id
@@ -69,27 +66,26 @@ def test_a_providers_own_words_are_not_taken_for_our_deadline() -> None:
     assert world.job(job_id).called_attempt.state == "outcome_unknown"
 
 
-def test_a_job_whose_queue_nobody_serves_waits_until_its_deadline_and_no_longer() -> None:
+def test_job_without_worker_ends_at_its_deadline() -> None:
     world = World()
     world.down.worker = True
-    day, minute = (world.submit(question(webhook=False)).job.id for _ in range(2))
-    short = world.job(minute)
-    at = short.created_at + timedelta(minutes=1)
-    world.jobs.items[minute] = short.model_copy(update={"deadline_at": at})
+    long, short = (world.submit(a_request(webhook=False)).job.id for _ in range(2))
+    job = world.job(short)
+    world.jobs.items[short] = job.model_copy(update={"deadline_at": job.created_at + timedelta(minutes=1)})
     world.run_for(minutes=6)
-    assert failure_code(world.job(minute)) == "deadline_exceeded"
+    assert failure_code(world.job(short)) == "deadline_exceeded"
     world.run_for(hours=23)
-    assert world.job(day).status == "queued"
-    assert world.job(day).sweeps > SWEEPS_BEFORE_FAILURE / 2
+    assert world.job(long).status == "queued"
+    assert world.job(long).sweeps > SWEEPS_BEFORE_FAILURE / 2
     world.run_for(hours=2)
-    assert failure_code(world.job(day)) == "deadline_exceeded"
-    assert world.job(day).spent_usd == 0
+    assert failure_code(world.job(long)) == "deadline_exceeded"
+    assert world.job(long).spent_usd == 0
 
 
-def test_an_event_ahead_of_what_can_be_read_is_not_wasted() -> None:
+def test_event_before_response_ends_resolves_the_call() -> None:
     world, job_id = lost_call(on_unknown="retry")
-    (run,) = world.provider.generations(job_id)
-    world.provider.announcements = [(run.ends_at - timedelta(seconds=1), run.response_id)]
+    (run,) = world.provider.runs_of(job_id)
+    world.provider.pending_events = [(run.ends_at - timedelta(seconds=1), run.response_id)]
     world.run()
     job = world.job(job_id)
     assert (job.status, len(job.attempts)) == ("completed", 1)
@@ -98,111 +94,110 @@ def test_an_event_ahead_of_what_can_be_read_is_not_wasted() -> None:
     assert broken(world) == []
 
 
-def test_an_event_ahead_of_its_response_wakes_a_job_that_waits_for_it_soon() -> None:
+def test_event_before_response_ends_wakes_running_job() -> None:
     world = World(events=True)
     job_id = world.submit().job.id
     world.step(job_id)
-    (run,) = world.provider.generations(job_id)
-    world.provider.announcements = [(run.ends_at - timedelta(seconds=1), run.response_id)]
+    (run,) = world.provider.runs_of(job_id)
+    world.provider.pending_events = [(run.ends_at - timedelta(seconds=1), run.response_id)]
     world.run_for(minutes=1)
     assert world.job(job_id).status == "completed"
 
 
-def test_an_event_outlives_an_outage_of_its_provider_as_long_as_its_call_waits() -> None:
+def test_event_is_retried_through_a_provider_outage() -> None:
     world, job_id = lost_call(on_unknown="retry")
-    world.provider.looks = ProviderBusy("out of reach")
+    world.provider.poll_error = ProviderBusy("unreachable")
     world.run_for(minutes=50)
-    world.provider.looks = None
+    world.provider.poll_error = None
     world.run()
     job = world.job(job_id)
-    assert (job.status, len(world.provider.generations(job_id))) == ("completed", 1)
+    assert (job.status, len(world.provider.runs_of(job_id))) == ("completed", 1)
 
 
-def test_an_event_that_meets_the_end_of_the_wait_still_puts_the_cost_right() -> None:
+def test_event_at_end_of_wait_corrects_the_cost() -> None:
     world, job_id = lost_call()
-    (run,) = world.provider.generations(job_id)
-    world.provider.announcements.clear()
+    (run,) = world.provider.runs_of(job_id)
+    world.provider.pending_events.clear()
     world.down.worker = world.down.sweeper = True
     world.run_for(hours=OUTCOME_UNKNOWN_WAIT.total_seconds() / 3600 + 0.1)
-    # Calls of the wake: the retrieve, the job, the answer; then the end of the wait comes in between.
-    world.line.meanwhile[len(world.line.calls) + 2] = partial(world.look, job_id)
-    woken = world.event_handler.handle("standin", run.response_id)
-    assert woken.step.outcome == "corrected"
+    # The handler calls secret.get, provider.retrieve, jobs.get, contents.put. The wait ends before the fourth.
+    world.calls.before_call[len(world.calls.recorded) + 3] = partial(world.run_worker, job_id)
+    handled = world.event_handler.handle("standin", run.response_id)
+    assert handled.step.outcome == "corrected"
     job = world.job(job_id)
     assert (failure_code(job), job.estimated) == ("outcome_unknown", False)
     assert job.spent_usd < job.attempts[0].hold_usd
 
 
-def test_two_workers_on_a_retired_model_take_one_step() -> None:
+def test_two_workers_retire_a_model_once() -> None:
     world = World()
-    body = question(model="o3")
+    body = a_request(model="o3")
     body["afterthought"]["model_policy"] = "successor"
     job_id = world.submit(body).job.id
-    openai = world.catalogue.providers["standin"].model_copy(update={"shutdown": {"o3": world.clock().date()}})
-    gone = world.catalogue.model_copy(update={"providers": {**world.catalogue.providers, "standin": openai}})
-    other = World(catalogue=gone)
+    standin = world.catalogue.providers["standin"].model_copy(update={"shutdown": {"o3": world.clock().date()}})
+    retired = world.catalogue.model_copy(update={"providers": {**world.catalogue.providers, "standin": standin}})
+    other = World(catalogue=retired)
     other.jobs.items[job_id] = world.job(job_id)
     other.jobs.history[job_id] = [world.job(job_id)]
     other.contents.items |= world.contents.items
     other.ledger.months |= world.ledger.months
-    save = len(other.line.calls) + 4
-    for number in range(save, save + 3):
-        other.line.meanwhile[number] = partial(other.look, job_id)
-    other.step(job_id)
-    states = [entry.state for entry in other.job(job_id).attempts]
+    # The step calls jobs.get, contents.get, accounts.tenant, jobs.save. The other worker runs before the fourth.
+    other.calls.before_call[len(other.calls.recorded) + 3] = partial(other.run_worker, job_id)
+    assert other.step(job_id).outcome == "conflict"
+    states = [attempt.state for attempt in other.job(job_id).attempts]
     assert states.count("voided") == 1
     assert len(states) == 2
 
 
-def test_a_cancel_that_a_busy_provider_does_not_take_is_sent_again_soon() -> None:
+def test_cancel_of_busy_provider_is_repeated_soon() -> None:
     world = World()
-    job_id = world.submit(question("max", model="gpt-5.6-sol")).job.id
+    job_id = world.submit(a_request("max", model="gpt-5.6-sol")).job.id
     world.run_for(minutes=50)
     assert world.job(job_id).called_attempt.polls > 8
     world.cancel(job_id)
-    world.provider.looks = ProviderBusy("busy")
+    world.provider.poll_error = ProviderBusy("busy")
     world.run_for(seconds=20)
-    world.provider.looks = None
+    world.provider.poll_error = None
     world.run_for(seconds=60)
     assert world.job(job_id).status == "cancelled"
 
 
-def test_what_a_cancel_could_not_stop_in_time_is_stopped_at_the_late_look() -> None:
+def test_run_is_stopped_when_late_usage_is_fetched() -> None:
     world = World()
-    world.provider.plan = Plan(endings=["never"])
-    job_id = world.submit(question("max", model="gpt-5.6-sol")).job.id
+    world.provider.plan = ProviderPlan(endings=["never"])
+    job_id = world.submit(a_request("max", model="gpt-5.6-sol")).job.id
     world.run_for(minutes=5)
     world.cancel(job_id)
-    world.provider.looks = ProviderBusy("busy")
+    world.provider.poll_error = ProviderBusy("busy")
     world.run_for(minutes=15)
     assert world.job(job_id).status == "cancelled"
-    world.provider.looks = None
+    world.provider.poll_error = None
     world.run()
-    assert all(run.cancelled for run in world.provider.generations(job_id))
+    assert all(run.cancelled for run in world.provider.runs_of(job_id))
 
 
-def test_a_lost_call_is_repeated_once_whichever_model_repeats_it() -> None:
-    """The model retires between the two, so the repeat is its successor's."""
-    world = World(catalogue=RETIRING, start=EVE)
-    world.provider.plan = Plan(answers=["lost after"] * 4)
-    body = question()
+def test_lost_call_is_repeated_once_across_models() -> None:
+    """The model retires between the calls, so its successor is called the second time."""
+    world = World(catalogue=RETIRING, start=BEFORE_SHUTDOWN)
+    world.provider.plan = ProviderPlan(answers=["lost after"] * 4)
+    body = a_request()
     body["afterthought"] |= {"on_unknown": "retry", "model_policy": "successor"}
     job_id = world.submit(body).job.id
     world.run_for(minutes=10)
     world.run()
-    assert len(world.provider.generations(job_id)) == 2
+    assert len(world.provider.runs_of(job_id)) == 2
     assert failure_code(world.job(job_id)) == "outcome_unknown"
     assert broken(world) == []
 
 
-def test_a_near_deadline_is_met_to_the_second_where_the_provider_announces() -> None:
+def test_near_deadline_is_exact_with_events() -> None:
     world = World(events=True)
-    world.provider.plan = Plan(endings=["never"])
-    body = question()
+    world.provider.plan = ProviderPlan(endings=["never"])
+    body = a_request()
     body["afterthought"]["deadline_seconds"] = 120
-    job = world.submit(body).job
-    world.run_until(lambda: world.job(job.id).terminal, timedelta(hours=1))
-    ended = world.job(job.id)
-    assert failure_code(ended) == "deadline_exceeded"
-    assert ended.finished_at is not None
-    assert timedelta() <= ended.finished_at - job.deadline_at < timedelta(seconds=2)
+    job_id = world.submit(body).job.id
+    world.run_until(lambda: world.job(job_id).terminal, timedelta(hours=1))
+    job = world.job(job_id)
+    assert failure_code(job) == "deadline_exceeded"
+    assert job.finished_at is not None
+    assert timedelta() <= job.finished_at - job.deadline_at < timedelta(seconds=2)

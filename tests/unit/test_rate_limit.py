@@ -22,8 +22,8 @@ from afterthought.domain.limits.rate_limit import (
 from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.tenants.tenant import Tenant
 from afterthought.services.limits.rate_limiter import RateLimiter
+from tests.simulator.calls import CallRecorder, Fault, TransportFailed
 from tests.simulator.clock import START, Clock
-from tests.simulator.line import Fault, Line, TransportFailed
 from tests.simulator.rate_windows import SimulatedRateWindows
 
 TIER = RateTier(name="tier1", requests_per_minute=500, tokens_per_minute=200_000)
@@ -40,8 +40,8 @@ class Limiter:
 
     def __init__(self) -> None:
         self.clock = Clock(START + timedelta(seconds=13))
-        self.line = Line(self.clock)
-        self.windows = SimulatedRateWindows(self.line)
+        self.calls = CallRecorder(self.clock)
+        self.windows = SimulatedRateWindows(self.calls)
         self.service = RateLimiter(self.windows, default_catalogue(), self.clock)
 
     def take(self, tokens: int = 100, *, caller: Tenant | None = None, model: str = "o3") -> RateState:
@@ -299,12 +299,12 @@ def test_impossible_request_is_not_counted(
     for call in (limiter.service.check, limiter.service.take):
         with pytest.raises(kind):
             call(caller, "o3", tokens, output_tokens=0)
-    assert limiter.line.calls == []
+    assert limiter.calls.recorded == []
 
 
 def test_check_counts_nothing(limiter: Limiter) -> None:
     assert limiter.service.check(tenant(), "o3", 200_000, output_tokens=0) == Limits(500, 200_000)
-    assert limiter.line.calls == []
+    assert limiter.calls.recorded == []
 
 
 # ---- dry runs
@@ -353,13 +353,13 @@ def test_later_minute_is_not_corrected(limiter: Limiter) -> None:
     limiter.take(100)
     limiter.service.correct("acme", "o3", taken_at, limiter.clock(), -90)
     assert set(limiter.windows.items.values()) == {WindowUsage(1, 100)}
-    assert [call.name for call in limiter.line.calls] == ["rates.take"] * 2
+    assert [call.name for call in limiter.calls.recorded] == ["rates.take"] * 2
 
 
 def test_exact_estimate_costs_no_write(limiter: Limiter) -> None:
     limiter.take(100)
     limiter.service.correct("acme", "o3", limiter.clock(), limiter.clock(), 0)
-    assert [call.name for call in limiter.line.calls] == ["rates.take"]
+    assert [call.name for call in limiter.calls.recorded] == ["rates.take"]
 
 
 def test_correction_of_snapshot_uses_its_model(limiter: Limiter) -> None:
@@ -380,7 +380,7 @@ def test_no_minute_exceeds_its_limits(requests: list[tuple[int, float, bool]]) -
     for tokens, seconds, fails in requests:
         limiter.clock.pass_by(seconds)
         minute = window_number(limiter.clock())
-        limiter.line.faults = {len(limiter.line.calls): Fault.FAILS_AFTER} if fails else {}
+        limiter.calls.faults = {len(limiter.calls.recorded): Fault.TIMEOUT_AFTER} if fails else {}
         try:
             limiter.take(tokens, caller=caller)
         except (RequestRefused, TransportFailed):

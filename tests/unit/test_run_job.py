@@ -1,4 +1,4 @@
-"""A step of a job: what the provider sees, and what comes of each of its answers."""
+"""A step of a job: what the provider receives, and how each of its answers is handled."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -21,10 +21,10 @@ from afterthought.domain.jobs.schedule import poll_seconds
 from afterthought.domain.ledger.budget import NO_CAPS, Caps
 from afterthought.domain.ledger.ledger import delta
 from afterthought.services.run.run_job import JobRunner
-from tests.simulator.line import Fault
-from tests.simulator.provider import Answer, Ending, Plan
-from tests.simulator.runs import plain
-from tests.simulator.world import World, question
+from tests.simulator.calls import Fault
+from tests.simulator.provider import Answer, Ending, ProviderPlan
+from tests.simulator.runs import run_without_faults
+from tests.simulator.world import World, a_request
 
 
 @pytest.fixture
@@ -38,20 +38,20 @@ def started(world: World, body: dict[str, Any] | None = None, **more: Any) -> st
     return job_id
 
 
-def after_thinking(world: World, ending: Ending = "completed") -> Job:
-    world.provider.plan = Plan(endings=[ending])
+def after_one_hour(world: World, ending: Ending = "completed") -> Job:
+    world.provider.plan = ProviderPlan(endings=[ending])
     job_id = started(world)
     world.clock.pass_by(3600)
     assert world.step(job_id).ended == world.job(job_id)
     return world.job(job_id)
 
 
-def changed(advance: JobRunner, **fields: Any) -> JobRunner:
-    return type(advance)(**{**vars(advance), **fields})
+def with_fields(runner: JobRunner, **fields: Any) -> JobRunner:
+    return type(runner)(**{**vars(runner), **fields})
 
 
-def test_the_provider_gets_the_callers_request_in_the_background_with_our_metadata(world: World) -> None:
-    job_id = started(world, question("high", instructions="Be brief.", max_output_tokens=5000))
+def test_provider_gets_request_with_our_metadata(world: World) -> None:
+    job_id = started(world, a_request("high", instructions="Be brief.", max_output_tokens=5000))
     (run,) = world.provider.runs.values()
     assert {name: value for name, value in run.request.items() if name != "prompt_cache_key"} == {
         "model": "o3",
@@ -70,43 +70,43 @@ def test_the_provider_gets_the_callers_request_in_the_background_with_our_metada
     }
 
 
-def test_the_provider_sees_nothing_that_is_the_callers_alone(world: World) -> None:
-    started(world, question(metadata={"patient": "Ada"}, user="ada@example.com", safety_identifier="number-17"))
+def test_provider_gets_no_private_fields(world: World) -> None:
+    started(world, a_request(metadata={"patient": "Ada"}, user="ada@example.com", safety_identifier="number-17"))
     (run,) = world.provider.runs.values()
-    seen = repr(run.request)
+    request = repr(run.request)
     for secret in ("Ada", "patient", "ada@", "number-17", "hooks.example.com", "acme"):
-        assert secret not in seen
+        assert secret not in request
 
 
-def test_two_tenants_equal_cache_keys_never_meet(world: World) -> None:
+def test_cache_keys_are_separate_per_tenant(world: World) -> None:
     for tenant in ("acme", "globex", "acme"):
-        started(world, question(prompt_cache_key="shared"), tenant=tenant)
+        started(world, a_request(prompt_cache_key="shared"), tenant=tenant)
     first, second, third = (run.request["prompt_cache_key"] for run in world.provider.runs.values())
     assert first == third != second
     assert first != "shared"
 
 
-def test_two_tenants_without_a_cache_key_never_meet_either(world: World) -> None:
+def test_default_cache_keys_are_separate_per_tenant(world: World) -> None:
     for tenant in ("acme", "globex", "acme"):
         started(world, tenant=tenant)
     first, second, third = (run.request["prompt_cache_key"] for run in world.provider.runs.values())
     assert first == third != second
 
 
-def test_one_failed_look_at_the_deadline_does_not_throw_a_paid_answer_away(world: World) -> None:
+def test_failed_poll_at_deadline_keeps_the_answer(world: World) -> None:
     job_id = started(world)
     world.clock.pass_by((world.job(job_id).deadline_at - world.clock()).total_seconds())
-    world.provider.looks = ProviderBusy("the provider could not be reached")
+    world.provider.poll_error = ProviderBusy("the provider could not be reached")
     assert world.step(job_id).ended is None
     assert world.job(job_id).next_step_at - world.clock() <= timedelta(minutes=1)
-    world.provider.looks = None
+    world.provider.poll_error = None
     world.run()
     assert world.job(job_id).status == "completed"
 
 
-def test_a_provider_that_stays_away_past_the_deadline_does_not_keep_the_job(world: World) -> None:
+def test_unreachable_provider_ends_job_after_deadline(world: World) -> None:
     job_id = started(world)
-    world.provider.looks = ProviderBusy("the provider could not be reached")
+    world.provider.poll_error = ProviderBusy("the provider could not be reached")
     world.run()
     job = world.job(job_id)
     assert job.failure is not None
@@ -115,52 +115,52 @@ def test_a_provider_that_stays_away_past_the_deadline_does_not_keep_the_job(worl
     assert timedelta(minutes=10) <= job.finished_at - job.deadline_at < timedelta(minutes=15)
 
 
-def test_a_next_message_that_was_not_sent_is_told(world: World) -> None:
+def test_unsent_message_is_reported(world: World) -> None:
     job_id = world.submit().job.id
-    world.line.faults = {plain().line.place("worker", "queue.send"): Fault.FAILS_BEFORE}
+    world.calls.faults = {run_without_faults().calls.index_of("worker", "queue.send"): Fault.TIMEOUT_BEFORE}
     step = world.step(job_id)
     assert (step.outcome, step.enqueued) == ("moved", False)
     world.run()
     assert world.job(job_id).status == "completed"
 
 
-def test_every_attempt_has_a_token_of_its_own(world: World) -> None:
+def test_every_attempt_has_its_own_token(world: World) -> None:
     tokens = {world.job(started(world)).called_attempt.token for _ in range(20)}
     assert len(tokens) == 20
 
 
-def test_the_ledger_entry_stands_before_the_call(world: World) -> None:
+def test_attempt_is_recorded_before_the_call(world: World) -> None:
     started(world)
     (run,) = world.provider.runs.values()
-    assert run.ledgered
-    names = [call.name for call in world.line.calls if call.process == "worker"]
+    assert run.attempt_recorded
+    names = [call.name for call in world.calls.recorded if call.process == "worker"]
     assert names.index("jobs.save") < names.index("provider.create")
 
 
-def test_a_taken_call_is_looked_at_after_the_time_its_effort_takes(world: World) -> None:
-    job_id = started(world, question("high"))
+def test_first_poll_depends_on_effort(world: World) -> None:
+    job_id = started(world, a_request("high"))
     job = world.job(job_id)
     assert job.called_attempt.submitted_at is not None
     assert job.next_step_at == job.called_attempt.submitted_at + timedelta(seconds=poll_seconds("high", 0))
 
 
-def test_a_thinking_model_is_looked_at_at_growing_intervals(world: World) -> None:
-    world.provider.plan = Plan(endings=["never"])
-    job_id = world.submit(question("high")).job.id
+def test_poll_intervals_grow(world: World) -> None:
+    world.provider.plan = ProviderPlan(endings=["never"])
+    job_id = world.submit(a_request("high")).job.id
     world.run_for(hours=2)
-    looks = [version.next_step_at for version in world.jobs.history[job_id] if version.open_attempt]
-    gaps = [(later - sooner).total_seconds() for sooner, later in pairwise(looks[1:])]
-    assert all(later >= sooner - 1 for sooner, later in pairwise(gaps))
+    polls = [version.next_step_at for version in world.jobs.history[job_id] if version.open_attempt]
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(polls[1:])]
+    assert all(later >= earlier - 1 for earlier, later in pairwise(gaps))
     assert max(gaps) < 545
 
 
-def test_while_a_model_thinks_nothing_runs_for_the_job(world: World) -> None:
-    """But the looks themselves, each a few calls."""
-    world.submit(question("xhigh", model="gpt-5.2"))
+def test_running_job_costs_only_its_polls(world: World) -> None:
+    """A poll makes a few calls; nothing else runs meanwhile."""
+    world.submit(a_request("xhigh", model="gpt-5.2"))
     world.run()
-    per_look = [call.name for call in world.line.calls if call.process == "worker"].count("provider.retrieve")
-    assert per_look <= 12
-    assert len(world.line.calls) < 12 + 4 * per_look + 15
+    polls = [call.name for call in world.calls.recorded if call.process == "worker"].count("provider.retrieve")
+    assert polls <= 12
+    assert len(world.calls.recorded) < 12 + 4 * polls + 15
 
 
 @pytest.mark.parametrize(
@@ -171,26 +171,24 @@ def test_while_a_model_thinks_nothing_runs_for_the_job(world: World) -> None:
         ("cancelled", "cancelled", None),
         ("failed", "failed", "server_error"),
         ("gone", "failed", "generation_gone"),
-        ("foreign", "failed", "internal_error"),
+        ("other token", "failed", "internal_error"),
     ],
 )
-def test_every_end_of_a_generation_is_an_end_of_the_job(
-    world: World, ending: Ending, status: str, code: str | None
-) -> None:
-    job = after_thinking(world, ending)
+def test_end_of_the_run_ends_the_job(world: World, ending: Ending, status: str, code: str | None) -> None:
+    job = after_one_hour(world, ending)
     assert (job.status, job.failure.code if job.failure else None) == (status, code)
 
 
-def test_another_generations_answer_is_neither_shown_nor_booked(world: World) -> None:
-    job = after_thinking(world, "foreign")
+def test_response_of_another_attempt_is_not_used(world: World) -> None:
+    job = after_one_hour(world, "other token")
     assert world.reader.read("acme", job.id)["output"] == []
     assert job.attempt is not None
     assert job.attempt.usage is None
     assert (job.attempt.estimated, job.attempt.cost_usd) == (True, job.attempt.hold_usd)
 
 
-def test_an_incomplete_answer_says_why_and_is_billed(world: World) -> None:
-    job = after_thinking(world, "incomplete")
+def test_incomplete_answer_has_reason_and_cost(world: World) -> None:
+    job = after_one_hour(world, "incomplete")
     assert job.incomplete_reason == "max_output_tokens"
     assert job.attempt is not None
     assert job.attempt.cost_usd
@@ -205,10 +203,10 @@ def test_an_incomplete_answer_says_why_and_is_billed(world: World) -> None:
         ("lost after", "failed", "outcome_unknown", "settled"),
     ],
 )
-def test_every_answer_to_the_paid_call_has_its_end(
+def test_every_answer_to_the_call_is_handled(
     world: World, answer: Answer, status: str, code: str | None, state: str
 ) -> None:
-    world.provider.plan = Plan(answers=[answer])
+    world.provider.plan = ProviderPlan(answers=[answer])
     job = world.job(started(world))
     assert job.attempt is not None
     assert (job.status, job.failure.code if job.failure else None, job.attempt.state) == (status, code, state)
@@ -223,30 +221,30 @@ def test_every_answer_to_the_paid_call_has_its_end(
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_look_that_fails_is_taken_again(world: World, error: ProviderError) -> None:
+def test_failed_poll_is_repeated(world: World, error: ProviderError) -> None:
     job_id = started(world)
     world.clock.pass_by(60)
-    world.provider.looks = error
+    world.provider.poll_error = error
     assert world.step(job_id).outcome == "moved"
     job = world.job(job_id)
     assert (job.status, job.called_attempt.polls) == ("in_progress", 1)
-    world.provider.looks = None
+    world.provider.poll_error = None
     world.run()
     assert world.job(job_id).status == "completed"
 
 
-def test_a_look_is_not_taken_sooner_than_the_provider_asks(world: World) -> None:
+def test_poll_respects_retry_after(world: World) -> None:
     job_id = started(world)
     world.clock.pass_by(60)
-    world.provider.looks = ProviderBusy("too many requests", retry_after_seconds=200)
+    world.provider.poll_error = ProviderBusy("too many requests", retry_after_seconds=200)
     world.step(job_id)
     assert world.job(job_id).next_step_at - world.clock() > timedelta(seconds=199)
 
 
-def test_an_id_that_the_provider_knows_no_more_ends_the_job(world: World) -> None:
+def test_unknown_response_id_ends_the_job(world: World) -> None:
     job_id = started(world)
     world.clock.pass_by(60)
-    world.provider.looks = GenerationGone("no such response")
+    world.provider.poll_error = GenerationGone("no such response")
     assert world.step(job_id).ended is not None
     assert world.job(job_id).failure is not None
 
@@ -254,39 +252,38 @@ def test_an_id_that_the_provider_knows_no_more_ends_the_job(world: World) -> Non
 @pytest.mark.parametrize(
     ("seconds_early", "outcome"), [(0, "moved"), (0.9, "moved"), (1.1, "not_due"), (60, "not_due")]
 )
-def test_a_message_a_second_early_is_not_too_early(world: World, seconds_early: float, outcome: str) -> None:
-    job_id = started(world, question("xhigh", model="gpt-5.2"))
+def test_message_one_second_early_is_accepted(world: World, seconds_early: float, outcome: str) -> None:
+    job_id = started(world, a_request("xhigh", model="gpt-5.2"))
     world.clock.move_to(world.job(job_id).next_step_at - timedelta(seconds=seconds_early))
     assert world.step(job_id).outcome == outcome
 
 
-def test_a_model_withdrawn_while_the_job_waited_ends_it(world: World) -> None:
+def test_model_no_longer_served_ends_queued_job(world: World) -> None:
     job_id = world.submit().job.id
-    nobody = changed(world.runner, providers=())
-    step = nobody.run(job_id)
+    step = with_fields(world.runner, providers=()).run(job_id)
     assert step.ended is not None
     assert step.ended.failure is not None
     assert step.ended.failure.code == "model_not_found"
     assert world.provider.creates == 0
 
 
-def test_a_provider_withdrawn_while_the_model_thought_ends_the_job(world: World) -> None:
+def test_removed_provider_ends_running_job(world: World) -> None:
     job_id = started(world)
     world.clock.pass_by(60)
     catalogue = world.runner.catalogue.model_copy(update={"providers": {}})
-    step = changed(world.runner, catalogue=catalogue).run(job_id)
+    step = with_fields(world.runner, catalogue=catalogue).run(job_id)
     assert step.ended is not None
     assert world.job(job_id).status == "failed"
 
 
-def test_only_a_step_that_moved_the_job_sends_its_next_message(world: World) -> None:
+def test_early_message_sends_no_further_message(world: World) -> None:
     job_id = started(world)
     world.job_messages.messages.clear()
     assert world.step(job_id).outcome == "not_due"
     assert world.job_messages.messages == []
 
 
-def test_an_ended_job_gets_no_further_message(world: World) -> None:
+def test_ended_job_gets_no_further_message(world: World) -> None:
     job_id = started(world)
     world.job_messages.messages.clear()
     world.clock.pass_by(3600)
@@ -294,8 +291,8 @@ def test_an_ended_job_gets_no_further_message(world: World) -> None:
     assert world.job_messages.messages == []
 
 
-class BusyBooks:
-    """A ledger whose books are always somebody else's: whatever moves money does not go through."""
+class JobsWithBusyLedger:
+    """The job table, but every write that changes money fails with TablesBusy."""
 
     def __init__(self, world: World) -> None:
         self._jobs = world.jobs
@@ -309,21 +306,21 @@ class BusyBooks:
         self._jobs.save(before, after, caps)
 
 
-def test_a_refusal_that_cannot_be_booked_is_no_call_that_nobody_knows_of(world: World) -> None:
-    """Left in the ledger as under way, it would cost its hold though nothing ran."""
-    world.provider.plan = Plan(answers=["refuses", "refuses"])
+def test_refusal_is_stored_when_ledger_is_busy(world: World) -> None:
+    """Left in `calling`, the attempt would later cost its hold though nothing ran."""
+    world.provider.plan = ProviderPlan(answers=["refuses", "refuses"])
     job_id = world.submit().job.id
-    busy = BusyBooks(world)
-    step = changed(world.runner, jobs=busy, recorder=replace(world.runner.recorder, jobs=busy)).run(job_id)
+    busy = JobsWithBusyLedger(world)
+    step = with_fields(world.runner, jobs=busy, recorder=replace(world.runner.recorder, jobs=busy)).run(job_id)
     assert step.after is not None
-    assert [entry.state for entry in step.after.attempts] == ["pending"]
+    assert [attempt.state for attempt in step.after.attempts] == ["pending"]
     world.run()
     job = world.job(job_id)
     assert job.status == "failed"
     assert job.spent_usd == job.held_usd == Decimal(0)
 
 
-def test_a_correction_that_meets_the_announcement_is_made_all_the_same(world: World) -> None:
+def test_correction_survives_concurrent_publish(world: World) -> None:
     world.provider.plan.endings.append("late usage")
     world.down.notifier = True
     job_id = world.submit().job.id
@@ -331,8 +328,8 @@ def test_a_correction_that_meets_the_announcement_is_made_all_the_same(world: Wo
     assert world.job(job_id).estimated
     world.down.worker = world.down.sweeper = True
     world.run_for(hours=1)
-    # The calls of the step: the job, the look, the save.
-    world.line.meanwhile[len(world.line.calls) + 2] = lambda: world.jobs.mark_published(job_id)
+    # The step calls jobs.get, secret.get, provider.retrieve, jobs.save. The publish is before the fourth.
+    world.calls.before_call[len(world.calls.recorded) + 3] = lambda: world.jobs.mark_published(job_id)
     step = world.step(job_id)
     assert step.outcome == "corrected"
     assert not world.job(job_id).estimated

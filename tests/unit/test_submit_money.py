@@ -12,7 +12,7 @@ import pytest
 from afterthought.domain.errors import InvalidRequest, MoneyRefused, RateLimited, TierRefused, Unauthenticated
 from afterthought.domain.ledger.budget import MonthBalance
 from afterthought.domain.limits.rate_limit import WindowUsage, window_number
-from tests.simulator.world import World, question
+from tests.simulator.world import World, a_request
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def world() -> World:
 
 
 def request(**options: Any) -> dict[str, Any]:
-    return {**question(webhook=False, max_output_tokens=1000), "afterthought": options}
+    return {**a_request(webhook=False, max_output_tokens=1000), "afterthought": options}
 
 
 def encode(body: dict[str, Any]) -> bytes:
@@ -37,7 +37,7 @@ def change_tenant(world: World, **changes: Any) -> None:
 
 
 def calls(world: World) -> list[str]:
-    return [call.name for call in world.line.calls]
+    return [call.name for call in world.calls.recorded]
 
 
 def dry_run(world: World, body: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def test_input_above_the_cap_is_explained(world: World) -> None:
 def test_full_budget_refuses_before_storing(world: World) -> None:
     change_tenant(world, month_cap_usd=maximum(world))
     world.submit(request())
-    world.line.calls.clear()
+    world.calls.recorded.clear()
     with pytest.raises(MoneyRefused) as refused:
         world.submit(request())
     assert calls(world) == ["accounts.tenant", "rates.take", "ledger.month"]
@@ -99,7 +99,7 @@ def test_budget_refusal_names_fitting_output(world: World) -> None:
 def test_race_for_the_last_budget_has_one_winner(world: World) -> None:
     """The other request takes the budget between the check and the transaction, which decides."""
     change_tenant(world, month_cap_usd=maximum(world))
-    world.line.meanwhile[4] = partial(world.submit, request())
+    world.calls.before_call[4] = partial(world.submit, request())
     with pytest.raises(MoneyRefused):
         world.submit(request())
     assert calls(world)[4] == "jobs.create"
@@ -123,7 +123,7 @@ def test_concurrent_repeat_is_not_refused_for_its_twin(world: World, place: int,
         with suppress(RateLimited):
             world.submit(request(), key="k")
 
-    world.line.meanwhile[place] = twin
+    world.calls.before_call[place] = twin
     again = world.submit(request(), key="k")
     assert len(world.jobs.items) == 1
     assert again.job.id in world.jobs.items

@@ -11,8 +11,8 @@ import pytest
 from openai.types.responses import Response
 
 from afterthought.domain.errors import IdempotencyConflict, InvalidRequest, NotFound, RequestRefused
-from tests.simulator.line import Fault, TransportFailed
-from tests.simulator.world import World, question
+from tests.simulator.calls import Fault, TransportFailed
+from tests.simulator.world import World, a_request
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_accepted_job_is_stored_and_queued(world: World) -> None:
     assert world.job(job.id) == job
     assert job.overdue_at is not None
     assert [json.loads(message.body) for message in world.job_messages.messages] == [{"job_id": job.id}]
-    assert [(call.name) for call in world.line.calls] == [
+    assert [(call.name) for call in world.calls.recorded] == [
         "accounts.tenant",
         "rates.take",
         "contents.put",
@@ -64,14 +64,14 @@ def test_message_group_is_the_tenant(world: World) -> None:
 def test_refused_request_leaves_nothing(world: World, body: dict[str, Any]) -> None:
     with pytest.raises(RequestRefused):
         world.submit(body)
-    assert world.line.calls == []
+    assert world.calls.recorded == []
 
 
 @pytest.mark.parametrize("key", ["é", "", "x" * 256])
 def test_malformed_key_leaves_nothing(world: World, key: str) -> None:
     with pytest.raises(InvalidRequest):
         world.submit(key=key)
-    assert world.line.calls == []
+    assert world.calls.recorded == []
 
 
 def test_requests_without_key_are_separate_jobs(world: World) -> None:
@@ -98,7 +98,7 @@ def test_repeat_ignores_order_and_spacing(world: World) -> None:
 def test_key_with_another_body_is_a_conflict(world: World) -> None:
     job = world.submit(key="k").job
     with pytest.raises(IdempotencyConflict):
-        world.submit(question("high"), key="k")
+        world.submit(a_request("high"), key="k")
     assert world.jobs.items == {job.id: job}
     assert len(world.job_messages.messages) == 1
 
@@ -112,7 +112,7 @@ def test_concurrent_repeats_are_one_job(world: World, place: int) -> None:
     """The other request runs completely before one of the calls of this one: read job, read tenant, take rate, put
     content, create job, send message."""
     others: list[str] = []
-    world.line.meanwhile[place] = lambda: others.append(world.submit(key="k").job.id)
+    world.calls.before_call[place] = lambda: others.append(world.submit(key="k").job.id)
     job_id = world.submit(key="k").job.id
     assert others == [job_id]
     assert len(world.jobs.items) == 1
@@ -121,9 +121,9 @@ def test_concurrent_repeats_are_one_job(world: World, place: int) -> None:
 
 
 def test_concurrent_bodies_conflict(world: World) -> None:
-    world.line.meanwhile[4] = partial(world.submit, question("high"), key="k")
+    world.calls.before_call[4] = partial(world.submit, a_request("high"), key="k")
     with pytest.raises(IdempotencyConflict):
-        world.submit(question("low"), key="k")
+        world.submit(a_request("low"), key="k")
     (job,) = world.jobs.items.values()
     assert job.effort == "high"
     world.run()
@@ -131,7 +131,7 @@ def test_concurrent_bodies_conflict(world: World) -> None:
 
 
 def test_repeat_after_lost_answer_finds_the_job() -> None:
-    world = World(faults={4: Fault.FAILS_AFTER})
+    world = World(faults={4: Fault.TIMEOUT_AFTER})
     with pytest.raises(TransportFailed):
         world.submit(key="k")
     assert world.submit(key="k").repeated
@@ -139,7 +139,7 @@ def test_repeat_after_lost_answer_finds_the_job() -> None:
 
 
 def test_request_is_accepted_without_queue() -> None:
-    world = World(faults={4: Fault.FAILS_BEFORE})
+    world = World(faults={4: Fault.TIMEOUT_BEFORE})
     submitted = world.submit()
     assert not submitted.enqueued
     world.run()
@@ -166,7 +166,7 @@ def test_job_is_visible_to_its_tenant_only(world: World) -> None:
 
 
 def test_completed_job_has_answer_usage_and_cost(world: World) -> None:
-    job_id = world.submit(question(metadata={"key": "value"})).job.id
+    job_id = world.submit(a_request(metadata={"key": "value"})).job.id
     world.run()
     answer = world.reader.read("acme", job_id)
     parsed = Response.model_validate(answer, strict=True)

@@ -1,6 +1,6 @@
-"""Every call out of the process in a job's life, cut in every way that is documented for it: the laws hold.
+"""The laws hold with every possible fault at every call of a job's journeys.
 
-Here a share of the points runs; `make sweep` runs them all, as a part of `make prove`.
+Here every third fault point is run; `make sweep` runs all of them and prints a report.
 """
 
 from typing import Any
@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from afterthought.services.intake.submit import Submission
-from tests.simulator.faults import Fault, named, way_of
+from tests.simulator.faults import Fault, failure_modes_of, listed_calls
 from tests.simulator.world import World
 from tests.sweep.journeys import JOURNEYS, Journey
-from tests.sweep.safeguards import SAFEGUARDS, Safeguard, missed
-from tests.sweep.sampling import SampleOf, sample
-from tests.sweep.sweep import ends, live, points, sweep
+from tests.sweep.safeguards import SAFEGUARDS, Safeguard, sweep_without
+from tests.sweep.sampling import Sample, run_sample
+from tests.sweep.sweep import ends, fault_points, run_journey, sweep
 
 EVERY = 17
 """Most calls have seven or eight faults, so each fault meets some calls of each journey."""
@@ -22,59 +22,60 @@ by_name = pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journ
 
 
 @by_name
-def test_a_journey_goes_as_its_name_says(journey: Journey) -> None:
-    world, breaches = live(journey, {})
+def test_journey_is_what_its_name_says(journey: Journey) -> None:
+    world, breaches = run_journey(journey, {})
     assert breaches == []
     assert tuple(ends(world)) == journey.ends
     assert world.errors == []
-    assert ("sweeper" in {call.process for call in world.line.calls}) == journey.swept
+    assert ("sweeper" in {call.process for call in world.calls.recorded}) == journey.uses_sweeper
 
 
 @by_name
-def test_no_fault_at_any_call_breaks_a_law(journey: Journey) -> None:
+def test_one_fault_breaks_no_law(journey: Journey) -> None:
     assert sweep(journey, every=EVERY).breaches == []
 
 
 @by_name
-def test_a_transport_that_repeats_itself_changes_no_end(journey: Journey) -> None:
-    """Nothing was lost, so nothing may be: neither an answer nor its price."""
-    for point in points(journey)[1]:
-        if point.fault is Fault.MEETS_ITSELF:
-            world, _ = live(journey, {point.number: point.fault})
+def test_repeated_request_changes_no_end(journey: Journey) -> None:
+    """Nothing was lost, so the job must end as without the fault."""
+    for point in fault_points(journey)[1]:
+        if point.fault is Fault.REPEATED:
+            world, _ = run_journey(journey, {point.call_index: point.fault})
             assert tuple(ends(world)) == journey.ends, point
 
 
-@pytest.mark.parametrize("struck", [2, 3])
-def test_no_faults_together_break_a_law(struck: int) -> None:
-    """The same runs each time; `make sweep` has more of them, and other ones by its seed."""
-    assert sample(JOURNEYS, SampleOf(struck, runs=100, seed=1)).breaches == []
+@pytest.mark.parametrize("faults", [2, 3])
+def test_several_faults_break_no_law(faults: int) -> None:
+    """The same runs each time; `make sweep` has more of them, and others by its seed."""
+    assert run_sample(JOURNEYS, Sample(faults, runs=600, seed=1)).breaches == []
 
 
-def test_the_journeys_make_every_call_for_which_a_fault_is_documented() -> None:
-    lines = [live(journey, {})[0].line for journey in JOURNEYS]
-    met = {call.name for line in lines for call in line.calls}
-    assert named() <= met
-    assert {fault for line in lines for way in line.ways for fault in way.faults} == set(Fault)
+def test_journeys_make_every_listed_call() -> None:
+    recorders = [run_journey(journey, {})[0].calls for journey in JOURNEYS]
+    names = {call.name for calls in recorders for call in calls.recorded}
+    assert listed_calls() <= names
+    assert {fault for calls in recorders for modes in calls.failure_modes for fault in modes.faults} == set(Fault)
 
 
-class Chatty(World):
-    """Its api makes a call that nobody has heard of."""
+class WorldWithNewCall(World):
+    """Its api makes a call that is not listed in `faults`."""
 
     def submit(self, *arguments: Any, **named: Any) -> Submission:
-        self.line.call("something.new", lambda: None)
+        self.calls.call("something.new", lambda: None)
         return super().submit(*arguments, **named)
 
 
-def test_the_sweep_finds_its_points_by_itself() -> None:
-    calls, found = points(JOURNEYS[0])
-    more_calls, more = points(JOURNEYS[0], Chatty)
+def test_new_call_is_swept_without_further_work() -> None:
+    calls, points = fault_points(JOURNEYS[0])
+    more_calls, more_points = fault_points(JOURNEYS[0], WorldWithNewCall)
+    new_faults = failure_modes_of("something.new").faults
     assert more_calls == calls + 1
-    assert {point.fault for point in more if point.call.name == "something.new"} == way_of("something.new").faults
-    assert len(more) == len(found) + len(way_of("something.new").faults)
+    assert {point.fault for point in more_points if point.call.name == "something.new"} == new_faults
+    assert len(more_points) == len(points) + len(new_faults)
 
 
 @pytest.mark.parametrize("safeguard", SAFEGUARDS, ids=lambda safeguard: safeguard.name)
-def test_a_sweep_without_a_safeguard_finds_laws_broken(safeguard: Safeguard) -> None:
-    _, runs, broken, laws = missed(safeguard)
+def test_missing_safeguard_breaks_a_law(safeguard: Safeguard) -> None:
+    _, runs, broken, laws = sweep_without(safeguard)
     assert 0 < broken < runs
     assert laws[safeguard.shows] > 0

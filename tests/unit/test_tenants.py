@@ -229,17 +229,19 @@ def test_invalid_settings_change_nothing(admin: Fixture, settings: dict[str, str
 
 def test_rotation_keeps_concurrent_change(admin: Fixture) -> None:
     admin.create("initech")
-    line = admin.world.line
+    calls = admin.world.calls
     # Just before the write: the rotation has read the tenant and encrypted the new secret.
-    line.meanwhile[len(line.calls) + 2] = lambda: admin.world.accounts.change_tenant("initech", {"tier": "tier2"})
+    calls.before_call[len(calls.recorded) + 2] = lambda: admin.world.accounts.change_tenant(
+        "initech", {"tier": "tier2"}
+    )
     admin.tenants.rotate_secret("initech")
     assert admin.tenant("initech").tier == "tier2"
     assert len(admin.tenant("initech").webhook_secrets) == 2
 
 
 def test_concurrent_create_has_one_winner(admin: Fixture) -> None:
-    line = admin.world.line
-    line.meanwhile[len(line.calls) + 1] = lambda: admin.tenants.create("initech", tier="tier2")
+    calls = admin.world.calls
+    calls.before_call[len(calls.recorded) + 1] = lambda: admin.tenants.create("initech", tier="tier2")
     with pytest.raises(AdminError, match="exists already"):
         admin.create("initech")
     assert admin.tenant("initech").tier == "tier2"

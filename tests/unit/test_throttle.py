@@ -23,8 +23,8 @@ from afterthought.domain.limits.throttle import (
 )
 from afterthought.domain.models.provider import Provider
 from afterthought.services.limits.throttle import Throttle
+from tests.simulator.calls import CallRecorder, Fault, TransportFailed
 from tests.simulator.clock import START, Clock
-from tests.simulator.line import Fault, Line, TransportFailed
 from tests.simulator.throttle import SimulatedThrottle
 
 LIMITS = ProviderLimits(requests_per_minute=60, tokens_per_minute=6000)
@@ -197,14 +197,14 @@ def test_queue_takes_job_while_live(end: float, refused_at: float, takes: bool, 
 
 
 class Processes:
-    """Several processes share one table, ten seconds into a minute. The line has its own clock: calls take no time."""
+    """Several processes share one table. The recorder has its own clock, so calls take no time."""
 
     def __init__(
         self, limits: ProviderLimits | None = LIMITS, *, processes: int = 1, random: float | None = 0.5
     ) -> None:
         self.clock = Clock(WINDOW_START)
-        self.line = Line(Clock())
-        self.store = SimulatedThrottle(self.line)
+        self.recorder = CallRecorder(Clock())
+        self.store = SimulatedThrottle(self.recorder)
         seeded = Random(0)
         self.provider = Provider(
             name="openai",
@@ -220,7 +220,7 @@ class Processes:
         return self.throttles[process].take(self.provider, model, tenant, tokens)
 
     def calls(self) -> list[str]:
-        return [call.name.removeprefix("throttle.") for call in self.line.calls]
+        return [call.name.removeprefix("throttle.") for call in self.recorder.recorded]
 
     def usage(self, window: int = 0) -> WindowUsage:
         return self.store.windows.get(("openai", "o3", WINDOW.number + window), WindowUsage())
@@ -334,7 +334,7 @@ def test_concurrent_starts_get_different_places() -> None:
     processes.take()
     other: list[datetime | None] = []
     # Between the first process's join and its start.
-    processes.line.meanwhile[2] = lambda: other.append(processes.take(process=1))
+    processes.recorder.before_call[2] = lambda: other.append(processes.take(process=1))
     place = processes.take(process=0)
     assert processes.calls()[1:] == ["join_queue", "start_queue", "take", "join_queue", "start_queue", "join_queue"]
     first = WINDOW_START + SECOND * 10
@@ -371,7 +371,7 @@ def test_concurrent_replacements_get_different_places() -> None:
     other: list[datetime | None] = []
     number = len(processes.calls())
     # Between the first process's join and its start.
-    processes.line.meanwhile[number + 1] = lambda: other.append(processes.take(process=1))
+    processes.recorder.before_call[number + 1] = lambda: other.append(processes.take(process=1))
     place = processes.take()
     assert processes.calls()[number:] == [
         "join_queue",
@@ -433,11 +433,11 @@ def test_request_larger_than_a_minute_costs_a_minute() -> None:
 
 
 @pytest.mark.parametrize("call", range(3))
-@pytest.mark.parametrize("fault", [Fault.FAILS_BEFORE, Fault.FAILS_AFTER])
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER])
 def test_store_error_while_taking_is_raised(call: int, fault: Fault) -> None:
     """The model must then not be called."""
     processes = Processes()
-    processes.line.faults = {call: fault}
+    processes.recorder.faults = {call: fault}
     with pytest.raises(TransportFailed):
         processes.take(2500)
 
@@ -446,7 +446,7 @@ def test_store_error_while_taking_is_raised(call: int, fault: Fault) -> None:
 def test_store_error_while_queueing_is_raised(call: int) -> None:
     processes = Processes(limited(6))
     processes.take()
-    processes.line.faults = {call: Fault.FAILS_AFTER}
+    processes.recorder.faults = {call: Fault.TIMEOUT_AFTER}
     with pytest.raises(TransportFailed):
         processes.take()
     assert processes.take() is not None

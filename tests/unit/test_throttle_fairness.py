@@ -12,8 +12,8 @@ import pytest
 from afterthought.domain.limits.throttle import ProviderLimits
 from afterthought.domain.models.provider import Provider
 from afterthought.services.limits.throttle import Throttle
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import START, Clock
-from tests.simulator.line import Line
 from tests.simulator.throttle import SimulatedThrottle
 
 PROCESSES = 8
@@ -38,11 +38,11 @@ def burst(tenant: str, jobs: int, *, tokens: int = 1000, at_seconds: float = 0, 
     return (Job(at_seconds + seconds * number / jobs, tenant, tokens) for number in range(jobs))
 
 
-def run(limits: ProviderLimits, *jobs: Job, seed: int = 0, line: Line | None = None) -> list[ModelCall]:
+def run(limits: ProviderLimits, *jobs: Job, seed: int = 0, recorder: CallRecorder | None = None) -> list[ModelCall]:
     """The calls in their order. Any of several processes handles a message. Messages are delayed by whole seconds, and
     come up to a second late."""
     random, clock = Random(seed), Clock()
-    store = SimulatedThrottle(line or Line(Clock()))
+    store = SimulatedThrottle(recorder or CallRecorder(Clock()))
     processes = [Throttle(store, clock, random.random) for _ in range(PROCESSES)]
     provider = Provider(
         name="openai", base_url="https://llm.example.com/v1", mode="background", models="*", limits={"*": limits}
@@ -248,10 +248,12 @@ def test_cancelled_jobs_do_not_delay_at_low_limit(requests: int) -> None:
 )
 def test_live_queue_is_not_replaced(limits: ProviderLimits, tokens: int, tenants: int) -> None:
     """A live queue is refused often enough. After the first minute, hardly any queue is replaced while jobs wait."""
-    line = Line(Clock())
+    recorder = CallRecorder(Clock())
     jobs = 10 * max(1, round(1 / part_of_limits(limits, Job(0, "", tokens))))
     calls = run(
-        limits, *(job for number in range(tenants) for job in burst(f"bulk-{number}", jobs, tokens=tokens)), line=line
+        limits,
+        *(job for number in range(tenants) for job in burst(f"bulk-{number}", jobs, tokens=tokens)),
+        recorder=recorder,
     )
-    names = [call.name for call in line.calls]
+    names = [call.name for call in recorder.recorded]
     assert names.count("throttle.start_queue") <= 0.02 * sum(call.tries for call in calls) + 6 * tenants

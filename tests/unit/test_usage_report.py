@@ -33,13 +33,13 @@ from afterthought.domain.wire.usage_report import (
     parse_query,
 )
 from afterthought.services.query.usage import UsageReader
+from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import START, Clock
 from tests.simulator.examples import a_job, a_settled_job
 from tests.simulator.examples import jobs as any_job
 from tests.simulator.ledger import SimulatedLedger
-from tests.simulator.line import Line
-from tests.simulator.provider import Answer, Ending, Plan
-from tests.simulator.world import TENANTS, World, question
+from tests.simulator.provider import Answer, Ending, ProviderPlan
+from tests.simulator.world import TENANTS, World, a_request
 
 Wire = dict[str, Any]
 Sums = dict[str, Decimal]
@@ -145,7 +145,7 @@ def queries(draw: st.DrawFn, jobs: list[Job]) -> UsageQuery:
 
 @given(st.data(), st.lists(any_job, min_size=1, max_size=8))
 def test_report_matches_any_jobs_exactly(data: st.DataObject, jobs: list[Job]) -> None:
-    ledger = SimulatedLedger(Line(Clock()))
+    ledger = SimulatedLedger(CallRecorder(Clock()))
     for job in jobs:
         ledger.apply("acme", delta(None, job), Caps())
     query = data.draw(queries(jobs))
@@ -160,10 +160,10 @@ def test_report_matches_any_jobs_exactly(data: st.DataObject, jobs: list[Job]) -
 )
 def test_report_matches_jobs_while_they_run(seed: int, answers: list[Answer], endings: list[Ending]) -> None:
     world = World(seed=seed)
-    world.provider.plan = Plan(answers=answers, endings=endings)
+    world.provider.plan = ProviderPlan(answers=answers, endings=endings)
     tags: tuple[list[str], ...] = ([], ["a"], ["a", "b"], ["team/x", "b", "c.1"])
     for _ in range(12):
-        body = question("low", webhook=False, model=world.random.choice(("o3", "gpt-5-nano")))
+        body = a_request("low", webhook=False, model=world.random.choice(("o3", "gpt-5-nano")))
         body["afterthought"] = {"tags": world.random.choice(tags)}
         world.submit(body, tenant=world.random.choice(TENANTS))
         world.run_for(hours=world.random.choice((0, 0, 1, 9)))

@@ -85,11 +85,11 @@ SAFEGUARDS = (
     Safeguard(
         "the attempt recorded before the call",
         WithoutAttemptBeforeCall,
-        shows="N generations ran for N entries",
-        obvious="a generation began that the ledger did not know",
+        shows="N generations ran for N attempts",
+        obvious="a generation started before its attempt was recorded",
     ),
-    Safeguard("the condition of a save", WithoutCondition, shows="the books are not what the jobs say"),
-    Safeguard("overdue_at", WithoutOverdueIndex, shows="never announced"),
+    Safeguard("the condition of a save", WithoutCondition, shows="the ledger is not the sum of the jobs"),
+    Safeguard("overdue_at", WithoutOverdueIndex, shows="never published"),
 )
 CHECKED_JOURNEYS = tuple(journey for journey in JOURNEYS if journey.name in ("polled", "woken"))
 """The simplest journeys: without faults they break no law but the obvious one."""
@@ -110,7 +110,7 @@ def sweep_without(safeguard: Safeguard) -> tuple[Safeguard, int, int, Counter[st
 
 def _law(breach: str) -> str:
     """The breach without its job and its numbers."""
-    if "the books say" in breach:
-        return "the books are not what the jobs say"
+    if "the ledger has" in breach:
+        return "the ledger is not the sum of the jobs"
     text = breach.split(": ", 1)[1] if breach.startswith("resp_") else breach
     return re.sub(r"[0-9][0-9.:e+-]*", "N", text)

@@ -169,7 +169,7 @@ def cancel_all(world: World) -> None:
             world.cancel(job_id)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios)
 def test_no_scenario_breaks_a_law(scenario: Scenario) -> None:
     # A function that is down ends no job meanwhile.

@@ -105,11 +105,11 @@ def test_laws_find_what_is_broken() -> None:
     job = world.job(job_id)
     breaches: dict[str, Callable[[], object]] = {
         "accepted and lost": lambda: world.accepted.append("resp_lost"),
-        "more than one generation": lambda: world.provider.runs.update({"again": run}),
-        "the ledger did not know": lambda: setattr(run, "attempt_recorded", False),
-        "never announced": world.topic.published.clear,
-        "its webhook was never accepted": world.receiver.received.clear,
-        "is due": lambda: world.jobs.items.update({job_id: job.model_copy(update={"overdue_at": world.clock()})}),
+        "an attempt has 2 generations": lambda: world.provider.runs.update({"again": run}),
+        "before its attempt was recorded": lambda: setattr(run, "attempt_recorded", False),
+        "never published": world.topic.published.clear,
+        "its webhook was accepted in none": world.receiver.received.clear,
+        "still due": lambda: world.jobs.items.update({job_id: job.model_copy(update={"overdue_at": world.clock()})}),
         "never ended": lambda: world.jobs.items.update({job_id: job.model_copy(update={"status": "queued"})}),
         "an end was changed": lambda: world.jobs.history[job_id].append(
             job.model_copy(update={"model": "o1", "version": job.version + 1})
@@ -129,4 +129,4 @@ def test_laws_find_a_wrong_digit_in_a_cost() -> None:
     assert job.attempt.cost_usd is not None
     attempt = job.attempt.model_copy(update={"cost_usd": job.attempt.cost_usd.next_plus()})
     world.jobs.items[job_id] = job.model_copy(update={"attempts": (attempt,)})
-    assert any("is booked" in text for text in broken(world))
+    assert any("is recorded" in text for text in broken(world))

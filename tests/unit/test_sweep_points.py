@@ -1,6 +1,6 @@
 """The laws hold with every possible fault at every call of a job's journeys.
 
-Here every third fault point is run; `make sweep` runs all of them and prints a report.
+Here a share of the points runs; `make sweep` runs them all, as a part of `make prove`.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ def test_repeated_request_changes_no_end(journey: Journey) -> None:
 @pytest.mark.parametrize("faults", [2, 3])
 def test_several_faults_break_no_law(faults: int) -> None:
     """The same runs each time; `make sweep` has more of them, and others by its seed."""
-    assert run_sample(JOURNEYS, Sample(faults, runs=600, seed=1)).breaches == []
+    assert run_sample(JOURNEYS, Sample(faults, runs=100, seed=1)).breaches == []
 
 
 def test_journeys_make_every_listed_call() -> None:

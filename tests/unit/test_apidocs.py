@@ -22,8 +22,9 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain import errors
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.jobs.attempt import Attempt, CallSpec
-from afterthought.domain.jobs.job import Failure, Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.jobs.status import Failure
 from afterthought.domain.limits.rate_limit import Limits, RateState, WindowUsage, rate_limited
 from afterthought.domain.request import body
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS

@@ -8,8 +8,9 @@ import pytest
 from openai.types.responses import Response, ResponseError
 
 from afterthought.domain.jobs.attempt import CallSpec
-from afterthought.domain.jobs.job import STARVED, Failure, Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.jobs.status import STARVED, Failure
 from afterthought.domain.models.pricing import Usage
 from afterthought.domain.response import Answer, render
 

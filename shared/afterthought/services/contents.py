@@ -5,7 +5,7 @@ from typing import Any
 
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import CONTENT_RETENTION
-from afterthought.domain.response import Answer
+from afterthought.domain.wire.response import Answer
 from afterthought.services.ports import Contents
 
 

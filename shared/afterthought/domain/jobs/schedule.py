@@ -3,6 +3,9 @@
 import math
 from datetime import datetime, timedelta
 
+RECORD_RETENTION = timedelta(days=400)
+CONTENT_RETENTION = timedelta(days=30)
+
 MAX_DELAY_SECONDS = 900
 """The longest delay of an SQS message. The sweeper starts a step that is further away."""
 

@@ -16,6 +16,7 @@ from afterthought.services.run.receive_event import Outcome
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "local/*.md", "shared/**/*.md") for path in ROOT.glob(pattern))
 CODE = sorted([*(ROOT / "functions").glob("*/app.py"), *(ROOT / "shared" / "afterthought" / "adapters").glob("*.py")])
+MODULES = [f"/{path.relative_to(ROOT)}" for path in ROOT.glob("[!.]*/**/*.py")]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 TEMPLATE = (ROOT / "template.yaml").read_text()
 
@@ -104,3 +105,9 @@ def test_links_resolve(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_modules_exist(page: Path) -> None:
+    named = set(re.findall(r"`([\w/]+\.py)`", page.read_text()))
+    assert [name for name in sorted(named) if not any(module.endswith(f"/{name}") for module in MODULES)] == []

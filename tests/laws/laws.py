@@ -205,7 +205,7 @@ def costs_are_exact(view: View) -> Iterator[str]:
             if attempt.state == money.SETTLED and not (attempt.estimated and attempt.response_id is None):
                 for breach in _cost_breaches(job, attempt, generations.get(attempt.response_id or "")):
                     yield f"{job.id}: {breach}"
-            elif attempt.state in ("released", "refused") and attempt.cost_usd:
+            elif attempt.state in ("voided", "refused") and attempt.cost_usd:
                 yield f"{job.id}: attempt {attempt.number} ran nothing and cost {attempt.cost_usd}"
 
 

@@ -74,7 +74,7 @@ ALLOWED = {
     "pending": (PENDING, _PENDING),
     "calling": (CALLING, {"mark_running", "requeue", "mark_outcome_unknown", "refuse", *_CALLED}),
     "running": (RUNNING, {"record_poll", "requeue", "refuse", *_CALLED}),
-    "outcome_unknown": (OUTCOME_UNKNOWN, {"mark_running", *_CALLED}),
+    "outcome_unknown": (OUTCOME_UNKNOWN, {"mark_running", "requeue", "refuse", *_CALLED}),
     "requeued": (REQUEUED, _PENDING),
     "ended": (ENDED, set()),
 }

@@ -149,6 +149,8 @@ POLLS = Policy(model=MODEL)
         (CALLING, Ended(ENDED), POLLS, "completed", "settled", None),
         (CALLING, Busy("slow_down"), POLLS, "queued", "pending", None),
         (RUNNING, Busy("slow_down"), POLLS, "queued", "pending", None),
+        (UNKNOWN, Busy("rate_limit_exceeded"), EVENTS, "queued", "pending", None),
+        (UNKNOWN, Refused("model_not_found", "gone"), EVENTS, "failed", "refused", "model_not_found"),
         (CALLING, Refused("invalid_prompt", "no"), POLLS, "failed", "refused", "invalid_prompt"),
         (a_job(), Retired(), POLLS, "failed", "voided", "model_not_found"),
         (CALLING, Unknown("504"), EVENTS, "in_progress", "outcome_unknown", None),

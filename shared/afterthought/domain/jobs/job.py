@@ -134,7 +134,7 @@ class Job(JobSpec):
     def requeue(self, *, delay_seconds: int, now: datetime) -> Self:
         """The provider refused the call, or the run, for now. Nothing ran, so the hold stays for the next call."""
         changes = {"state": "pending", "token": None, "response_id": None, "submitted_at": None, "polls": 0}
-        attempts = self._with("calling", "running", **changes)
+        attempts = self._with("calling", "running", "outcome_unknown", **changes)
         at = self._after(delay_seconds, now)
         return self._wait(at, now, status="queued", attempts=attempts, busy_retries=self.busy_retries + 1)
 
@@ -199,7 +199,7 @@ class Job(JobSpec):
 
     def refuse(self, code: str, message: str, *, now: datetime, fallback: CallSpec | None = None) -> Self:
         """The provider refused the call, or the run, for good. Nothing ran."""
-        attempts = self._with("calling", "running", state="refused")
+        attempts = self._with("calling", "running", "outcome_unknown", state="refused")
         if fallback is not None:
             return self._continue(attempts, fallback, now)
         return self._end("failed", now, attempts=attempts, failure=Failure(code=code, message=message))

@@ -15,8 +15,8 @@ OVERDUE_MARGIN = timedelta(seconds=30)
 """How long after the time of the next step a job counts as overdue."""
 
 OVERDUE_TOLERANCE = timedelta(minutes=17)
-"""An `overdue_at` that is at most so much later than the next step is kept: moving it writes the index twice. Longer than
-the lease of a direct call, so that the end of the call does not move it."""
+"""An `overdue_at` that is at most so much later than the next step is kept: moving it writes the index twice.
+Longer than the lease of a direct call, so that the end of the call does not move it."""
 
 SWEEP_AHEAD = timedelta(minutes=2)
 """How long before the end of a wait beyond MAX_DELAY_SECONDS the sweeper sends the message for it."""

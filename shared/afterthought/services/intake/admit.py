@@ -156,7 +156,7 @@ class Admitter:
         model = self.catalogue.find(name)
         if model is None:
             raise InvalidRequest(
-                f"The model '{name[:80]}' does not exist. ModelReader: {', '.join(sorted(self.catalogue.models))}.",
+                f"The model '{name[:80]}' does not exist. Models: {', '.join(sorted(self.catalogue.models))}.",
                 param="model",
                 code="model_not_found",
             )

@@ -147,7 +147,7 @@ class CreateResponse(RequestModel):
     stream: Annotated[Literal[False] | None, BeforeValidator(_boolean)] = None
     """Streaming is not offered."""
     afterthought: AfterthoughtOptions | None = None
-    """The parameters added by AfterthoughtOptions."""
+    """The parameters added by Afterthought."""
 
 
 _PROVIDER_OBJECT = "it names an object at the model provider. Send {} instead."

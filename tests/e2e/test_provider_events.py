@@ -161,8 +161,8 @@ def test_unrelated_event_is_dropped(deployment: Deployment, other_messages: int)
     for response_id in (unrelated.id, "resp_invented"):
         body = json.dumps({"type": "response.completed", "data": {"id": response_id}}).encode()
         assert send(deployment.service, body)[0] == 200
-    wait_until_counted(deployment, 1, "gone", service="worker")
-    wait_until_counted(deployment, 1, "foreign", service="worker")
+    wait_until_counted(deployment, 1, "missing", service="worker")
+    wait_until_counted(deployment, 1, "unrelated", service="worker")
     wait_until_queue_has(deployment, other_messages)
     assert messages_in(deployment.service, "JobDeadLetterQueue") == 0
 

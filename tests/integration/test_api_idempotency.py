@@ -125,7 +125,7 @@ def test_unsent_message_is_sent_by_the_sweeper(api: Deployed) -> None:
     [state] = states(api)
     aws.sqs().create_queue(QueueName="JobQueue")
     api.clock.pass_seconds(191)
-    assert api.invoke("Sweeper", sample("sweeper"))["woken"] == 1
+    assert api.invoke("Sweeper", sample("sweeper"))["requeued"] == 1
     [message] = api.receive("JobQueue")
     assert json.loads(message["body"]) == {"job_id": answer.body["id"]}
     assert "overdue_at" in state

@@ -183,7 +183,7 @@ def test_on_unknown_retry_repeats_the_call(acme: Deployed, standin: StandIn) -> 
 def test_call_of_killed_function_is_not_repeated(acme: Deployed, standin: StandIn) -> None:
     job_id = submit(acme)
     with acme.running("Direct") as module:
-        module.service().steps.begin(job_id)
+        module.service().runner.start(job_id)
     assert run_direct(acme, message(job_id)) == []
     assert read_job(acme, job_id)["status"] == "in_progress"
     acme.clock.pass_seconds(961)

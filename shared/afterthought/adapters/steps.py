@@ -10,7 +10,7 @@ from afterthought.domain.jobs.job import Job
 
 
 class Step(Protocol):
-    """A step as the services return it."""
+    """The fields of `domain.jobs.step.Step` that are logged."""
 
     @property
     def outcome(self) -> str: ...

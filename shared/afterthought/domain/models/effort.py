@@ -12,7 +12,7 @@ EFFORT_ORDER: tuple[Effort, ...] = get_args(Effort)
 def nearest_effort(effort: Effort, supported: Sequence[Effort]) -> Effort | None:
     """The supported effort that is nearest to `effort`, or None if `supported` is empty.
 
-    Of two equally near the higher wins: an answer with too much reasoning is better than one with too little.
+    Of two equally near efforts the higher one is taken: too much reasoning is better than too little.
     """
     rank = EFFORT_ORDER.index(effort)
 

@@ -105,7 +105,7 @@ DeadlineSeconds = Annotated[
 
 
 class AfterthoughtOptions(BaseModel):
-    """The parameters added by AfterthoughtOptions."""
+    """The parameters added by Afterthought."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

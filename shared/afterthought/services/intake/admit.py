@@ -101,9 +101,9 @@ class AdmittedRequest:
             },
         )
 
-    def budget_refusal(self, book: MonthBalance, caps: Caps, on: date) -> MoneyRefused | None:
+    def budget_refusal(self, balance: MonthBalance, caps: Caps, on: date) -> MoneyRefused | None:
         """The refusal if the maximum cost exceeds a budget. It names the `max_output_tokens` that would fit."""
-        exceeded = budget.exceeded(book, caps, self.max_cost.total_usd, on)
+        exceeded = budget.exceeded(balance, caps, self.max_cost.total_usd, on)
         if not exceeded:
             return None
         least = min(each.left_usd or Decimal(0) for each in exceeded)
@@ -156,7 +156,7 @@ class Admitter:
         model = self.catalogue.find(name)
         if model is None:
             raise InvalidRequest(
-                f"The model '{name[:80]}' does not exist. ModelReader: {', '.join(sorted(self.catalogue.models))}.",
+                f"The model '{name[:80]}' does not exist. Models: {', '.join(sorted(self.catalogue.models))}.",
                 param="model",
                 code="model_not_found",
             )

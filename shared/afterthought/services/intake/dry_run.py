@@ -1,4 +1,4 @@
-"""Dry run: what a request can cost and what would refuse it. Nothing is taken, held or stored."""
+"""Dry run: the maximum cost of a request and the errors that it would get. Nothing is counted, held or stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

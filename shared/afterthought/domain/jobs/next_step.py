@@ -13,7 +13,7 @@ from afterthought.domain.models.provider import Mode
 _EARLY = timedelta(seconds=1)
 """How early a message may arrive: delays are in whole seconds."""
 
-_LEFT_TO_SWEEPER_SECONDS = 480
+_MAX_POLL_MESSAGE_SECONDS = 480
 """If the provider sends events, a poll after this time gets no message: the sweeper is its safety net."""
 
 
@@ -111,6 +111,6 @@ def wakeup_delay(job: Job, now: datetime, *, sends_events: bool) -> int | None:
     delay = max(0, -((now - job.next_step_at) // timedelta(seconds=1)))
     attempt = job.open_attempt
     called = attempt is not None and attempt.state in ("running", "outcome_unknown")
-    if called and sends_events and delay > _LEFT_TO_SWEEPER_SECONDS:
+    if called and sends_events and delay > _MAX_POLL_MESSAGE_SECONDS:
         return None
     return delay if delay <= schedule.MAX_DELAY_SECONDS else None

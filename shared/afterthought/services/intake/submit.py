@@ -104,8 +104,8 @@ class Intake:
         """Refuses a request over budget before its content is stored. The transaction decides between racing ones."""
         if caps == Caps():
             return
-        book = self.ledger.month(tenant.name, now.date().replace(day=1))
-        if (refusal := admitted.budget_refusal(book, caps, now.date())) is not None:
+        balance = self.ledger.month(tenant.name, now.date().replace(day=1))
+        if (refusal := admitted.budget_refusal(balance, caps, now.date())) is not None:
             raise refusal
 
     def _enqueue(self, new: Job) -> bool:

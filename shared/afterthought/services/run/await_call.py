@@ -72,7 +72,7 @@ class DirectRunner:
     async def _call(self, call: Call) -> Generation | ProviderError:
         """The result of the call, or the reason why it was stopped."""
         answer = asyncio.ensure_future(self.generations.create_awaited(call.provider, call.request))
-        unwanted = asyncio.ensure_future(self._until_unwanted(call.job))
+        unwanted = asyncio.ensure_future(self._wait_until_unwanted(call.job))
         try:
             await asyncio.wait({answer, unwanted}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
@@ -86,7 +86,7 @@ class DirectRunner:
             unwanted.cancel()
             await asyncio.wait({answer, unwanted})
 
-    async def _until_unwanted(self, job: Job) -> CallAbandoned:
+    async def _wait_until_unwanted(self, job: Job) -> CallAbandoned:
         """Returns when the owner has cancelled the job or its deadline has passed."""
         while True:
             left = (job.deadline_at - self.clock()).total_seconds()

@@ -7,19 +7,20 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter
 
-from afterthought.domain.request import options, request
+from afterthought.domain.request import items, options, request
+from afterthought.domain.wire import report_schemas as reports
 from afterthought.domain.wire import schemas as answers
 
 _ANSWERS = (
     answers.Response
-    | answers.DryRun
-    | answers.UsageReport
-    | answers.ModelList
+    | reports.DryRun
+    | reports.UsageReport
+    | reports.ModelList
     | answers.Event
     | answers.Error
     | answers.Health
 )
-_TYPES = vars(answers) | vars(options) | vars(request)
+_TYPES = vars(answers) | vars(reports) | vars(options) | vars(items) | vars(request)
 
 
 def ref(name: str) -> dict[str, str]:
@@ -72,7 +73,7 @@ def _field_docs(cls: Any) -> dict[str, str]:
     when the class is created, which would read source files at each cold start."""
     docs: dict[str, str] = {}
     for base in getattr(cls, "__orig_bases__", ()):
-        if base.__module__ == cls.__module__:
+        if base.__module__.startswith("afterthought"):
             docs |= _field_docs(base)
     definition = cast("ast.ClassDef", ast.parse(inspect.getsource(cls)).body[0])
     for field, following in pairwise(definition.body):

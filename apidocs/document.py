@@ -8,8 +8,7 @@ from typing import Any
 
 import yaml
 
-from afterthought.domain.jobs.job import CONTENT_RETENTION, RECORD_RETENTION
-from afterthought.domain.jobs.schedule import MAX_DELIVERIES, delivery_seconds
+from afterthought.domain.jobs.schedule import CONTENT_RETENTION, MAX_DELIVERIES, RECORD_RETENTION, delivery_seconds
 from afterthought.domain.request.body import MAX_BODY_BYTES, MAX_DEPTH
 from afterthought.domain.request.options import MAX_DEADLINE_SECONDS
 from afterthought.domain.wire.deprecation import NOTICE_PERIOD

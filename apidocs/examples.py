@@ -13,9 +13,9 @@ from afterthought.domain.jobs.spec import JobSpec
 from afterthought.domain.ledger import budget, ledger
 from afterthought.domain.limits import rate_limit
 from afterthought.domain.models.pricing import Usage, cost
-from afterthought.domain.response import Answer, render
 from afterthought.domain.tenants.tenant import Tenant
 from afterthought.domain.webhooks.event import CompletionEvent
+from afterthought.domain.wire.response import Answer, render
 from afterthought.services.intake.admit import AdmittedRequest, Admitter
 from afterthought.services.intake.dry_run import DryRunner
 from afterthought.services.limits.rate_limiter import RateLimiter

@@ -12,7 +12,6 @@ from bench.meter import Tally
 from bench.template import event_source, memory_mb
 from bench.texts import ANSWER_BYTES, QUESTION_BYTES
 
-_TARGET_USD = 30
 _BASELINE_SECONDS = (1, 60, 3600)
 
 _EXTERNAL_CALLS = frozenset({f"provider {CREATE}", f"provider {RETRIEVE}", f"receiver {WEBHOOK}"})
@@ -103,7 +102,7 @@ class Bill:
                 f"{line.function:<16}{line.service:<18}{line.item:<42}{_number(line.number):>8}{line.dollars:>9.3f}"
                 for line in lines
             ),
-            f"{'POST to webhook (target: below ' + str(_TARGET_USD) + ')':<84}{cost.total(lines):>9.3f}",
+            f"{'POST to webhook':<84}{cost.total(lines):>9.3f}",
             "",
             *(f"{'storage: ' + name:<84}{dollars:>9.3f}" for name, dollars in stored.items()),
         ]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import boto3
 
-from afterthought.domain.jobs.job import TERMINAL
+from afterthought.domain.jobs.status import TERMINAL
 from afterthought.services.run.await_call import CHECK_SECONDS
 from bench import texts
 from bench.child import Context, check

@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from afterthought.adapters.job_table import OVERDUE_SHARDS
-from afterthought.domain.jobs.job import CONTENT_RETENTION, RECORD_RETENTION
+from afterthought.domain.jobs.schedule import CONTENT_RETENTION, RECORD_RETENTION
 from bench.cost import GB, MILLION, Prices
 from bench.template import memory_mb, properties, template
 

@@ -95,7 +95,7 @@ class MotoStack:
             case [("Fn::GetAtt", [name, "Arn" | "Id"])]:
                 self.refs[name]
                 return self.arns[name]
-            case [("Fn::If", ["MakesProviderSecret", created, _])]:
+            case [("Fn::If", ["CreatesProviderSecret", created, _])]:
                 return self.resolve(created)
         return {key: self.resolve(item) for key, item in value.items()}
 

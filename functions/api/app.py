@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,73 +9,19 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.account_table import AccountTable
-from afterthought.adapters.job_table import JobTable
-from afterthought.adapters.ledger_table import LedgerTable
-from afterthought.adapters.payloads import Payloads
-from afterthought.adapters.rate_window_table import RateWindowTable
-from afterthought.adapters.sqs import SqsJobQueue
-from afterthought.catalogue import default_catalogue
+from afterthought.adapters import telemetry
+from afterthought.composition import api as composition
+from afterthought.composition.api import ApiServices
 from afterthought.domain.errors import InvalidRequest, NotFound, RequestRefused
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.wire.media_type import preferred_media_type
-from afterthought.services.intake.admit import Admitter
-from afterthought.services.intake.authenticate import Authenticator
-from afterthought.services.intake.cancel import Canceller
-from afterthought.services.intake.dry_run import DryRunner
-from afterthought.services.intake.submit import Intake
-from afterthought.services.limits.rate_limiter import RateLimiter
-from afterthought.services.query.models import ModelReader
-from afterthought.services.query.read import JobReader
-from afterthought.services.query.usage import UsageReader
 
 http = APIGatewayHttpResolver()
 
 
-class Service:
-    """The api's services, wired to AWS."""
-
-    def __init__(self) -> None:
-        account_table = settings.required("ACCOUNT_TABLE")
-        accounts = AccountTable(aws.dynamodb(), account_table)
-        ledger = LedgerTable(aws.dynamodb(), account_table)
-        jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"), account_table)
-        contents = Payloads(aws.dynamodb(), aws.s3, settings.required("JOB_TABLE"), settings.required("PAYLOAD_BUCKET"))
-        providers = settings.listed("PROVIDERS")
-        catalogue = default_catalogue()
-        limit = RateLimiter(RateWindowTable(aws.dynamodb(), account_table), catalogue, clock.now)
-        self.authenticator = Authenticator(accounts)
-        self.admitter = Admitter(
-            catalogue=catalogue,
-            providers=providers,
-            allowed_origins=frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS")),
-            clock=clock.now,
-        )
-        self.dry_runner = DryRunner(ledger, accounts, limit, clock.now)
-        queue = SqsJobQueue(
-            aws.sqs(),
-            {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
-        )
-        self.intake = Intake(
-            jobs=jobs,
-            ledger=ledger,
-            accounts=accounts,
-            contents=contents,
-            queue=queue,
-            limit=limit,
-            clock=clock.now,
-            random_bytes=os.urandom,
-        )
-        self.cancel = Canceller(jobs, queue, clock.now)
-        self.reader = JobReader(jobs, contents, catalogue)
-        self.usage = UsageReader(ledger, accounts, clock.now)
-        self.models = ModelReader(catalogue, providers, clock.now)
-
-
 @cache
-def service() -> Service:
-    return Service()
+def service() -> ApiServices:
+    return composition.from_environment()
 
 
 @http.post("/v1/responses")
@@ -107,7 +52,7 @@ def retrieve_response(response_id: str) -> Response[str]:
 @http.post("/v1/responses/<response_id>/cancel")
 def cancel_response(response_id: str) -> Response[str]:
     _no_query()
-    cancelled = service().cancel.cancel(_tenant(), response_id)
+    cancelled = service().canceller.cancel(_tenant(), response_id)
     job = cancelled.job
     if not cancelled.enqueued:
         telemetry.logger().warning("job message not sent; the sweeper will send it", job_id=job.id)

@@ -10,10 +10,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from afterthought.adapters import aws, clock, settings, steps, telemetry
+from afterthought.adapters import aws, steps, telemetry
 from afterthought.adapters.batch import RetryLater, process_messages_concurrently
-from afterthought.catalogue import default_catalogue
-from afterthought.composition import compose
+from afterthought.composition import run as composition
 from afterthought.services.run.await_call import DirectRunner, NoTimeLeft
 
 _BASE_MEGABYTES = 128
@@ -29,15 +28,7 @@ _THREADS = 10
 def service() -> DirectRunner:
     # Threads may share AWS clients, but creating one is not thread-safe.
     aws.s3()
-    composed = compose()
-    providers = default_catalogue().providers
-    return DirectRunner(
-        runner=composed.services.direct,
-        jobs=composed.jobs,
-        generations=composed.generations,
-        max_call_seconds=max(providers[name].direct_seconds for name in settings.listed("PROVIDERS")),
-        clock=clock.now,
-    )
+    return composition.from_environment().direct
 
 
 def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:

@@ -6,19 +6,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 
-from afterthought.adapters import aws, settings, telemetry
+from afterthought.adapters import telemetry
 from afterthought.adapters.batch import process_stream_records
-from afterthought.adapters.job_table import JobLookupTable
-from afterthought.adapters.sns import SnsTopic
+from afterthought.composition import notifier as composition
 from afterthought.services.notify.publish import Notifier
 
 
 @cache
 def service() -> Notifier:
-    return Notifier(
-        jobs=JobLookupTable(aws.dynamodb(), settings.required("JOB_TABLE")),
-        topic=SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN")),
-    )
+    return composition.from_environment()
 
 
 def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:

@@ -5,9 +5,8 @@ import json
 from functools import cache
 from typing import Any
 
-from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.provider_secrets import ProviderSecrets
-from afterthought.adapters.sqs import SqsEventQueue
+from afterthought.adapters import telemetry
+from afterthought.composition import provider_events as composition
 from afterthought.services.run.receive_event import Outcome, ProviderEventReceiver, ReceivedEvent
 
 # A provider retries an event that gets no 2xx, with a new signature. So an event is refused if a retry may succeed
@@ -27,11 +26,7 @@ RESPONSES: dict[Outcome, tuple[int, str]] = {
 
 @cache
 def service() -> ProviderEventReceiver:
-    return ProviderEventReceiver(
-        secrets=ProviderSecrets(aws.secretsmanager(), settings.required("PROVIDER_SECRET_ARN")),
-        queue=SqsEventQueue(aws.sqs(), settings.required("JOB_QUEUE_URL")),
-        clock=clock.now,
-    )
+    return composition.from_environment()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

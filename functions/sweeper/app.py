@@ -3,11 +3,8 @@
 from functools import cache
 from typing import Any
 
-from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.job_table import JobTable
-from afterthought.adapters.sns import SnsTopic
-from afterthought.adapters.sqs import SqsJobQueue
-from afterthought.services.notify.publish import Notifier
+from afterthought.adapters import telemetry
+from afterthought.composition import sweeper as composition
 from afterthought.services.run.sweep import Sweeper
 
 _MIN_REMAINING_MS = 10_000
@@ -19,16 +16,7 @@ class SweepFailed(Exception):
 
 @cache
 def service() -> Sweeper:
-    jobs = JobTable(aws.dynamodb(), settings.required("JOB_TABLE"), settings.required("ACCOUNT_TABLE"))
-    return Sweeper(
-        jobs=jobs,
-        queue=SqsJobQueue(
-            aws.sqs(),
-            {"background": settings.required("JOB_QUEUE_URL"), "direct": settings.required("DIRECT_QUEUE_URL")},
-        ),
-        notifier=Notifier(jobs, SnsTopic(aws.sns(), settings.required("COMPLETION_TOPIC_ARN"))),
-        clock=clock.now,
-    )
+    return composition.from_environment()
 
 
 def handler(_: dict[str, Any], context: Any) -> dict[str, int]:

@@ -7,31 +7,17 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from afterthought.adapters import aws, clock, settings, telemetry
-from afterthought.adapters.account_table import AccountTable
+from afterthought.adapters import aws, settings, telemetry
 from afterthought.adapters.batch import RetryLater, process_messages
-from afterthought.adapters.delivery_records import DeliveryRecords
-from afterthought.adapters.job_table import JobLookupTable
-from afterthought.adapters.kms import KmsCipher
-from afterthought.adapters.payloads import Payloads
 from afterthought.adapters.sqs import MessageQueue
-from afterthought.adapters.webhook_client import HttpsWebhookClient
+from afterthought.composition import webhooks as composition
 from afterthought.domain.jobs.schedule import delivery_seconds
 from afterthought.services.notify.deliver import WebhookSender
 
 
 @cache
 def service() -> WebhookSender:
-    table = settings.required("JOB_TABLE")
-    return WebhookSender(
-        jobs=JobLookupTable(aws.dynamodb(), table, terminal_only=True),
-        contents=Payloads(aws.dynamodb(), aws.s3, table, settings.required("PAYLOAD_BUCKET")),
-        accounts=AccountTable(aws.dynamodb(), settings.required("ACCOUNT_TABLE")),
-        deliveries=DeliveryRecords(aws.dynamodb(), table),
-        cipher=KmsCipher(aws.kms()),
-        client=HttpsWebhookClient(frozenset(settings.listed("WEBHOOK_ALLOWED_ORIGINS"))),
-        clock=clock.now,
-    )
+    return composition.from_environment()
 
 
 @cache

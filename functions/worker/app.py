@@ -10,18 +10,18 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from afterthought.adapters import aws, settings, steps, telemetry
 from afterthought.adapters.batch import RetryLater, process_messages
 from afterthought.adapters.sqs import MessageQueue
-from afterthought.composition import compose
+from afterthought.composition import run as composition
+from afterthought.composition.run import RunServices
 from afterthought.domain.errors import ProviderError, VersionConflict
 from afterthought.domain.jobs.schedule import event_seconds
-from afterthought.services.calling import Calling
 
 _MIN_REMAINING_MS = 75_000
 """The longest step: read the secret (25 s when its service stalls), call the model (28 s), write the outcome."""
 
 
 @cache
-def service() -> Calling:
-    return compose().services
+def service() -> RunServices:
+    return composition.from_environment()
 
 
 @cache

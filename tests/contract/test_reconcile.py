@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from afterthought.adapters.reconcile_tables import JobTableScan, LedgerItemTable, UnreadableJob
-from afterthought.domain.jobs.job import RECORD_RETENTION, Job
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.schedule import RECORD_RETENTION
 from afterthought.domain.ledger.budget import Caps
 from afterthought.services.admin.reconcile import Difference, JobScan, Reconciler
 from tests.contract.backing import AwsBacking

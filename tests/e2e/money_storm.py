@@ -42,13 +42,11 @@ from afterthought.adapters.sns import SnsTopic
 from afterthought.adapters.sqs import SqsJobQueue
 from afterthought.adapters.throttle_table import ThrottleTable
 from afterthought.catalogue import default_catalogue
+from afterthought.composition import api as api_composition
+from afterthought.composition import run as run_composition
 from afterthought.domain.errors import MoneyRefused, RequestRefused
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.step import Step
-from afterthought.services.calling import calling
-from afterthought.services.intake.admit import Admitter
-from afterthought.services.intake.submit import Intake
-from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.notify.publish import Notifier
 from afterthought.services.run.sweep import Sweeper
 
@@ -104,33 +102,34 @@ class Parts:
         sns = session.client("sns", endpoint_url=place.url, config=CONFIG)
         self.catalogue = default_catalogue()
         self.jobs = JobTable(dynamodb, place.jobs, place.accounts)
-        self.contents = Payloads(dynamodb, lambda: s3, place.jobs, place.bucket)
-        self.limit = RateLimiter(RateWindowTable(dynamodb, place.accounts), self.catalogue, self.now)
         self.ledger = LedgerTable(dynamodb, place.accounts)
         self.accounts = AccountTable(dynamodb, place.accounts)
         self.queue = FastQueue(self.sqs, {"background": place.queue})
-        self.admitter = Admitter(
-            catalogue=self.catalogue, providers=("standin",), allowed_origins=frozenset(), clock=self.now
-        )
-        self.intake = Intake(
+        contents = Payloads(dynamodb, lambda: s3, place.jobs, place.bucket)
+        rate_windows = RateWindowTable(dynamodb, place.accounts)
+        api = api_composition.build(
             jobs=self.jobs,
             ledger=self.ledger,
             accounts=self.accounts,
-            contents=self.contents,
+            contents=contents,
             queue=self.queue,
-            limit=self.limit,
+            rate_windows=rate_windows,
+            catalogue=self.catalogue,
+            providers=("standin",),
+            allowed_origins=frozenset(),
             clock=self.now,
             random_bytes=os.urandom,
         )
-        self.runner = calling(
+        self.admitter, self.intake = api.admitter, api.intake
+        self.runner = run_composition.build(
             jobs=self.jobs,
-            contents=self.contents,
+            contents=contents,
             accounts=self.accounts,
             queue=self.queue,
             generations=OpenAIResponses(ProviderSecrets(secretsmanager, place.secret)),
-            rates=RateWindowTable(dynamodb, place.accounts),
-            throttles=ThrottleTable(dynamodb, place.accounts),
-            breakers=CircuitBreakerTable(dynamodb, place.accounts),
+            rate_windows=rate_windows,
+            throttle=ThrottleTable(dynamodb, place.accounts),
+            circuit_breakers=CircuitBreakerTable(dynamodb, place.accounts),
             catalogue=self.catalogue,
             providers=("standin",),
             clock=self.now,

@@ -9,7 +9,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from afterthought.domain.jobs.job import TERMINAL, Job
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.status import TERMINAL
 
 if TYPE_CHECKING:
     from tests.simulator.ledger import SimulatedLedger

@@ -7,8 +7,10 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from afterthought.domain.jobs.attempt import Attempt, AttemptReason, AttemptState, CallSpec
-from afterthought.domain.jobs.job import RECORD_RETENTION, Failure, Job
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.schedule import RECORD_RETENTION
 from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.jobs.status import Failure
 from afterthought.domain.models.pricing import Usage
 from tests.simulator.clock import START
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from afterthought.domain.errors import GenerationGone, OutcomeUnknown, ProviderBusy, ProviderError, ProviderRefused
 from afterthought.domain.jobs.generation import Generation
-from afterthought.domain.jobs.job import TERMINAL, Status
+from afterthought.domain.jobs.status import TERMINAL, Status
 from afterthought.domain.models.pricing import Usage
 from afterthought.domain.models.provider import Provider
 from tests.simulator.calls import CallRecorder

@@ -110,16 +110,16 @@ class Scheduler:
             return
         with world.invocation("worker"):
             body = json.loads(message.body)
-            runner, events, _ = world.random.choice(world.workers)
+            worker = world.random.choice(world.workers)
             if "response_id" in body:
                 try:
-                    events.handle(body["provider"], body["response_id"])
+                    worker.events.handle(body["provider"], body["response_id"])
                 except (ProviderError, VersionConflict):
                     if (seconds := event_seconds(message.receives)) is not None:
                         self._hide(world.job_messages, message, seconds)
                         return
             else:
-                runner.run(body["job_id"])
+                worker.runner.run(body["job_id"])
             world.job_messages.delete(message)
 
     def _run_direct(self) -> None:
@@ -135,7 +135,7 @@ class Scheduler:
 
         async def run(message: Message) -> None:
             try:
-                _, _, direct = world.random.choice(world.workers)
+                direct = world.random.choice(world.workers).direct
                 await direct.run(json.loads(message.body)["job_id"], seconds_left)
                 world.direct_messages.delete(message)
             except Exception as error:  # noqa: BLE001 SQS delivers the message again after any exception

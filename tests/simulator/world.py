@@ -10,23 +10,17 @@ from random import Random
 from typing import Any, Literal
 
 from afterthought.catalogue import Catalogue, default_catalogue
+from afterthought.composition import api as api_composition
+from afterthought.composition import run as run_composition
+from afterthought.composition.run import RunServices
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.step import Step
 from afterthought.domain.ledger.budget import Caps
 from afterthought.services.admin.tenants import TenantAdmin
-from afterthought.services.calling import calling
-from afterthought.services.intake.admit import Admitter
-from afterthought.services.intake.cancel import Canceller
-from afterthought.services.intake.dry_run import DryRunner
-from afterthought.services.intake.submit import Intake, Submission
-from afterthought.services.limits.rate_limiter import RateLimiter
+from afterthought.services.intake.submit import Submission
 from afterthought.services.notify.deliver import WebhookSender
 from afterthought.services.notify.publish import Notifier
-from afterthought.services.query.read import JobReader
-from afterthought.services.run.await_call import DirectRunner
-from afterthought.services.run.handle_event import ProviderEventHandler
 from afterthought.services.run.receive_event import ProviderEventReceiver
-from afterthought.services.run.run_job import JobRunner
 from afterthought.services.run.sweep import Sweeper
 from tests.simulator import stack
 from tests.simulator.accounts import SimulatedAccounts
@@ -145,29 +139,30 @@ class World:
         self.calls.run_others = lambda seconds: self.run_for(seconds=seconds)
 
     def _wire(self) -> None:
-        catalogue = self.catalogue
-        limit = RateLimiter(self.rates, catalogue, self.clock)
-        self.admitter = Admitter(
-            catalogue=catalogue, providers=PROVIDERS, allowed_origins=frozenset(), clock=self.clock
-        )
-        self.dry_runner = DryRunner(self.ledger, self.accounts, limit, self.clock)
-        self.intake = Intake(
+        api = api_composition.build(
             jobs=self.jobs,
             ledger=self.ledger,
             accounts=self.accounts,
             contents=self.contents,
             queue=self.queue,
-            limit=limit,
+            rate_windows=self.rates,
+            catalogue=self.catalogue,
+            providers=PROVIDERS,
+            allowed_origins=frozenset(),
             clock=self.clock,
             random_bytes=self.random.randbytes,
         )
-        self.reader = JobReader(self.jobs, self.contents, catalogue)
-        self.workers = [self._new_worker(catalogue) for _ in range(WORKERS)]
-        self.runner, self.event_handler, self.direct = self.workers[0]
+        self.admitter, self.dry_runner, self.intake = api.admitter, api.dry_runner, api.intake
+        self.canceller, self.reader = api.canceller, api.reader
+        self.workers = [self._new_worker() for _ in range(WORKERS)]
+        self.runner, self.direct, self.event_handler = (
+            self.workers[0].runner,
+            self.workers[0].direct,
+            self.workers[0].events,
+        )
         self.event_receiver = ProviderEventReceiver(
             SimulatedWebhookSecrets(self.secret), SimulatedEventQueue(self.calls, self.job_messages), self.clock
         )
-        self.canceller = Canceller(self.jobs, self.queue, self.clock)
         self.notifier = Notifier(self.jobs, self.topic)
         self.sweeper = Sweeper(self.jobs, self.queue, self.notifier, self.clock)
         self.webhook_sender = WebhookSender(
@@ -180,32 +175,24 @@ class World:
             clock=self.clock,
         )
 
-    def _new_worker(self, catalogue: Catalogue) -> tuple[JobRunner, ProviderEventHandler, DirectRunner]:
+    def _new_worker(self) -> RunServices:
         """The services of one process that calls models."""
-        services = calling(
+        return run_composition.build(
             jobs=self.jobs,
             contents=self.contents,
             accounts=self.accounts,
             queue=self.queue,
             generations=self.provider,
-            rates=self.rates,
-            throttles=self.throttles,
-            breakers=self.breakers,
-            catalogue=catalogue,
+            rate_windows=self.rates,
+            throttle=self.throttles,
+            circuit_breakers=self.breakers,
+            catalogue=self.catalogue,
             providers=PROVIDERS,
             clock=self.clock,
             random=self.random.random,
             new_token=lambda: self.random.randbytes(16).hex(),
             on_provider_paused=lambda _provider, _code: None,
         )
-        direct = DirectRunner(
-            runner=services.direct,
-            jobs=self.jobs,
-            generations=self.provider,
-            max_call_seconds=max(catalogue.providers[name].direct_seconds for name in PROVIDERS),
-            clock=self.clock,
-        )
-        return services.runner, services.events, direct
 
     # ---- what a test does ----------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ import pytest
 from cfnlint.api import lint
 
 from afterthought.adapters import aws
-from afterthought.domain.jobs.job import CONTENT_RETENTION, TERMINAL, Status
-from afterthought.domain.jobs.schedule import CALL_LEASE, MAX_DELIVERIES
+from afterthought.domain.jobs.schedule import CALL_LEASE, CONTENT_RETENTION, MAX_DELIVERIES
+from afterthought.domain.jobs.status import TERMINAL, Status
 
 Json = dict[str, Any]
 

@@ -22,16 +22,17 @@ from afterthought.catalogue import default_catalogue
 from afterthought.domain import errors
 from afterthought.domain.errors import RequestRefused
 from afterthought.domain.jobs.attempt import Attempt, CallSpec
-from afterthought.domain.jobs.job import Failure, Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.jobs.status import Failure
 from afterthought.domain.limits.rate_limit import Limits, RateState, WindowUsage, rate_limited
 from afterthought.domain.request import body
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
 from afterthought.domain.request.options import AfterthoughtOptions
 from afterthought.domain.request.request import UNSUPPORTED_PARAMETERS, CreateResponse
-from afterthought.domain.response import render
 from afterthought.domain.webhooks import signature
 from afterthought.domain.wire.deprecation import deprecation_headers
+from afterthought.domain.wire.response import render
 from afterthought.domain.wire.usage_report import PARAMETERS, parse_query
 from afterthought.services.query.models import ModelReader
 from afterthought.services.run.await_call import CHECK_SECONDS

@@ -8,7 +8,7 @@ import pytest
 from openai.types.webhooks import UnwrapWebhookEvent
 from pydantic import TypeAdapter
 
-from afterthought.domain.jobs.job import TERMINAL, Status
+from afterthought.domain.jobs.status import TERMINAL, Status
 from afterthought.domain.webhooks.event import CompletionEvent, endpoint_hash, webhook_id
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job

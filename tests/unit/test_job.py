@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.jobs.attempt import AttemptReason, CallSpec
-from afterthought.domain.jobs.job import RECORD_RETENTION, Failure, Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import (
     CALL_LEASE,
     FIRST_MARGIN,
@@ -21,9 +21,11 @@ from afterthought.domain.jobs.schedule import (
     OUTCOME_UNKNOWN_WAIT,
     OVERDUE_MARGIN,
     OVERDUE_TOLERANCE,
+    RECORD_RETENTION,
     SWEEP_AHEAD,
     SWEEPS_BEFORE_FAILURE,
 )
+from afterthought.domain.jobs.status import Failure
 from afterthought.domain.models.pricing import Usage
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job

@@ -7,8 +7,7 @@ from itertools import pairwise
 import pytest
 
 from afterthought.domain.errors import ProviderBusy
-from afterthought.domain.jobs.job import CONTENT_RETENTION
-from afterthought.domain.jobs.schedule import MAX_DELIVERIES, delivery_seconds
+from afterthought.domain.jobs.schedule import CONTENT_RETENTION, MAX_DELIVERIES, delivery_seconds
 from tests.simulator.calls import Fault, TransportFailed
 from tests.simulator.laws import broken
 from tests.simulator.provider import ProviderPlan

@@ -8,10 +8,11 @@ import pytest
 from openai.types.responses import Response, ResponseError
 
 from afterthought.domain.jobs.attempt import CallSpec
-from afterthought.domain.jobs.job import STARVED, Failure, Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.jobs.status import STARVED, Failure
 from afterthought.domain.models.pricing import Usage
-from afterthought.domain.response import Answer, render
+from afterthought.domain.wire.response import Answer, render
 
 NOW = datetime(2026, 11, 21, 9, 15, 42, 310_000, tzinfo=UTC)
 REQUEST: dict[str, Any] = {"model": "o3", "input": "Why?", "metadata": {"a": "b"}}

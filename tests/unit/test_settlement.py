@@ -8,8 +8,9 @@ import pytest
 
 from afterthought.catalogue import default_catalogue
 from afterthought.domain.jobs.generation import Generation
-from afterthought.domain.jobs.job import Failure, Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.settlement import settle
+from afterthought.domain.jobs.status import Failure
 from afterthought.domain.models.pricing import Usage
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job

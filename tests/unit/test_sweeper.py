@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from afterthought.domain.jobs.job import CONTENT_RETENTION, Job
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.schedule import CONTENT_RETENTION
 from afterthought.services.run.sweep import SweepReport
 from tests.simulator.calls import Fault
 from tests.simulator.runs import always

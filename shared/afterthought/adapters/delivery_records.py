@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from afterthought.adapters.dynamodb import seconds, to_item
-from afterthought.domain.jobs.job import CONTENT_RETENTION
+from afterthought.domain.jobs.schedule import CONTENT_RETENTION
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from afterthought.domain.errors import OutcomeUnknown
 from afterthought.domain.jobs.generation import Generation
-from afterthought.domain.jobs.job import Status
+from afterthought.domain.jobs.status import Status
 from afterthought.domain.models.pricing import Usage
 from afterthought.domain.models.provider import Provider
 from afterthought.domain.redaction import redact

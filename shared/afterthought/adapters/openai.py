@@ -32,7 +32,7 @@ from afterthought.domain.errors import (
 )
 from afterthought.domain.jobs.call import CACHE_SALT
 from afterthought.domain.jobs.generation import Generation
-from afterthought.domain.jobs.job import TERMINAL
+from afterthought.domain.jobs.status import TERMINAL
 from afterthought.domain.models.provider import Provider
 
 if TYPE_CHECKING:

@@ -1,31 +1,12 @@
 """The log lines and metrics of a job's step."""
 
-from typing import Any, Protocol
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from afterthought.adapters import telemetry
 from afterthought.adapters.telemetry import Metrics
-from afterthought.domain.jobs.job import Job
-
-
-class Step(Protocol):
-    """The fields of `domain.jobs.step.Step` that are logged."""
-
-    @property
-    def outcome(self) -> str: ...
-
-    @property
-    def before(self) -> Job | None: ...
-
-    @property
-    def after(self) -> Job | None: ...
-
-    @property
-    def ended(self) -> Job | None: ...
-
-    @property
-    def enqueued(self) -> bool: ...
+from afterthought.domain.jobs.step import Step
 
 
 def log_step(log: Logger, step: Step, job_id: str, *metrics: Metrics) -> None:

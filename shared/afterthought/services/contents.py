@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from afterthought.domain.jobs.job import CONTENT_RETENTION, Job
-from afterthought.domain.response import Answer
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.schedule import CONTENT_RETENTION
+from afterthought.domain.wire.response import Answer
 from afterthought.services.ports import Contents
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from afterthought.domain.jobs.job import TERMINAL, Status
+from afterthought.domain.jobs.status import TERMINAL, Status
 from afterthought.domain.models.pricing import Usage
 
 

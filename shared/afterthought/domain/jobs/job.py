@@ -7,42 +7,23 @@ creation until its end is published, so no accepted job can be lost.
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from afterthought.domain.errors import IllegalTransition
 from afterthought.domain.jobs import schedule
 from afterthought.domain.jobs.attempt import Attempt, AttemptState, CallSpec
 from afterthought.domain.jobs.spec import JobSpec
+from afterthought.domain.jobs.status import TERMINAL, Failure, Status
 from afterthought.domain.models.pricing import Usage, exact_sum
 from afterthought.domain.models.provider import Mode
 
-Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
-TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "incomplete", "cancelled"})
-
-STARVED = "reasoning_starved"
-"""The `incomplete_reason` of an answer without visible output: reasoning used all output tokens."""
-
-RECORD_RETENTION = timedelta(days=400)
-CONTENT_RETENTION = timedelta(days=30)
-
-
-class Failure(BaseModel):
-    """Why a job ended without an answer. `code` is ours or the provider's; `message` is for the job's owner."""
-
-    model_config = ConfigDict(frozen=True)
-
-    code: str
-    message: str
-
 
 class Job(JobSpec):
-    """A job as it is stored: small; its request and answers are separate content items.
-
-    `busy_retries` counts the calls in a row that the provider refused for now; `sweeps` counts the sweeper's visits
-    since the last step. `incomplete_reason` is the wire's `incomplete_details.reason`, or STARVED.
-    """
+    """A job as it is stored; its request and answers are separate items. `busy_retries` counts the calls in a row that
+    the provider refused for now, `sweeps` the sweeper's visits since the last step. `incomplete_reason` is the wire's
+    `incomplete_details.reason`, or STARVED."""
 
     status: Status
     next_step_at: AwareDatetime
@@ -63,8 +44,6 @@ class Job(JobSpec):
         state = {"status": "queued", "next_step_at": now, "overdue_at": now + schedule.FIRST_MARGIN, "version": 0}
         return cls.model_validate(dict(spec) | state).add_attempt(call, now=now)
 
-    # ---- what follows from the stored fields ---------------------------------------------------------------------
-
     @property
     def terminal(self) -> bool:
         return self.status in TERMINAL
@@ -81,7 +60,7 @@ class Job(JobSpec):
 
     @property
     def called_attempt(self) -> Attempt:
-        """The open attempt whose call was made. Raises IllegalTransition when there is none."""
+        """The open attempt whose call was made. Raises IllegalTransition."""
         return self._attempt_in("calling", "running", "outcome_unknown")
 
     @property
@@ -128,13 +107,10 @@ class Job(JobSpec):
     @property
     def expires_at(self) -> datetime:
         """When DynamoDB may delete the record."""
-        return self.created_at + RECORD_RETENTION
-
-    # ---- transitions of an open attempt --------------------------------------------------------------------------
+        return self.created_at + schedule.RECORD_RETENTION
 
     def add_attempt(self, call: CallSpec, *, now: datetime) -> Self:
-        """A further attempt with its hold. Raises IllegalTransition while an attempt is open, or when the hold exceeds
-        `max_cost_usd`; callers check that first."""
+        """A further attempt with its hold. Raises IllegalTransition while one is open, and above `max_cost_usd`."""
         if self.terminal or self.open_attempt is not None:
             raise IllegalTransition(f"{self.id}: no attempt can be added while {self.status} with an open attempt")
         return self._continue(self.attempts, call, now)
@@ -179,7 +155,7 @@ class Job(JobSpec):
     def request_cancel(self, *, now: datetime) -> Self:
         """The owner wants no answer, and a call was made. While it is being made, its process sees the request."""
         calling = self.called_attempt.state == "calling"
-        return self._step(self.next_step_at if calling else now, cancel_requested_at=now)
+        return self._step(max(self.next_step_at, now) if calling else now, cancel_requested_at=now)
 
     # ---- transitions that end an attempt, and with it the job, or go on with another one --------------------------
 
@@ -232,8 +208,6 @@ class Job(JobSpec):
         """The owner wants no answer. A call that was made costs its hold until its usage is known."""
         return self._end("cancelled", now, attempts=self._closed_attempts())
 
-    # ---- transitions that leave the next step as it is -----------------------------------------------------------
-
     def correct_usage(
         self, number: int, *, response_id: str, served_model: str | None, usage: Usage, price_id: str, cost_usd: Decimal
     ) -> Self:
@@ -247,8 +221,7 @@ class Job(JobSpec):
         return self._changed(attempts=attempts)
 
     def record_sweep(self, *, now: datetime) -> Self:
-        """The sweeper found the job overdue. A job ends here after too many sweeps without a step, unless it only
-        waits to be called, and long after a deadline that no worker enforced."""
+        """The sweeper found the job overdue. It ends a job without progress, and one long past its deadline."""
         if self.overdue_at is None:
             raise IllegalTransition(f"{self.id}: the job is not overdue")
         if self.terminal:
@@ -263,8 +236,6 @@ class Job(JobSpec):
         if sweeps >= schedule.SWEEPS_BEFORE_FAILURE and not waits:
             return self.fail("internal_error", "The job made no progress and was given up.", now=now)
         return self._swept_again(now)
-
-    # ---- helpers -------------------------------------------------------------------------------------------------
 
     def _swept_again(self, now: datetime) -> Self:
         overdue_at = now + schedule.sweep_delay(self.sweeps + 1)

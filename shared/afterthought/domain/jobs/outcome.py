@@ -20,8 +20,9 @@ from afterthought.domain.jobs import schedule
 from afterthought.domain.jobs.attempt import Attempt, AttemptReason, CallSpec
 from afterthought.domain.jobs.call import belongs
 from afterthought.domain.jobs.generation import Generation
-from afterthought.domain.jobs.job import Failure, Job
+from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.settlement import settle
+from afterthought.domain.jobs.status import Failure
 from afterthought.domain.models.model import Model
 
 MODEL_NOT_FOUND = "model_not_found"

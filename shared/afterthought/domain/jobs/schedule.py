@@ -3,6 +3,9 @@
 import math
 from datetime import datetime, timedelta
 
+RECORD_RETENTION = timedelta(days=400)
+CONTENT_RETENTION = timedelta(days=30)
+
 MAX_DELAY_SECONDS = 900
 """The longest delay of an SQS message. The sweeper starts later steps."""
 
@@ -11,8 +14,9 @@ MAX_DELAY_SECONDS = 900
 OVERDUE_MARGIN = timedelta(seconds=30)
 """How long after the time of the next step a job counts as overdue."""
 
-OVERDUE_TOLERANCE = timedelta(minutes=10)
-"""`overdue_at` is kept if it is at most this much later than the next step: a change writes the index twice."""
+OVERDUE_TOLERANCE = timedelta(minutes=17)
+"""`overdue_at` is kept if it is at most this much later than the next step: a change writes the index twice. Longer
+than the lease of a direct call, so that the end of the call does not change it."""
 
 SWEEP_AHEAD = timedelta(minutes=2)
 """How long before the end of a wait longer than MAX_DELAY_SECONDS the sweeper sends its message."""

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from afterthought.domain.jobs.attempt import Attempt, CallSpec
 from afterthought.domain.jobs.generation import Generation
-from afterthought.domain.jobs.job import STARVED, Failure, Job
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.status import STARVED, Failure
 from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.models.pricing import TIERS_BY_WIRE_NAME, Cost, cost
 

@@ -8,18 +8,16 @@ from afterthought.domain.errors import InvalidRequest
 from afterthought.domain.models.effort import successor_effort
 from afterthought.domain.models.model import Effort, Model
 from afterthought.domain.models.pricing import TIERS_BY_WIRE_NAME, WIRE_NAMES
-from afterthought.domain.request.request import (
-    CreateResponse,
+from afterthought.domain.request.items import (
     CustomToolCallOutput,
     FunctionCallOutput,
     InputFile,
     InputImage,
     InputText,
     Message,
-    NamedTool,
     OutputText,
-    ReasoningOptions,
 )
+from afterthought.domain.request.request import CreateResponse, NamedTool, ReasoningOptions
 
 MIN_OUTPUT_TOKENS = 16
 """The provider's minimum for `max_output_tokens`."""

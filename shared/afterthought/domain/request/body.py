@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from afterthought.domain.errors import BodyTooLarge, InvalidRequest
-from afterthought.domain.request.request import ITEM_TYPES, TOOL_TYPES, UNSUPPORTED_PARAMETERS, CreateResponse
+from afterthought.domain.request.items import ITEM_TYPES
+from afterthought.domain.request.request import TOOL_TYPES, UNSUPPORTED_PARAMETERS, CreateResponse
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64

@@ -25,32 +25,28 @@ from pydantic import BaseModel, ConfigDict
 from afterthought.domain.models.model import Model, NoPrice
 from afterthought.domain.models.pricing import Price, ServiceTier, Tokens, Usd, exact_sum, tokens_usd
 from afterthought.domain.request.admission import MIN_OUTPUT_TOKENS
+from afterthought.domain.request.items import (
+    ContentPart,
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OutputText,
+    Reasoning,
+    Refusal,
+)
 from afterthought.domain.request.rendering import (
     max_arguments_bytes,
     max_json_bytes,
     max_quoted_bytes,
     max_rewritten_bytes,
 )
-from afterthought.domain.request.request import (
-    ContentPart,
-    CreateResponse,
-    CustomToolCall,
-    CustomToolCallOutput,
-    FunctionCall,
-    FunctionCallOutput,
-    FunctionTool,
-    InputFile,
-    InputImage,
-    InputText,
-    Item,
-    JsonSchema,
-    Message,
-    NamedTool,
-    OutputText,
-    Reasoning,
-    Refusal,
-    Tool,
-)
+from afterthought.domain.request.request import CreateResponse, FunctionTool, JsonSchema, NamedTool, Tool
 
 # Tokens that the provider adds, with a wide margin: its system message with the headings of tools and schemas; the
 # markers around each item with role, channel and recipient; those around each content part and each tool.

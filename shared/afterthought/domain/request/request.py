@@ -6,181 +6,19 @@ other parameter is refused by name. `admission` checks whether a model supports 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, FailFast, Field, StringConstraints, Tag
+from pydantic import BeforeValidator, FailFast, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from afterthought.domain.models.model import Effort
+from afterthought.domain.request.items import Input, Name, RequestModel, Schema
 from afterthought.domain.request.options import AfterthoughtOptions
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_-]+$")]
-CallId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Schema = dict[str, Any]
 MAX_METADATA_PAIRS = 16
 MAX_TOOLS = 128
 
 
-class _RequestModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class InputText(_RequestModel):
-    type: Literal["input_text"]
-    text: str
-
-
-class OutputText(_RequestModel):
-    """Text of an earlier answer."""
-
-    type: Literal["output_text"]
-    text: str
-    annotations: list[Any] | None = None
-    logprobs: list[Any] | None = None
-
-
-class Refusal(_RequestModel):
-    type: Literal["refusal"]
-    refusal: str
-
-
-class InputImage(_RequestModel):
-    """An image as an `https://` or `data:` URL. A `file_id` is refused."""
-
-    type: Literal["input_image"]
-    image_url: Annotated[str, StringConstraints(min_length=1)]
-    """An `https://` or `data:` URL."""
-    detail: Literal["low", "high", "auto", "original"] = "auto"
-
-
-class InputFile(_RequestModel):
-    """A file as a URL or as base64 in `file_data`. A `file_id` is refused."""
-
-    type: Literal["input_file"]
-    filename: str | None = None
-    file_data: str | None = None
-    """A base64 `data:` URL."""
-    file_url: str | None = None
-    """An `https://` URL."""
-    detail: Literal["low", "high", "auto"] | None = None
-
-
-ContentPart = Annotated[InputText | OutputText | Refusal | InputImage | InputFile, Field(discriminator="type")]
-
-
-def _json_kind(value: Any) -> str | None:
-    if isinstance(value, str):
-        return "<string>"
-    return "<array>" if isinstance(value, list) else None
-
-
-# A discriminated union reports one error, of the branch that applies, instead of one for each branch.
-_BY_JSON_KIND = Discriminator(
-    _json_kind, custom_error_type="form", custom_error_message="must be a string or an array", custom_error_context={}
-)
-# A fail-fast list stops at its first invalid item, so that a million invalid items cost one error.
-ContentParts = TypeAliasType("ContentParts", Annotated[list[ContentPart], FailFast()])
-Parts = Annotated[Annotated[str, Tag("<string>")] | Annotated[ContentParts, Tag("<array>")], _BY_JSON_KIND]
-
-
-class Message(_RequestModel):
-    """A message of the conversation. `id` and `status` of an earlier answer are accepted and not sent to the model."""
-
-    type: Literal["message"] = "message"
-    role: Literal["user", "assistant", "system", "developer"]
-    content: Parts
-    phase: Literal["commentary", "final_answer"] | None = None
-    id: str | None = Field(default=None, exclude=True)
-    status: Literal["in_progress", "completed", "incomplete"] | None = Field(default=None, exclude=True)
-
-
-class FunctionCall(_RequestModel):
-    type: Literal["function_call"]
-    call_id: CallId
-    name: Name
-    arguments: str
-    id: str | None = Field(default=None, exclude=True)
-    status: Literal["in_progress", "completed", "incomplete"] | None = Field(default=None, exclude=True)
-
-
-class FunctionCallOutput(_RequestModel):
-    type: Literal["function_call_output"]
-    call_id: CallId
-    output: Parts
-    id: str | None = Field(default=None, exclude=True)
-    status: Literal["in_progress", "completed", "incomplete"] | None = Field(default=None, exclude=True)
-
-
-class CustomToolCall(_RequestModel):
-    type: Literal["custom_tool_call"]
-    call_id: CallId
-    name: Name
-    input: str
-    id: str | None = Field(default=None, exclude=True)
-
-
-class CustomToolCallOutput(_RequestModel):
-    type: Literal["custom_tool_call_output"]
-    call_id: CallId
-    output: Parts
-    id: str | None = Field(default=None, exclude=True)
-
-
-class Summary(_RequestModel):
-    type: Literal["summary_text"]
-    text: str
-
-
-Summaries = TypeAliasType("Summaries", Annotated[list[Summary], FailFast()])
-
-
-class Reasoning(_RequestModel):
-    """Reasoning of an earlier answer, in encrypted form. An id alone is refused."""
-
-    type: Literal["reasoning"]
-    encrypted_content: Annotated[str, StringConstraints(min_length=1)]
-    summary: Summaries = []
-    id: str | None = Field(default=None, exclude=True)
-    status: Literal["in_progress", "completed", "incomplete"] | None = Field(default=None, exclude=True)
-
-
-ITEM_TYPES = (
-    "message",
-    "function_call",
-    "function_call_output",
-    "custom_tool_call",
-    "custom_tool_call_output",
-    "reasoning",
-)
-
-
-def _item_type(value: Any) -> str | None:
-    if isinstance(value, dict):
-        item_type = value.get("type", "message" if "role" in value else None)
-        if item_type in ITEM_TYPES:
-            return f"<{item_type}>"
-    return None
-
-
-Item = Annotated[
-    Annotated[Message, Tag("<message>")]
-    | Annotated[FunctionCall, Tag("<function_call>")]
-    | Annotated[FunctionCallOutput, Tag("<function_call_output>")]
-    | Annotated[CustomToolCall, Tag("<custom_tool_call>")]
-    | Annotated[CustomToolCallOutput, Tag("<custom_tool_call_output>")]
-    | Annotated[Reasoning, Tag("<reasoning>")],
-    Discriminator(
-        _item_type,
-        custom_error_type="item_type",
-        custom_error_message=f"must be an item of type {', '.join(ITEM_TYPES)}",
-        custom_error_context={},
-    ),
-]
-Items = TypeAliasType("Items", Annotated[list[Item], FailFast(), Field(min_length=1)])
-InputString = TypeAliasType("InputString", Annotated[str, StringConstraints(min_length=1)])
-Input = Annotated[Annotated[InputString, Tag("<string>")] | Annotated[Items, Tag("<array>")], _BY_JSON_KIND]
-
-
-class FunctionTool(_RequestModel):
+class FunctionTool(RequestModel):
     type: Literal["function"]
     name: Name
     parameters: Schema | None = None
@@ -188,7 +26,7 @@ class FunctionTool(_RequestModel):
     description: str | None = None
 
 
-class CustomTool(_RequestModel):
+class CustomTool(RequestModel):
     type: Literal["custom"]
     name: Name
     description: str | None = None
@@ -200,22 +38,22 @@ Tool = Annotated[FunctionTool | CustomTool, Field(discriminator="type")]
 Tools = TypeAliasType("Tools", Annotated[list[Tool], FailFast(), Field(max_length=MAX_TOOLS)])
 
 
-class NamedTool(_RequestModel):
+class NamedTool(RequestModel):
     """The tool of the request that the model must call."""
 
     type: Literal["function", "custom"]
     name: Name
 
 
-class TextFormat(_RequestModel):
+class TextFormat(RequestModel):
     type: Literal["text"]
 
 
-class JsonObject(_RequestModel):
+class JsonObject(RequestModel):
     type: Literal["json_object"]
 
 
-class JsonSchema(_RequestModel):
+class JsonSchema(RequestModel):
     type: Literal["json_schema"]
     name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")]
     schema_: Schema = Field(alias="schema")
@@ -223,14 +61,14 @@ class JsonSchema(_RequestModel):
     strict: bool | None = None
 
 
-class Text(_RequestModel):
+class Text(RequestModel):
     format: Annotated[TextFormat | JsonObject | JsonSchema, Field(discriminator="type")] | None = None
     """Default: `text`."""
     verbosity: Literal["low", "medium", "high"] | None = None
     """How long the answer is."""
 
 
-class ReasoningOptions(_RequestModel):
+class ReasoningOptions(RequestModel):
     effort: Effort | None = None
     """One of the model's efforts, see `GET /v1/models`. Default: the model's own default. Some models take none."""
     summary: Literal["auto", "concise", "detailed"] | None = None
@@ -254,7 +92,7 @@ def _boolean(value: Any) -> Any:
     return value
 
 
-class CreateResponse(_RequestModel):
+class CreateResponse(RequestModel):
     """The supported parameters of OpenAI's Responses API. Any other parameter is refused by name, in particular those
     that name an object at the provider (`previous_response_id`, `conversation`, `prompt`, any `file_id`), because all
     tenants share one provider account, and `top_logprobs`. Null is the same as absent."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, get_args
 
 from afterthought.domain.errors import InvalidRequest
-from afterthought.domain.jobs.job import TERMINAL, Status
+from afterthought.domain.jobs.status import TERMINAL, Status
 from afterthought.domain.ledger.ledger import OPEN, Amounts, UsageKey
 from afterthought.domain.models.pricing import exact_sum, format_usd
 

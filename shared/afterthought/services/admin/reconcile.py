@@ -12,7 +12,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from afterthought.domain.jobs.job import RECORD_RETENTION, Job
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.schedule import RECORD_RETENTION
 from afterthought.domain.ledger.ledger import Contribution, LedgerItem, Totals, contribution
 
 _MAX_READINGS = 5

@@ -12,7 +12,7 @@ from afterthought.domain.models.pricing import Price, format_usd
 from afterthought.domain.wire.deprecation import deprecation_headers
 
 if TYPE_CHECKING:
-    from afterthought.domain.wire import schemas
+    from afterthought.domain.wire import report_schemas as schemas
 
 
 @dataclass(frozen=True)

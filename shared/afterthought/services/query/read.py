@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from afterthought.catalogue import Catalogue
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.models.pricing import Cost, cost
-from afterthought.domain.response import render
 from afterthought.domain.tenants.identity import response_not_found, valid_job_id
+from afterthought.domain.wire.response import render
 from afterthought.services.contents import get_answer, get_request
 from afterthought.services.intake.submit import Submission
 from afterthought.services.ports import Contents, JobLookup

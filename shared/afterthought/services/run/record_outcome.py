@@ -21,7 +21,7 @@ from afterthought.domain.jobs.outcome import (
 )
 from afterthought.domain.ledger.budget import NO_CAPS, Caps, OverBudget, caps_of
 from afterthought.domain.models.provider import Provider
-from afterthought.domain.response import Answer
+from afterthought.domain.wire.response import Answer
 from afterthought.services.commit import Committed, commit, never, same_call
 from afterthought.services.contents import get_request, put_answer
 from afterthought.services.limits.circuit_breaker import CircuitBreaker

@@ -57,7 +57,7 @@ class JobRunner:
     generations: Generations
     catalogue: Catalogue
     providers: tuple[str, ...]
-    limit: RateLimiter
+    rate_limiter: RateLimiter
     throttle: Throttle
     circuit_breaker: CircuitBreaker
     recorder: OutcomeRecorder
@@ -182,4 +182,4 @@ class JobRunner:
         attempt = job.attempt
         if job.terminal and attempt is not None and not attempt.estimated:
             used = attempt.usage.total_tokens if attempt.usage is not None else 0
-            self.limit.correct(job.tenant, job.first_model, job.created_at, self.clock(), used - job.rate_tokens)
+            self.rate_limiter.correct(job.tenant, job.first_model, job.created_at, self.clock(), used - job.rate_tokens)

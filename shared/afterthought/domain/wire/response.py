@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict
 
 from afterthought.domain.jobs.attempt import Attempt, AttemptState
-from afterthought.domain.jobs.job import STARVED, Job
+from afterthought.domain.jobs.job import Job
+from afterthought.domain.jobs.status import STARVED
 from afterthought.domain.models.pricing import WIRE_NAMES, Cost, ServiceTier, Usage, format_usd, price_date
 
 if TYPE_CHECKING:

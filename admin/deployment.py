@@ -38,7 +38,8 @@ def outputs(client: "CloudFormationClient", stack: str, region: str) -> dict[str
     values = {each["OutputKey"]: each["OutputValue"] for each in description.get("Outputs", [])}
     if missing := {"AccountTableName", "JobTableName", "SecretsKeyArn"} - values.keys():
         raise StackNotFound(
-            f"The stack '{stack}' in {region} has no output {', '.join(sorted(missing))}. Is it this service's?"
+            f"The stack '{stack}' in {region} does not belong to this service: "
+            f"it has no output {', '.join(sorted(missing))}."
         )
     return values
 

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Mapping
 from datetime import date, timedelta
 
+from admin.console import show_table
 from admin.deployment import Deployment
-from admin.screen import show_table
 from afterthought.adapters.clock import now
 from afterthought.domain.ledger.budget import Caps, MonthBalance, budgets, caps_of
 from afterthought.domain.models.pricing import format_usd
@@ -38,7 +38,7 @@ def usage(deployment: Deployment, options: argparse.Namespace) -> None:
     )
     print()
     balance = deployment.ledger.month(tenant.name, first)
-    # The caps of a past month are not stored; those of today may be others.
+    # The caps of a past month are not stored, and the current ones may differ.
     show_table(
         _past_month(balance, first) if next_month <= today else _current_budgets(balance, caps_of(tenant), today)
     )
@@ -82,9 +82,9 @@ def _conclusion(report: ReconcileReport, *, repair: bool) -> str:
     compared = f"Compared {report.reading.job_count} jobs with {len(report.reading.items)} items of the ledger"
     differing = len(report.differing)
     if not differing:
-        return f"{compared}: no difference{' in the stable ones' if report.unstable else ''}."
+        return f"{compared}: no difference{' in the stable items' if report.unstable else ''}."
     if not repair:
-        return f"{compared}: {differing} differ. Nothing was changed; --repair sets them to what the jobs add up to."
+        return f"{compared}: {differing} differ. Nothing was changed; --repair sets them to the sums of the jobs."
     return f"{compared}: {differing} differ, {len(report.repaired)} of them were repaired."
 
 

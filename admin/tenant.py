@@ -13,8 +13,8 @@ from decimal import Decimal
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from admin import ledger
+from admin.console import show_table
 from admin.deployment import Deployment, StackNotFound, connect
-from admin.screen import show_table
 from afterthought.adapters.reconcile_tables import UnreadableJob
 from afterthought.domain.limits.rate_tier import RateTier
 from afterthought.domain.models.pricing import format_usd
@@ -151,7 +151,7 @@ def _add_name_and_month(command: argparse.ArgumentParser) -> None:
 
 def _add_names_and_repair(command: argparse.ArgumentParser) -> None:
     command.add_argument("names", nargs="*", metavar="NAME", help="default: every tenant")
-    command.add_argument("--repair", action="store_true", help="set what differs to what the jobs add up to")
+    command.add_argument("--repair", action="store_true", help="set different items to the sums of the jobs")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Command:
 
 COMMANDS: Mapping[str, Command] = {
     "create": Command(create, "create a tenant with an API key and a webhook secret", _add_name_and_tier),
-    "set": Command(set_, "set a tenant's tier, budgets and limits; what is not given stays", _add_name_and_settings),
+    "set": Command(set_, "set the tier, budgets and limits of a tenant; others do not change", _add_name_and_settings),
     "list": Command(listing, "list the tenants and the first characters of their keys (times in UTC)", _add_nothing),
     "key": Command(key, "create another API key; give it to the tenant, then revoke the old one", _add_name),
     "revoke": Command(revoke, "revoke an API key", _add_name_and_key),

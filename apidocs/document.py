@@ -1,4 +1,4 @@
-"""The OpenAPI document: `openapi.yaml`, completed with what the code knows."""
+"""The OpenAPI document: `openapi.yaml`, completed with schemas, examples and values from the code."""
 
 import tomllib
 from datetime import timedelta

@@ -77,7 +77,7 @@ def page(api: Wire) -> str:
 
 
 class _View:
-    """Renders schemas and what refers to them. `objects` have a section each; other schemas are shown in place."""
+    """Renders operations and schemas. Each of the `objects` has its own section; other schemas are shown in place."""
 
     def __init__(self, schemas: Wire) -> None:
         self._schemas = schemas

@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer jobs, and the cold start of one function")
     options = parser.parse_args()
     start = monotonic()
-    # The jobs come first: they run the functions in this process, which must not have been used for anything else.
+    # First, because the jobs run the functions in this process, which must not have been used before.
     jobs = job.measure(job.QUICK_CASES if options.quick else job.CASES)
     show(report.requests(jobs))
     bill = Bill(jobs, load_prices())

@@ -1,7 +1,7 @@
-"""A cost model of the common design, for comparison. It is not run; its calls are itemised like ours.
+"""A cost model of the common design, for comparison. It is not run; its calls are priced like those of this service.
 
-An api function puts the request into SQS. A worker function takes it, waits for the model, puts the answer into
-DynamoDB with one write and publishes it with SNS to a webhook. It has no ledger, no budgets, no idempotency and no
+An api function puts the request into SQS. A worker function receives it, waits for the model, writes the answer
+to DynamoDB and publishes it with SNS to a webhook. It has no ledger, no budgets, no idempotency and no
 limits, and a call whose answer is lost is paid for again.
 """
 
@@ -26,7 +26,7 @@ _ITEM_BYTES = QUESTION_BYTES + ANSWER_BYTES + 300
 
 @dataclass(frozen=True)
 class Baseline:
-    """`billed_ms` are those of both functions, for one job."""
+    """`billed_ms` is for both functions and one job."""
 
     lines: list[Line]
     billed_ms: Decimal
@@ -37,16 +37,16 @@ class Baseline:
 
 
 def baseline(thinking_seconds: int, memory_mb: int, prices: Prices) -> Baseline | None:
-    """A million such jobs; None if a function cannot wait that long."""
+    """The cost of a million such jobs; None if a function cannot wait that long."""
     if thinking_seconds >= MAX_SECONDS:
         return None
-    rate, waits, logs = prices.per_million, prices.waits, prices.log_bytes
+    rate, call_ms, logs = prices.per_million, prices.call_ms, prices.log_bytes
     work, cold = prices.processor_ms["synchronous"], "synchronous"
-    api_ms = waits["sqs SendMessage"] + prices.working_ms(work, _API_MB) + prices.cold_ms(cold, _API_MB)
+    api_ms = call_ms["sqs SendMessage"] + prices.working_ms(work, _API_MB) + prices.cold_ms(cold, _API_MB)
     worker_ms = (
-        Decimal(waits[f"provider {CREATE_DIRECT}"] + 1000 * thinking_seconds)
-        + waits["dynamodb PutItem"]
-        + waits["sns Publish"]
+        Decimal(call_ms[f"provider {CREATE_DIRECT}"] + 1000 * thinking_seconds)
+        + call_ms["dynamodb PutItem"]
+        + call_ms["sns Publish"]
         + prices.working_ms(work, memory_mb)
         + prices.cold_ms(cold, memory_mb)
     )

@@ -64,15 +64,15 @@ class Bill:
         durations = self.durations(self._jobs.typical)
         rows = []
         for each in durations:
-            waits = " + ".join(f"{number} {kind} {ms}" for kind, (number, ms) in each.waits.items())
+            calls = " + ".join(f"{number} {kind} {ms}" for kind, (number, ms) in each.calls.items())
             rows.append(
                 f"{each.function:<16}{each.memory_mb:>5} MB{each.billed_ms:>7.0f} ms = "
-                f"{waits} + work {each.working_ms:.0f} + cold starts {each.cold_ms:.0f}"
+                f"{calls} + work {each.working_ms:.0f} + cold starts {each.cold_ms:.0f}"
             )
         slower = sum(
             self._prices.lambda_usd(Decimal(100), each.memory_mb)
             for each in durations
-            for kind in each.waits
+            for kind in each.calls
             if kind in _EXTERNAL_CALLS
         )
         cold = sum(self._prices.lambda_usd(each.cold_ms, each.memory_mb) for each in durations)

@@ -1,4 +1,4 @@
-"""Each function in fresh processes: the time of its import, of its first request and of later ones, and its memory."""
+"""Measures each function in fresh processes: the time of import, first request and later requests, and memory."""
 
 import json
 import os
@@ -103,7 +103,7 @@ def _start(name: str, samples: list[dict[str, Any]], largest: dict[str, Any] | N
         import_ms=1000 * median(sample["import_seconds"] for sample in samples),
         first_ms=1000 * median(sample["request_seconds"][0] for sample in samples),
         warm_ms=1000 * median(later_requests("request_seconds")),
-        # Other processes can only add to the CPU time.
+        # The minimum, because other processes can only increase it.
         cold_cpu_ms=1000 * min(s["import_cpu_seconds"] + s["request_cpu_seconds"][0] for s in samples),
         warm_cpu_ms=1000 * min(later_requests("request_cpu_seconds")),
         peak_mb=_megabytes(max(sample["peak_kb"] or 0 for sample in samples)),

@@ -1,4 +1,4 @@
-"""Output of the reports."""
+"""Prints the reports."""
 
 
 def show(lines: list[str]) -> None:

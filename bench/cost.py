@@ -16,7 +16,7 @@ MILLION = Decimal(10**6)
 GB = Decimal(2**30)
 
 FUNCTIONS = ("api", "worker", "direct", "sweeper", "provider_events", "notifier", "webhooks")
-"""In the order in which a job passes through them."""
+"""In the order in which a job uses them."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Prices:
     per_gb: Mapping[str, Decimal]
     per_gb_month: Mapping[str, Decimal]
     per_month: Mapping[str, Decimal]
-    waits: Mapping[str, int]
+    call_ms: Mapping[str, int]
     processor_ms: Mapping[str, int]
     cold_processor_ms: Mapping[str, int]
     mb_of_a_processor: int
@@ -36,11 +36,11 @@ class Prices:
     polls: int
 
     def working_ms(self, processor_ms: int, memory_mb: int) -> Decimal:
-        """How long a function of this memory works on what takes a whole processor `processor_ms`."""
+        """The time that a function with this memory needs for `processor_ms` of a whole processor."""
         return processor_ms * max(Decimal(1), Decimal(self.mb_of_a_processor) / memory_mb)
 
     def lambda_usd(self, milliseconds: Decimal, memory_mb: int) -> Decimal:
-        """A million durations of `milliseconds`."""
+        """The price of a million durations of `milliseconds`."""
         return milliseconds / 1000 * memory_mb / 1024 * self.per_million["lambda_arm_gb_second"]
 
     def cold_ms(self, function: str, memory_mb: int) -> Decimal:
@@ -48,7 +48,7 @@ class Prices:
         return self.cold_share * self.working_ms(self.cold_processor_ms[function], memory_mb)
 
     def logs_usd(self, size: Decimal | int) -> Decimal:
-        """A million times `size` bytes."""
+        """The price of a million times `size` bytes."""
         return size * MILLION / GB * self.per_gb["logs"]
 
 
@@ -65,7 +65,7 @@ def load_prices() -> Prices:
         per_gb=decimals("per_gb"),
         per_gb_month=decimals("per_gb_month"),
         per_month=decimals("per_month"),
-        waits=tables["waits"],
+        call_ms=tables["call_ms"],
         processor_ms=tables["processor_ms"],
         cold_processor_ms=tables["cold_processor_ms"],
         mb_of_a_processor=tables["lambda"]["mb_of_a_processor"],
@@ -77,19 +77,19 @@ def load_prices() -> Prices:
 
 @dataclass(frozen=True)
 class Duration:
-    """The billed time of a job's invocations of one function. `waits` has the number and the milliseconds of its calls,
+    """The billed time of a job's invocations of one function. `calls` has the number and the milliseconds of its calls,
     by kind."""
 
     function: str
     memory_mb: int
     invocations: int
-    waits: Mapping[str, tuple[int, Decimal]]
+    calls: Mapping[str, tuple[int, Decimal]]
     working_ms: Decimal
     cold_ms: Decimal
 
     @property
     def billed_ms(self) -> Decimal:
-        return sum((ms for _, ms in self.waits.values()), self.working_ms + self.cold_ms)
+        return sum((ms for _, ms in self.calls.values()), self.working_ms + self.cold_ms)
 
 
 class Line(NamedTuple):
@@ -109,22 +109,22 @@ def durations(job: Tally, prices: Prices, memory_mb: Mapping[str, int], *, think
 
 
 def _duration(function: str, job: Tally, prices: Prices, memory_mb: int, thinking_ms: int) -> Duration:
-    calls: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for request in job.sequence:
         if request.sender == function:
-            calls[f"{request.service} {request.operation}"] += 1
+            counts[f"{request.service} {request.operation}"] += 1
     for (caller, kind), number in job.external.items():
         if caller == function:
-            calls[f"{'receiver' if kind == WEBHOOK else 'provider'} {kind}"] += number
-    waits = {kind: (number, Decimal(number * prices.waits[kind])) for kind, number in calls.items()}
-    if thinking_ms and (direct := calls[f"provider {CREATE_DIRECT}"]):
-        waits["the model's thinking"] = (direct, Decimal(direct * thinking_ms))
+            counts[f"{'receiver' if kind == WEBHOOK else 'provider'} {kind}"] += number
+    calls = {kind: (number, Decimal(number * prices.call_ms[kind])) for kind, number in counts.items()}
+    if thinking_ms and (direct := counts[f"provider {CREATE_DIRECT}"]):
+        calls["the model's thinking"] = (direct, Decimal(direct * thinking_ms))
     invocations = job.invocations[function]
     return Duration(
         function,
         memory_mb,
         invocations,
-        waits,
+        calls,
         invocations * prices.working_ms(prices.processor_ms[function], memory_mb),
         invocations * prices.cold_ms(function, memory_mb),
     )

@@ -1,4 +1,4 @@
-"""Runs the real functions as AWS would, in virtual time: the next event is always delivered at once."""
+"""Runs the real functions as AWS would, in virtual time: the clock jumps to the next event."""
 
 import importlib
 import json
@@ -23,7 +23,7 @@ from bench.units import item_bytes
 
 Json = dict[str, Any]
 WakeMode = Literal["woken", "checked", "direct"]
-"""How the service learns that a model has ended: by the provider's event, by its own delayed checks, or by waiting."""
+"""How the service learns that a call has ended: by the provider's event, by polling, or by waiting for it."""
 
 MODELS: Mapping[WakeMode, str] = {"woken": "gpt-6-sol", "checked": "gpt-6-sol", "direct": "gpt-oss-120b"}
 
@@ -49,7 +49,7 @@ class Driver:
     def __init__(self, environment: Fixture) -> None:
         self.fixture = environment
         self.api_key = environment.create_tenant("bench", **_BUDGETS)
-        # The functions create their clients in the default session, so the meter listens to that one.
+        # The functions create their clients in the default session, so the meter listens to that session.
         boto3.setup_default_session()
         hooks = boto3._get_default_session().events  # noqa: SLF001 - boto3 has no public accessor
         hooks.register("provide-client-params.sqs.SendMessage", self._record_message)
@@ -83,7 +83,7 @@ class Driver:
         else:
             raise RuntimeError("the job does not end")
         if wake_mode == "direct":
-            # The call returned at once. In real time the function would have read the job at intervals.
+            # The call returned at once. In real time the function reads the job at intervals.
             self._read_during_call(job_id, int(thinking.total_seconds() / CHECK_SECONDS))
         self._invoke("notifier", stream_event(job_id))
         self._deliver_webhook()
@@ -96,13 +96,13 @@ class Driver:
         return tally
 
     def admit(self, api_key: str, *, idempotency_key: str | None = None) -> tuple[Tally, str]:
-        """POST of a job that will be checked. Returns what was counted, and the job's id."""
+        """POST of a job that will be polled. Returns what was counted, and the job's id."""
         tally = self._meter.start()
         request = {"model": MODELS["checked"], "input": texts.question(), "reasoning": {"effort": "low"}}
         return tally, self._post(api_key, request, idempotency_key=idempotency_key)
 
     def settle(self, job_id: str, *, thinking: timedelta) -> Tally:
-        """Runs an admitted job to its end. Counts the last check alone, which settles it."""
+        """Runs an admitted job to its end. Counts only the last poll, which settles it."""
         provider, clock = self.fixture.provider, self.fixture.clock
         self._meter.start()
         provider.thinking, provider.answer = thinking, texts.answer()
@@ -140,8 +140,8 @@ class Driver:
         return str(json.loads(self._invoke("api", event, over_http=True)["body"])["id"])
 
     def _step(self, job_id: str, *, events: bool) -> None:
-        """Delivers what is due first: a message, the provider's event, or the sweeper's run that finds the job
-        overdue."""
+        """Delivers what is due next: a message, the provider's event, or the sweeper's run that finds the overdue
+        job."""
         clock, provider = self.fixture.clock, self.fixture.provider
         pending = provider.pending_events
         message = min(self._messages, key=lambda each: each.visible_at, default=None)

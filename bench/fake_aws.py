@@ -47,7 +47,7 @@ class FakeAws(LoopbackServer):
         operations: dict[str, Callable[[Json], Json]] = {
             "GetItem": self._get,
             "PutItem": self._put,
-            # A caller that wants the new item gets its key alone, so every counter in it reads as zero.
+            # The returned item has only its key, so every counter in it is zero.
             "UpdateItem": lambda request: {"Attributes": request["Key"]} if "ReturnValues" in request else {},
             "TransactWriteItems": self._transact,
             "Query": lambda _: {"Items": [], "Count": 0, "ScannedCount": 0},

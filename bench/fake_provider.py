@@ -1,6 +1,6 @@
 """A model provider and a webhook receiver on loopback.
 
-Each response takes `thinking` by the bench's clock and returns `answer`, whatever the request is. A call without
+Each response takes `thinking` by the bench's clock and returns `answer` for any request. A call without
 background mode moves the clock forward by `thinking`.
 """
 

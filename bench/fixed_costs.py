@@ -1,4 +1,4 @@
-"""Costs apart from running jobs: what jobs leave stored, and an idle stack."""
+"""Costs that are independent of running jobs: storage and an idle stack."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -13,7 +13,7 @@ _MONTH = timedelta(days=365) / 12
 _SECRET_CACHED = timedelta(minutes=5)
 _ITEM_OVERHEAD_BYTES = 100
 _RECEIVES_A_MINUTE = 3
-"""Of one long poll of 20 seconds."""
+"""The duration of a long poll."""
 
 Dollars = dict[str, Decimal]
 """By purpose."""
@@ -52,7 +52,7 @@ def idle_stack(prices: Prices) -> Dollars:
     receives = queues * prices.polls * _RECEIVES_A_MINUTE * minutes
     memory = memory_mb()["sweeper"]
     sweep_ms = (
-        prices.working_ms(prices.processor_ms["sweeper"], memory) + OVERDUE_SHARDS * prices.waits["dynamodb Query"]
+        prices.working_ms(prices.processor_ms["sweeper"], memory) + OVERDUE_SHARDS * prices.call_ms["dynamodb Query"]
     )
     sweep = (
         million["lambda_request"]

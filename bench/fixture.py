@@ -1,4 +1,4 @@
-"""The environment in which the bench runs the functions: AWS in moto, a provider on loopback, a clock that it moves."""
+"""The environment of the measured functions: AWS in moto, a provider on loopback, a clock that the bench sets."""
 
 import contextlib
 import io
@@ -74,6 +74,6 @@ def fixture(start: datetime) -> Iterator[Fixture]:
 
 
 def on_day(day: int) -> datetime:
-    """The start of a minute on this day of the bench's month. The month is fixed and has 31 days, so that prices and
-    models do not change."""
+    """The start of a minute on this day of the bench's month. The month is fixed, so that prices and models do not
+    change, and has 31 days."""
     return datetime(2026, 12, day, 12, tzinfo=UTC)

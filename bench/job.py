@@ -1,4 +1,4 @@
-"""What a job's requests to AWS are, from its POST to its webhook."""
+"""Counts the AWS requests of a job, from its POST to its webhook."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ CASES = (
     *(Case("woken", seconds, effort) for seconds, effort in EFFORTS.items()),
     *(Case("checked", seconds, effort) for seconds, effort in EFFORTS.items()),
     *map(_direct, (1, 60, MAX_DIRECT_SECONDS)),
-    # These think far longer than their effort suggests, so the service polls them.
+    # These think much longer than expected for their effort, so the service polls them.
     *(Case("woken", LONG_SECONDS, effort) for effort in ("high", "medium")),
 )
 QUICK_CASES = (
@@ -51,7 +51,7 @@ QUICK_CASES = (
 
 @dataclass(frozen=True)
 class Jobs:
-    """What jobs request from AWS in a process that has run others before.
+    """The AWS requests of jobs in a process that has run other jobs before.
 
     `random` is the typical job with a random question and answer, `large` has its question in S3, `read` is a GET of a
     finished job, `first` has the requests that a process makes once.
@@ -84,7 +84,7 @@ def measure(cases: Sequence[Case] = CASES) -> Jobs:
             functions.configure_events(enabled=wake_mode == "woken")
             first, _ = _run(functions, Case(wake_mode, 1, "low"))
             tallies |= {case: _run(functions, case)[0] for case in cases if case.wake_mode == wake_mode}
-        # The last wake mode is that of the following jobs.
+        # The following jobs use the last wake mode.
         tallies[TYPICAL], job_id = _run(functions, TYPICAL)
         question, answer = (texts.random_text(size) for size in (texts.QUESTION_BYTES, texts.ANSWER_BYTES))
         random, _ = _run(functions, TYPICAL, question, answer)

@@ -1,4 +1,4 @@
-"""Counts the requests that the functions send to AWS, where they leave botocore: retries count too."""
+"""Counts the requests that the functions send to AWS, as botocore sends them: retries count too."""
 
 import io
 from collections import Counter
@@ -21,8 +21,8 @@ READ_UNITS = "dynamodb read units"
 
 _TRANSACTION = "TransactWriteItems"
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem", _TRANSACTION)
-# The sweeper queries the index once a minute, whether or not a job is overdue.
-_NOT_OF_A_JOB = "Query"
+# Not counted for a job: the sweeper queries the index once a minute anyway.
+_SWEEP_OPERATION = "Query"
 _INDEX_KEYS = ("overdue_shard", "overdue_at", "pk", "sk")
 
 
@@ -86,7 +86,7 @@ class Tally:
             self._add_units(READ_UNITS, item.read_units)
 
     def add_uncounted(self, request: Request) -> None:
-        """A request that does not pass through botocore here, so that it must be counted too."""
+        """Adds a request that botocore does not send here."""
         self.requests[request.sender, request.service, request.operation] += 1
         self.add(request)
 
@@ -115,7 +115,7 @@ class Tally:
 
 class Meter:
     """Listens to the botocore events of the functions' clients. `dynamodb` is a client that it does not listen to,
-    `logs` the functions' output, `external` the running count of calls to others than AWS."""
+    `logs` the functions' output, `external` the running count of calls outside AWS."""
 
     def __init__(
         self, hooks: BaseEventHooks, dynamodb: "DynamoDBClient", logs: io.StringIO, external: Counter[str]
@@ -159,7 +159,7 @@ class Meter:
 
     def _count(self, event_name: str, **_: Any) -> None:
         service, operation = event_name.split(".")[1:]
-        if self._function and operation != _NOT_OF_A_JOB:
+        if self._function and operation != _SWEEP_OPERATION:
             self._tally.requests[self._function, service, operation] += 1
 
     def _read_before(self, event_name: str, params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -168,7 +168,7 @@ class Meter:
             self._before = [self._stored(write) for write in self._writes(model.name)]
 
     def _record(self, event_name: str, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-        if not self._function or model.name == _NOT_OF_A_JOB:
+        if not self._function or model.name == _SWEEP_OPERATION:
             return
         service = event_name.split(".")[1]
         items = self._items(model.name, parsed) if service == "dynamodb" else ()

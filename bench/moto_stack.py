@@ -55,8 +55,8 @@ class Clients:
 
 @cache
 def clients() -> Clients:
-    """Clients of a session of their own: the bench counts the requests of the default session. They are created once,
-    since that takes longer than most tests."""
+    """Clients of a separate session: the bench counts the requests of the default session. They are created once,
+    because that takes longer than most tests."""
     session = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")  # noqa: S106
     # moto does not answer at endpoints that contain the account's id.
     config = Config(account_id_endpoint_mode="disabled")
@@ -72,8 +72,8 @@ def clients() -> Clients:
 
 
 class MotoStack:
-    """A new, empty stack. Create it inside `mock_aws`. A resource is created when something first refers to it: a KMS
-    key takes moto longer than everything else together."""
+    """A new, empty stack. Create it inside `mock_aws`. A resource is created when something first refers to it:
+    moto needs more time for a KMS key than for all other resources."""
 
     def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
         self.clients = clients()

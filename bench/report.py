@@ -69,7 +69,7 @@ def cold_starts(measured: ColdStarts, machine: str) -> list[str]:
 
 
 def _order(key: tuple[str, str, str]) -> tuple[int, str, str, str]:
-    """In the order in which a job passes through the functions."""
+    """In the order in which a job uses the functions."""
     sender, service, operation = key
     return FUNCTIONS.index(sender.rpartition(" ")[2]), sender, service, operation
 

@@ -65,7 +65,7 @@ class SampleRequests:
         )
 
     def events(self, function: str) -> Callable[[], dict[str, Any]]:
-        """Creates events of typical jobs, one a call."""
+        """A function that creates one event of a typical job per call."""
         self._provider.answer = texts.answer()
         return {
             "floor": lambda: {"table": self._table},
@@ -127,12 +127,12 @@ class SampleRequests:
         return queued
 
     def _running(self, question: str = "") -> Job:
-        """A job whose response has completed at the provider, which the service does not know yet."""
+        """A job whose response has completed at the provider, before the service has read it."""
         queued = self._queued("woken", question or texts.question())
-        begun = queued.start_call(token=secrets.token_hex(16), provider=BACKGROUND_PROVIDER, now=queued.created_at)
-        metadata = {JOB: begun.id, ATTEMPT: "1", TOKEN: begun.called_attempt.token}
-        response = self._provider.create({"model": begun.model, "background": True, "metadata": metadata})
-        running = begun.mark_running(response_id=response["id"], now=queued.created_at, poll_seconds=5)
+        calling = queued.start_call(token=secrets.token_hex(16), provider=BACKGROUND_PROVIDER, now=queued.created_at)
+        metadata = {JOB: calling.id, ATTEMPT: "1", TOKEN: calling.called_attempt.token}
+        response = self._provider.create({"model": calling.model, "background": True, "metadata": metadata})
+        running = calling.mark_running(response_id=response["id"], now=queued.created_at, poll_seconds=5)
         return self._save(queued, running)
 
     def _settled(self, question: str = "") -> Job:
@@ -170,7 +170,7 @@ def large_text(size: int) -> str:
 
 @lru_cache(maxsize=1)
 def _canonical(request: str) -> bytes:
-    """A batch of the largest jobs has the same request in each."""
+    """Cached: all jobs of a largest batch have the same request."""
     return body.canonical(body.parse(request.encode()))
 
 

@@ -14,14 +14,14 @@ def template() -> Template:
 
 
 def properties(logical_id: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = template()["Resources"][logical_id]["Properties"]
-    return found
+    resource: Mapping[str, Any] = template()["Resources"][logical_id]["Properties"]
+    return resource
 
 
 def event_source(function: str, event: str) -> Mapping[str, Any]:
     """The properties of a function's event source mapping."""
-    found: Mapping[str, Any] = properties(function)["Events"][event]["Properties"]
-    return found
+    source: Mapping[str, Any] = properties(function)["Events"][event]["Properties"]
+    return source
 
 
 def memory_mb() -> dict[str, int]:

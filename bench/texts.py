@@ -56,7 +56,7 @@ def answer() -> str:
 
 
 def random_text(size: int) -> str:
-    """Text that compresses only to three quarters."""
+    """Random letters, which compress only to three quarters."""
     return secrets.token_urlsafe(size)[:size]
 
 

@@ -91,7 +91,7 @@ def layer_libraries(python: Path) -> Path:
     except OSError:
         if not target.exists():
             raise
-        # Another process has built the same.
+        # Another process has built the same folder.
         shutil.rmtree(partial)
     return target
 

@@ -13,7 +13,6 @@ import openai
 
 from local import endpoint, questions, receiver, service
 from local.address import HOST, free_port
-from local.announcements import TopicSubscription
 from local.console import Console, Line
 from local.failure import LocalFailure
 from local.ministack import LOGS
@@ -22,6 +21,7 @@ from local.report import report
 from local.serve import STARTING, positive_integer, relative_path
 from local.signals import Stopped, stop_on_signal
 from local.tenants import ACME
+from local.topic import TopicSubscription
 
 ARRIVAL_SECONDS = 60.0
 

@@ -13,7 +13,7 @@ from local.child import Child
 from local.cloud import ACCOUNT, REGION, Cloud
 from local.failure import LocalFailure
 
-# Twice the size of about twenty processes with a layer of 25 MB each.
+# Twice the memory of about twenty processes with a layer of 25 MB each.
 MIN_FREE_BYTES = 1 << 30
 LOGS = ROOT / ".local" / "logs"
 
@@ -62,7 +62,7 @@ def memory_folder() -> Path | None:
 
 
 def environment(home: Path, port: int, *, enforce_policies: bool) -> dict[str, str]:
-    """Not inherited: the functions receive all of it, and must not see the keys and profiles of the person."""
+    """Nothing is inherited: the functions receive all of it, and must not see the user's AWS keys and profiles."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",

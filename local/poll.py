@@ -47,7 +47,7 @@ def submit(client: OpenAI, question: Question, webhook_url: str) -> PolledJob:
 
 
 def poll(client: OpenAI, jobs: Sequence[PolledJob]) -> Iterator[list[PolledJob]]:
-    """All jobs after each poll, until all have ended."""
+    """Yields all jobs after each poll, until all have ended."""
     current = list(jobs)
     while True:
         yield current

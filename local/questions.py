@@ -1,4 +1,4 @@
-"""The demo's questions: three of its own, or one from the environment."""
+"""The demo's questions: three defaults, or one from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

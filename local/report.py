@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from local.announcements import TopicMessage
 from local.poll import PolledJob
 from local.receiver import Arrival
+from local.topic import TopicMessage
 
 INDENT = " " * 12
 

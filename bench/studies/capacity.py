@@ -1,4 +1,4 @@
-"""What one job uses of the parts that have limits, by the bench's counts and assumptions."""
+"""How much one job uses of each limited resource, by the bench's counts and assumptions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _JOB_TABLE = frozenset({"STATE", "INPUT", "OUTPUT", "DELIVERY"})
 
 @dataclass(frozen=True)
 class JobCapacity:
-    """Of a woken job.
+    """The capacity that a woken job uses.
 
     `seconds` is how long one invocation of each function takes when warm. `job_units` and `account_units` are the write
     units by step, those of the job table with its index. `key_units` are the write units on partition keys that many
@@ -52,8 +52,8 @@ def capacity_of(job: Tally, prices: Prices) -> JobCapacity:
 
 def _sweep_ms(prices: Prices, memory: int) -> float:
     """One read and one write of a job."""
-    waits = prices.waits["dynamodb GetItem"] + prices.waits["dynamodb PutItem"]
-    return float(waits + prices.working_ms(prices.processor_ms["swept"], memory))
+    call_ms = prices.call_ms["dynamodb GetItem"] + prices.call_ms["dynamodb PutItem"]
+    return float(call_ms + prices.working_ms(prices.processor_ms["sweep"], memory))
 
 
 def _units_of_kind(kind: str, requests: Sequence[Request]) -> float:

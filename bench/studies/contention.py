@@ -2,8 +2,8 @@
 
 Each admission and each settlement is a transaction on the tenant's budget item and on a usage row (day, model, tags);
 here always the same row. DynamoDB cancels a transaction that conflicts with another one on an item, and the adapter
-retries it as domain/schedule.py says. DynamoDB documents 1,000 write units a second for one partition key, and two
-units for a transaction's write of up to 1 KB
+retries it as domain/jobs/schedule.py defines. DynamoDB documents 1,000 write units a second for one partition key, and
+two units for a transaction's write of up to 1 KB
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html and
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html). It does not document how long
 a transaction locks its items, so that is a parameter. Everything else takes no time and has no limit.
@@ -44,9 +44,9 @@ class RetryPolicy:
 class Load:
     """The result of a constant rate of jobs.
 
-    `refused` is the share of admissions answered with 503, `tries` their average number of tries. The times are those
-    of the admitted, from the first try to the end. `postponed` is the share of settlements that gave up until their
-    message is delivered again.
+    `refused` is the share of admissions answered with 503, `tries` their average number of tries. The times are
+    those of admitted jobs, from the first try to the end. `postponed` is the share of settlements that failed until
+    their message is delivered again.
     """
 
     offered_per_second: float

@@ -1,6 +1,6 @@
-"""An hour of rising load, second by second: which limit is reached first, at how many jobs a second, and which next.
+"""Simulates an hour of rising load, second by second: which limits are reached, in which order and at which rate.
 
-A job's use of each part is counted by the bench. The limits are the numbers in the template and those that AWS
+The bench counts what a job uses of each part. The limits are the numbers in the template and those that AWS
 documents:
 - SQS: Lambda starts with 5 concurrent batches and adds up to 300 a minute, up to the mapping's MaximumConcurrency.
   https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
@@ -57,19 +57,19 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class LimitReached:
-    """From `full` jobs a second on, more arrives than the part can handle. At `noticed` jobs a second, `minute` minutes
-    into the hour, jobs wait for a minute (`waits`) or one in a hundred is refused."""
+    """From `full` jobs a second on, more jobs arrive than the part can handle. At `noticed` jobs a second, after
+    `minute` minutes, jobs wait for a minute (`delayed`) or one in a hundred is refused."""
 
     limit: str
     full: float
     noticed: float
     minute: float
-    waits: bool
+    delayed: bool
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The template's numbers, those of the highest tier, and the provider's for one model."""
+    """The limits of the template, of the highest tier, and of the provider for one model."""
 
     capacity: JobCapacity
     tenants: int
@@ -126,18 +126,18 @@ def limits_reached(of: Limits) -> list[LimitReached]:
 def report(many: Sequence[LimitReached], one: Sequence[LimitReached], capacity: JobCapacity) -> list[str]:
     """For many tenants, and for one."""
     keys = ", ".join(f"{name} {units * MAX_PER_SECOND:.0f}" for name, units in capacity.key_units.items())
-    swept = SWEEP_SECONDS / capacity.sweep_seconds / 60
+    sweeps_per_second = SWEEP_SECONDS / capacity.sweep_seconds / 60
     return [
         "AN HOUR OF RISING LOAD",
         f"Simulated second by second: from 1 to {MAX_PER_SECOND:.0f} jobs a second in an hour, each thinks a minute.",
-        "The limits are documented by AWS or set in the template. Full: from this rate on more arrives than the part",
-        "can handle. Noticed: a wait of a minute, or one in a hundred refused. Each limit is reached after those above",
-        "it have been lifted.",
+        "The limits are documented by AWS or set in the template. Full: from this rate on, more jobs arrive than the",
+        "part can handle. Noticed: a wait of a minute, or one in a hundred refused. Each limit is reached after those",
+        "above it have been lifted.",
         *_table("many tenants", many),
         *_table("one tenant", one),
         "",
         f"The busiest partition keys at {MAX_PER_SECOND:.0f} jobs a second, of 1,000 write units a second: {keys}.",
-        f"The sweeper can postpone {swept:.0f} jobs a second that think longer than their effort suggests.",
+        f"The sweeper can postpone {sweeps_per_second:.0f} jobs a second that think longer than their effort suggests.",
     ]
 
 
@@ -145,14 +145,14 @@ def _table(tenants: str, reached: Sequence[LimitReached]) -> Iterator[str]:
     yield ""
     yield f"{tenants:<22}{'full at':>9}{'noticed at':>12}{'minute':>8}   {'':<9}raised by"
     for each in reached:
-        effect = "waits" if each.waits else "refused"
+        effect = "waits" if each.delayed else "refused"
         numbers = f"{each.full:>9.0f}{each.noticed:>12.0f}{each.minute:>8.0f}"
         yield f"{each.limit:<22}{numbers}   {effect:<9}{REMEDIES[each.limit]}"
 
 
 @dataclass
 class _Gate:
-    """Passes what it can in a second, plus a burst, and refuses the rest."""
+    """Passes a limited number per second, plus a burst, and refuses the rest."""
 
     name: str
     per_second: Callable[[], float]
@@ -184,7 +184,7 @@ class _Gate:
 
 @dataclass
 class _Queue:
-    """Serves what it can in a second, oldest first. The rest waits."""
+    """Serves a limited number per second, oldest first. The rest waits."""
 
     name: str
     per_second: Callable[[], float]
@@ -268,8 +268,8 @@ class _Hour:
             for part in parts:
                 if part.noticed(second):
                     full = rate(second if part.full_since is None else part.full_since)
-                    waits = isinstance(part, _Queue)
-                    return LimitReached(part.name, full, rate(second), second / 60, waits)
+                    delayed = isinstance(part, _Queue)
+                    return LimitReached(part.name, full, rate(second), second / 60, delayed)
         return None
 
     def _tick(self, second: int) -> None:
@@ -306,7 +306,7 @@ class _Hour:
         return -(-self._job_table.allowed() // _PARTITION_UNITS)
 
     def _concurrency(self, name: str, number: float) -> float:
-        """A lifted concurrency is that of the account."""
+        """The limit of the account if this one is lifted."""
         return _ACCOUNT_CONCURRENCY if name in self._lifted else number
 
     def _add_gate(self, name: str, per_second: Callable[[], float], burst: float = 0.0, limit: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The requests of an admission and of a settlement, for a tenant's first job of a month and after a history of jobs."""
+"""The requests of an admission and a settlement, for a tenant's first job of a month and after a history of jobs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

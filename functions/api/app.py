@@ -102,7 +102,7 @@ def no_such_route(_: Exception) -> Response[str]:
 
 
 def refuse(error: RequestRefused) -> Response[str]:
-    # OpenAI's SDKs retry a 409 and a 429 unless this header says no.
+    # OpenAI's SDKs retry a 409 and a 429 unless this header is "false".
     headers = {**error.headers, "x-should-retry": str(error.retryable).lower()}
     # Without the field's name: in a malformed request it can be a part of a prompt.
     telemetry.logger().info("request refused", http_status=error.status, code=error.code)

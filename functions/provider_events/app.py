@@ -9,14 +9,14 @@ from afterthought.adapters import telemetry
 from afterthought.composition import provider_events as composition
 from afterthought.services.run.receive_event import Outcome, ProviderEventReceiver, ReceivedEvent
 
-# A provider retries an event that gets no 2xx, with a new signature. So an event that a retry can help (`stale`,
-# `unavailable`, a secret that is not here yet) is refused, and an event of another type is accepted.
+# A provider retries an event that gets no 2xx, with a new signature. So an event is refused if a retry may succeed
+# (`stale`, `unavailable`, a secret that is not configured yet), and an event of another type is accepted.
 RESPONSES: dict[Outcome, tuple[int, str]] = {
     "received": (200, ""),
     "ignored": (200, ""),
-    "unknown_provider": (404, "No webhook is set up here for a provider of this name."),
+    "unknown_provider": (404, "No webhook is configured for a provider of this name."),
     "unsigned": (401, "The headers webhook-id, webhook-timestamp and webhook-signature are required."),
-    "bad_signature": (401, "The signature does not match any secret that is set up here."),
+    "bad_signature": (401, "The signature does not match any configured secret."),
     "stale": (400, "The timestamp differs from the current time by more than five minutes."),
     "malformed": (400, "The body is not an event."),
     "too_large": (413, "The body is too large for an event."),

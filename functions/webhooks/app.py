@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
         metric = telemetry.count(f"Webhooks{delivery.outcome.capitalize()}")
         log.info("webhook %s", delivery.outcome, **fields, **telemetry.emf_fields(metric))
         if delivery.outcome == "failed":
-            # Hidden until the next attempt. After the last one SQS moves it to the dead letter queue.
+            # Hidden until the next attempt. After the last attempt SQS moves it to the dead-letter queue.
             queue().hide(record.receipt_handle, delivery_seconds(attempt))
             raise RetryLater
 

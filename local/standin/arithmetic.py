@@ -28,7 +28,7 @@ class Answer:
 
 
 class NotComputableError(Exception):
-    """The text is no expression that this module computes."""
+    """The text is not an expression that this module can compute."""
 
 
 def answer(question: str) -> Answer:
@@ -43,10 +43,10 @@ def compute(line: str) -> Answer:
     text = OPENING.sub("", line).strip(" ?.=")
     for word, sign in SIGNS.items():
         text = text.replace(word, sign)
-    # No word is left in it, so that the parser below sees no keyword and no name of Python's.
+    # No word is left, so the parser below cannot find a Python keyword or name.
     if len(line) > MAX_CHARACTERS or not re.fullmatch(r"[0-9a-z .+\-*/%()=]+", text) or re.search("[a-z]{2}", text):
         raise NotComputableError
-    # `3x` and `2(x + 1)` are products. With this, `1e9` is one too, and no number.
+    # `3x` and `2(x + 1)` are products. `1e9` then is a product too, not a number.
     product = re.sub(r"(?<=[0-9.)]) *(?=[a-z(])", "*", text)
     sides = [evaluate(ast.parse(side.strip(), mode="eval").body, side.strip()) for side in product.split("=")]
     match sides, sorted(set(re.findall("[a-z]", text))):

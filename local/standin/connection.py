@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: reads requests, sends responses, and applies the rules that disturb them."""
+"""One HTTP/1.1 connection: reads requests, sends responses, and applies the rules that cause failures."""
 
 import json
 import os

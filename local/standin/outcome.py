@@ -86,7 +86,7 @@ class PromptCache:
 
 
 def outcome_of(request: Request, response_id: str, cache: PromptCache) -> Outcome:
-    """Answer the request. Raises WireError for a schema that is none."""
+    """Answer the request. Raises WireError for an invalid schema."""
     reasoning_tokens = REASONING_TOKENS[request.effort]
     item, visible_tokens = answer_item(request, answer(request.question), response_id)
     limit = request.max_output_tokens
@@ -146,7 +146,7 @@ def refusal(response_id: str, text: str) -> Json:
 
 
 def shortened(item: Json, tokens: int) -> Json | None:
-    """The first `tokens` of a message. None for a function call: part of its arguments would be no JSON."""
+    """The first `tokens` of a message. None for a function call: a part of its arguments would not be JSON."""
     if tokens <= 0 or item["type"] != "message":
         return None
     part = item["content"][0]

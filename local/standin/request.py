@@ -99,7 +99,7 @@ class Request:
 
 
 def is_reasoning_model(model: str) -> bool:
-    """Judged by the name: the stand-in has no catalogue."""
+    """Decided by the name: the stand-in has no catalogue."""
     return not model.startswith(("gpt-3", "gpt-4"))
 
 

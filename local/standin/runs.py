@@ -19,7 +19,7 @@ TERMINAL = frozenset({"completed", "failed", "incomplete", "cancelled"})
 
 @dataclass(frozen=True)
 class Generation:
-    """What a test sees of a run. Each one is paid for by the request that started it."""
+    """The part of a run that tests check. The request that started it pays for it."""
 
     id: str
     model: str
@@ -197,7 +197,7 @@ class Runs:
 
 
 def apply_rules(outcome: Outcome, rules: Sequence[Rule], response_id: str) -> tuple[Outcome, Json | None]:
-    """The outcome that the rules ask for, and the error of a run that they make fail."""
+    """The outcome with the rules applied, and the error if a rule makes the run fail."""
     status, output, usage, reason = outcome.status, outcome.output, outcome.usage, outcome.incomplete_reason
     error: Json | None = None
     for rule in rules:

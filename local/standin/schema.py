@@ -12,7 +12,7 @@ MAX_VALUES = 2000
 
 
 def fill(schema: Mapping[str, Any], answer: Answer) -> Any:
-    """A value for the schema. Raises WireError 400 if it is no JSON schema."""
+    """A value for the schema. Raises WireError 400 if it is not a JSON schema."""
     try:
         return Filler(schema, answer).fill(schema)
     except (AttributeError, LookupError, TypeError):

@@ -35,11 +35,11 @@ HTTP_ERRORS: Mapping[str, tuple[int, str, str | None, str]] = {
     "model_not_found": (404, "invalid_request_error", "model_not_found", "The model does not exist."),
     "error": (500, "server_error", None, "An error that a test requested."),
 }
-# What happens to the connection: before the request is read, before the run starts, or after it has started.
+# Effects on the connection: before the request is read, before the run starts, or after it has started.
 BEFORE_READING = frozenset({"hang_before_reading"})
 BEFORE_RUN = frozenset({"hang_before", "close_before"})
 AFTER_RUN = frozenset({"hang_after", "close_after", "truncated", "garbage", "wrong_content_type", "empty"})
-# What happens to the run that a create request starts.
+# Effects on the run that a create request starts.
 RUN = frozenset(
     {"run_failed", "run_incomplete", "no_usage", "served_otherwise", "refusal", "never_ends", "slow_run", "forgotten"}
 )
@@ -52,7 +52,7 @@ ALL = BEFORE_READING | REQUEST | RUN | WEBHOOK
 class Rule:
     """One way to misbehave.
 
-    `do` is what happens. `on` is the kind of request, `contains` a substring of its model, metadata or response id.
+    `do` is the effect. `on` is the kind of request, `contains` a substring of its model, metadata or response id.
     The first `skip` matches pass, the next `times` are affected (None: all until the rule is cleared). Seconds are
     not divided by the speed. The other fields are parameters of single effects.
     """
@@ -154,11 +154,11 @@ class Script:
             self._rules.clear()
 
     def take_first(self, kind: str, effects: frozenset[str], texts: Iterable[str] = ()) -> Rule | None:
-        """The first rule that matches. Counts as one of its times."""
+        """The first rule that matches. This uses up one of its `times`."""
         return next(iter(self._take(kind, effects, tuple(texts), limit=1)), None)
 
     def take_all(self, kind: str, effects: frozenset[str], texts: Iterable[str] = ()) -> list[Rule]:
-        """All rules that match. Counts as one of the times of each."""
+        """All rules that match. This uses up one of the `times` of each."""
         return self._take(kind, effects, tuple(texts), limit=len(ALL))
 
     def _take(self, kind: str, effects: frozenset[str], texts: tuple[str, ...], limit: int) -> list[Rule]:

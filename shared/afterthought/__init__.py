@@ -1,1 +1,1 @@
-"""Afterthought: reasoning models over HTTP that nobody has to wait for."""
+"""Afterthought: asynchronous access to reasoning models over HTTP."""

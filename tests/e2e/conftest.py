@@ -17,9 +17,9 @@ from openai.types.responses import Response
 
 from local import endpoint, receiver, service
 from local.address import HOST, free_port
-from local.announcements import TopicSubscription
 from local.standin import Generation, StandIn
 from local.tenants import ACME, TENANTS, LocalTenant
+from local.topic import TopicSubscription
 from tests.e2e.control import limit_concurrency
 
 STANDIN_SPEED = 20.0

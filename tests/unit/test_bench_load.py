@@ -44,7 +44,7 @@ def test_the_load_rises_evenly() -> None:
 def test_a_queue_fills_at_its_concurrency() -> None:
     limit = reached(replace(HIGH, worker_concurrency=20))
     # A job has two messages, of half a second each; the second comes a minute after the first.
-    assert (limit.limit, limit.waits) == ("worker", True)
+    assert (limit.limit, limit.delayed) == ("worker", True)
     assert 20 < limit.full < 27
     assert limit.noticed > limit.full + 10, "a wait of a minute"
 
@@ -57,7 +57,7 @@ def test_more_concurrency_serves_more() -> None:
 
 def test_the_gateway_refuses_at_once() -> None:
     limit = reached(replace(HIGH, gateway_per_second=100))
-    assert (limit.limit, limit.waits) == ("gateway", False)
+    assert (limit.limit, limit.delayed) == ("gateway", False)
     assert 100 < limit.full < limit.noticed < 105
 
 
@@ -70,7 +70,7 @@ def test_a_table_bears_twice_its_earlier_peak() -> None:
     """4,000 units a second, or twice the peak of 30 minutes ago."""
     limit = reached(HIGH, "notifier", "account table")
     # Fifteen units a job; twice the earlier peak is less than 4,000 until minute 47.
-    assert (limit.limit, limit.waits) == ("job table", False)
+    assert (limit.limit, limit.delayed) == ("job table", False)
     assert limit.full == pytest.approx(4000 / 15, rel=0.1)
     slow = replace(HIGH, capacity=replace(CAPACITY, job_units=dict.fromkeys(STEPS, 0.5)))
     assert first_limit(slow, frozenset({"notifier", "account table"})) is None

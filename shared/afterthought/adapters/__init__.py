@@ -1,1 +1,1 @@
-"""The outside world: one file an outside thing."""
+"""Adapters: one file for each external system."""

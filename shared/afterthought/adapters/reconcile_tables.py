@@ -52,7 +52,7 @@ class JobTableScan:
         try:
             return job_of(item)
         except ValidationError as error:
-            # Skipping the job would make its money a difference. The message must not show any of its values.
+            # Without the job, its money would be reported as a difference. The message must not show any of its values.
             fields = ", ".join(sorted({".".join(map(str, each["loc"])) for each in error.errors(include_input=False)}))
             raise UnreadableJob(
                 f"{item['pk']['S']} cannot be read by this version ({fields}). Is it older than the deployed one?"

@@ -1,4 +1,4 @@
-"""The models, providers and rate tiers, read from TOML files and checked once a process.
+"""The models, providers and rate tiers, read from TOML files and checked once per process.
 
 `python -m afterthought.catalogue` checks the files. README.md describes the format and how to add your own models.
 """

@@ -74,8 +74,8 @@ class Catalogue(BaseModel):
     def shutdown_date(self, name: str, enabled: Sequence[str]) -> date | None:
         """The first day without the model at any enabled provider; None if one of them has no shutdown date for it."""
         dates = [provider.shutdown_date(model_id) for provider, model_id in self._listing(name, enabled)]
-        announced = [day for day in dates if day is not None]
-        return max(announced) if announced and len(announced) == len(dates) else None
+        days = [day for day in dates if day is not None]
+        return max(days) if days and len(days) == len(dates) else None
 
     def successor_of(self, name: str) -> Model | None:
         """The replacement that the maker recommends, even if that is retired too; None if there is none."""

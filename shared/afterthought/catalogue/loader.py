@@ -23,7 +23,7 @@ Entry = TypeVar("Entry", bound=BaseModel)
 
 @cache
 def default_catalogue() -> Catalogue:
-    """The catalogue of this package, loaded once a process. Raises CatalogueError."""
+    """The catalogue of this package, loaded once per process. Raises CatalogueError."""
     return load()
 
 

@@ -98,7 +98,7 @@ class BodyTooLarge(RequestRefused):
 
 
 class RateLimited(RequestRefused):
-    """429: the tenant's requests or tokens of this minute are used up. `kind` says which of them, as at OpenAI."""
+    """429: the tenant's requests or tokens of this minute are used up. `kind` says which one, as OpenAI does."""
 
     status = 429
     code = "rate_limit_exceeded"
@@ -148,7 +148,7 @@ class ProviderError(AfterthoughtError):
 
 
 OUT_OF_FUNDS_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-"""Error codes of a provider whose account (ours) has no money left."""
+"""Provider error codes that mean: our account has no money left."""
 
 
 class ProviderBusy(ProviderError):

@@ -1,1 +1,1 @@
-"""One use case a file."""
+"""The use cases, one per file."""

@@ -1,4 +1,4 @@
-"""The one way in which a job is written: change it, save it over the version that was read, resolve a conflict."""
+"""The only way to write a job: change it, save it over the version that was read, resolve a conflict."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,18 +20,18 @@ class Committed(NamedTuple):
 
 
 def never(_stored: Job) -> bool:
-    """A `rebase` rule: the change depends on the version that was read, and the other writer's version stands."""
+    """A `rebase` rule: the change depends on the version that was read, so the other writer wins."""
     return False
 
 
 def always(_stored: Job) -> bool:
-    """A `rebase` rule: the change is computed again from whatever is stored."""
+    """A `rebase` rule: the change is computed again from the stored version."""
     return True
 
 
 def same_call(job: Job) -> Callable[[Job], bool]:
-    """A `rebase` rule: what a call resulted in stays true while its attempt is open, whoever wrote the job meanwhile.
-    An attempt that made no call has no token; its writer gives way."""
+    """A `rebase` rule: the outcome of a call is valid while its attempt is open, whatever else changed in the job. An
+    attempt without a token made no call; the other writer then wins."""
     token = job.attempt.token if job.attempt is not None else None
 
     def rebase(stored: Job) -> bool:
@@ -48,13 +48,13 @@ def commit(
     caps: Caps = NO_CAPS,
     rebase: Callable[[Job], bool] = never,
 ) -> Committed:
-    """Saves `change(job)`; None from `change` means that nothing is to be written.
+    """Saves `change(job)`; `change` returns None if there is nothing to write.
 
-    On a version conflict the job is read again. If the stored version equals ours, the write had succeeded and only its
+    On a version conflict the job is read again. If the stored version equals ours, the write succeeded and only its
     answer was lost: tokens are random, so no other writer's version can equal ours. Otherwise `change` is applied to
-    the stored version where `rebase` allows it.
+    the stored version if `rebase` allows it.
 
-    Raises VersionConflict when another writer's version stands, OverBudget and TablesBusy as `Ledger.save` does, and
+    Raises VersionConflict when another writer wins, OverBudget and TablesBusy as `JobStore.save` does, and
     IllegalTransition when `change` does not fit the version that was passed in.
     """
     current = job

@@ -10,7 +10,7 @@ from afterthought.services.ports import Contents
 
 
 def put_request(contents: Contents, job: Job, canonical: bytes) -> None:
-    """Before the job is created: what nobody refers to is harmless and expires."""
+    """Call this before the job is created. Content without a job is harmless and expires."""
     contents.put(job.id, f"INPUT#{job.body_hash}", canonical, expires_at=job.created_at + CONTENT_RETENTION)
 
 
@@ -21,9 +21,9 @@ def get_request(contents: Contents, job: Job) -> dict[str, Any] | None:
 
 
 def put_answer(contents: Contents, job: Job, number: int, answer: Answer) -> None:
-    """Before the outcome is written."""
-    held = answer.model_dump_json(exclude_none=False).encode()
-    contents.put(job.id, f"OUTPUT#{number}", held, expires_at=job.created_at + CONTENT_RETENTION)
+    """Call this before the outcome is written."""
+    content = answer.model_dump_json(exclude_none=False).encode()
+    contents.put(job.id, f"OUTPUT#{number}", content, expires_at=job.created_at + CONTENT_RETENTION)
 
 
 def get_answer(contents: Contents, job: Job) -> Answer | None:

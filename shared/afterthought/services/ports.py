@@ -1,5 +1,4 @@
-"""The interfaces that the services need from the outside. The adapters implement them, and so does the simulator of the
-tests.
+"""The interfaces that the services use. The adapters implement them, and so does the simulator of the tests.
 
 Any method may also raise errors of its transport. The queue or stream then delivers the record again.
 """
@@ -45,10 +44,10 @@ class Ledger(Protocol):
     """Reads of the accounting. They are consistent."""
 
     def month(self, tenant: str, month: date) -> MonthBalance:
-        """The balances of the month that begins on that day; empty where nothing was held."""
+        """The balances of the month that begins on that day; zero if nothing was held."""
 
     def usage(self, tenant: str, first: date, last: date) -> Iterable[tuple[UsageKey, Amounts]]:
-        """The usage of the days from `first` to `last`, both included, in the order of the days, without empty rows.
+        """The usage of the days from `first` to `last`, both included, by ascending day, without empty rows.
         The rows are read one after the other, so they are not one snapshot."""
 
 
@@ -71,7 +70,7 @@ class Generations(Protocol):
     """The model providers."""
 
     def sends_events(self, provider: Provider) -> bool:
-        """Whether the provider reports the end of a response by a webhook that is set up here."""
+        """Whether the provider sends a webhook when a response ends, and its webhook secret is configured."""
 
     def create(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
         """The paid call: made once, never retried here. Raises ProviderBusy, ProviderRefused or OutcomeUnknown."""

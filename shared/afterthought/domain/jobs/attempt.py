@@ -21,7 +21,7 @@ AttemptState = Literal["pending", "calling", "running", "outcome_unknown", "sett
 OPEN_STATES: frozenset[AttemptState] = frozenset({"pending", "calling", "running", "outcome_unknown"})
 
 AttemptReason = Literal["model_retired", "model_not_found", "outcome_unknown", "reasoning_starved"]
-"""Why a job has a further attempt, or one that calls something else than was requested."""
+"""Why a job has a further attempt, or an attempt that differs from the request."""
 
 
 class CallSpec(NamedTuple):
@@ -39,7 +39,7 @@ class Attempt(BaseModel):
 
     `hold_usd` is the maximum cost, held since `held_at`: the budgets of that day and month carry the hold and later the
     cost. `token` is random; the provider returns it in the metadata. `called_at` selects the price row. With a
-    `reason`, `model`, `effort` and `max_output_tokens` replace what was requested; without one they are absent.
+    `reason`, `model`, `effort` and `max_output_tokens` replace those of the request; without one they are absent.
     """
 
     # An unknown field was written by newer code; writing the attempt back would lose it.

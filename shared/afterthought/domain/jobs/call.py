@@ -40,8 +40,8 @@ class Call(NamedTuple):
 
 
 def call_request(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
-    """What the provider receives: the caller's parameters as the attempt has them, without those that are ours or the
-    caller's alone, plus our metadata. `request` is the stored one, in canonical form."""
+    """The request for the provider: the attempt's parameters without the private ones, plus our metadata. `request` is
+    the stored request in canonical form."""
     attempt = job.called_attempt
     parameters = request if attempt.reason is None else _changed_request(job, request)
     public = {name: value for name, value in parameters.items() if name not in _PRIVATE}
@@ -50,7 +50,7 @@ def call_request(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _changed_request(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request of an attempt that calls something else than was requested."""
+    """The request with the attempt's model, effort and `max_output_tokens`."""
     fallback = override(
         CreateResponse.model_validate(request),
         model=job.called_model,
@@ -79,5 +79,5 @@ def _background(job: Job, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def belongs(metadata: Mapping[str, str], job: Job, attempt: Attempt) -> bool:
-    """Whether a response is that of the attempt, by the metadata that the provider returned."""
+    """Whether the metadata of a response names this attempt."""
     return attempt.token is not None and (metadata.get(JOB), metadata.get(TOKEN)) == (job.id, attempt.token)

@@ -1,4 +1,4 @@
-"""A response at a model provider, reduced to what a job needs of it."""
+"""A model provider's response, reduced to the fields that a job needs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from afterthought.domain.models.pricing import Usage
 class Generation(BaseModel):
     """`usage` is None where the provider reported none; `error_code` is its `error.code`."""
 
-    # An answer must not reach the logs in an error's text.
+    # Otherwise a validation error would show the answer in the logs.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     response_id: str

@@ -1,4 +1,4 @@
-"""What happens next to a job. Pure: the table of a job's state and the time against the step to take."""
+"""Decides the next step of a job from its state and the time. Pure."""
 
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -11,38 +11,38 @@ from afterthought.domain.jobs.outcome import Failed, Outcome, Unknown, Unresolve
 from afterthought.domain.models.provider import Mode
 
 _EARLY = timedelta(seconds=1)
-"""A message with a delay in whole seconds may arrive a little before the time that it was sent for."""
+"""How early a message may arrive: delays are in whole seconds."""
 
-_LEFT_TO_SWEEPER_SECONDS = 480
-"""Where provider events wake jobs, a longer wait for one has no message: the sweeper is the safety net."""
+_MAX_POLL_MESSAGE_SECONDS = 480
+"""If the provider sends events, a poll after this time gets no message: the sweeper is its safety net."""
 
 
 class Ignore(NamedTuple):
-    """There is nothing to do, or not yet."""
+    """There is nothing to do now."""
 
     why: Literal["ignored", "not_due"]
 
 
 class HandOver(NamedTuple):
-    """The job's next call is made by the function of another mode."""
+    """The function of the other mode makes the job's next call."""
 
 
 class FetchUsage(NamedTuple):
-    """The job has ended with an estimated cost."""
+    """The job ended with an estimated cost. Ask the provider for its usage."""
 
 
 class Write(NamedTuple):
-    """The next version is known without any I/O."""
+    """Save the next version of the job. No I/O is needed to compute it."""
 
     after: Job
 
 
 class StartCall(NamedTuple):
-    """Record the call of the pending attempt and make it, unless something holds it back."""
+    """Record and make the call of the pending attempt, unless it must wait."""
 
 
 class Poll(NamedTuple):
-    """Retrieve the attempt's response, or cancel it where no answer is wanted any more."""
+    """Retrieve the attempt's response, or cancel it if the answer is no longer wanted."""
 
     attempt: Attempt
     response_id: str
@@ -59,14 +59,14 @@ NextStep = Ignore | HandOver | FetchUsage | Write | StartCall | Poll | GiveUp
 
 
 def next_step(job: Job, mode: Mode, now: datetime) -> NextStep:
-    """`mode` is how the asking function makes calls."""
+    """`mode` is the mode of the function that runs this step."""
     if job.terminal:
         return FetchUsage() if job.awaiting_usage else Ignore("ignored")
     if now < job.next_step_at - _EARLY:
         return Ignore("not_due")
     attempt = job.open_attempt
     if attempt is None:
-        raise IllegalTransition(f"{job.id}: it is {job.status} without an open attempt")
+        raise IllegalTransition(f"{job.id} is {job.status} without an open attempt")
     match attempt.state:
         case "pending":
             return _start(job, mode, now)
@@ -99,18 +99,18 @@ def no_answer_wanted(job: Job, now: datetime) -> bool:
 
 
 def cancel_late_run(job: Job) -> bool:
-    """Whether a run of an ended job may still be running against the owner's wish."""
+    """Whether the job was cancelled or timed out, so that its run must be cancelled too."""
     return job.status == "cancelled" or (job.failure is not None and job.failure.code == "deadline_exceeded")
 
 
 def wakeup_delay(job: Job, now: datetime, *, sends_events: bool) -> int | None:
-    """The delay of the message for the job's next step, in seconds. None: no message is needed, since a provider event
-    or the sweeper starts the step, or the job has ended for good. `sends_events`: the called provider does."""
+    """The delay in seconds of the message for the job's next step. None if no message is needed: a provider event or
+    the sweeper starts the step, or there is none. `sends_events`: whether the called provider sends events."""
     if job.terminal:
         return schedule.LATE_USAGE_SECONDS if job.awaiting_usage else None
     delay = max(0, -((now - job.next_step_at) // timedelta(seconds=1)))
     attempt = job.open_attempt
     called = attempt is not None and attempt.state in ("running", "outcome_unknown")
-    if called and sends_events and delay > _LEFT_TO_SWEEPER_SECONDS:
+    if called and sends_events and delay > _MAX_POLL_MESSAGE_SECONDS:
         return None
     return delay if delay <= schedule.MAX_DELAY_SECONDS else None

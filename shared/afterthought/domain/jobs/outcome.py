@@ -1,7 +1,7 @@
-"""What a call resulted in, and what that makes of its job. Pure: `outcome_of_…` classify, `apply` decides.
+"""The outcome of a call, and its effect on the job. Pure: `outcome_of_…` classify, `apply` decides.
 
-A new kind of provider error is classified in `adapters/openai.py` as one of the ProviderError classes; where none of
-them fits, it gets a class there, an outcome here, and a line in `apply`.
+To support a new kind of provider error, map it to a ProviderError class in `adapters/openai.py`. If no class fits, add
+one to `domain/errors.py`, with an outcome and a case in `apply` here.
 """
 
 from dataclasses import dataclass
@@ -29,18 +29,19 @@ MODEL_NOT_FOUND = "model_not_found"
 _BUSY_CODES = OUT_OF_FUNDS_CODES | {"rate_limit_exceeded"}
 
 _GRACE = timedelta(minutes=10)
-"""A run that ends near the deadline may already be paid: failed polls must not discard its answer at once."""
+"""How long polls may fail after the deadline before the job is given up: the run may have ended and be paid."""
 
 
 class Accepted(NamedTuple):
-    """The provider accepted the call. `ending`: its event says that the run has ended, though reads do not show it."""
+    """The provider accepted the call. `ending`: an event says that the run has ended, but a read does not
+    show it yet."""
 
     response_id: str
     ending: bool = False
 
 
 class Running(NamedTuple):
-    """The run has not ended, or could not be polled because of the `error`."""
+    """The run has not ended, or the poll failed with `error`."""
 
     error: ProviderError | None = None
     ending: bool = False
@@ -80,17 +81,17 @@ class Unknown(NamedTuple):
 
 
 class Unresolved(NamedTuple):
-    """The same, and nothing will resolve it."""
+    """As Unknown, but nothing will resolve it."""
 
     message: str
 
 
 class Unwanted(NamedTuple):
-    """We stopped waiting, because of the owner's cancel or the deadline. The call may have run."""
+    """The answer is no longer wanted: the job was cancelled or its deadline passed. The call may have run."""
 
 
 class Failed(NamedTuple):
-    """The result cannot be had or used. The call may have run."""
+    """The result is not available or not usable. The call may have run."""
 
     code: str
     message: str
@@ -101,8 +102,8 @@ Outcome = Accepted | Running | Ended | Busy | Refused | Retired | Unknown | Unre
 
 @dataclass(frozen=True)
 class Policy:
-    """What `apply` needs besides the job. `model` is the called one; `retry_at` is set where the circuit breaker holds
-    calls back; `random` is from 0 to 1."""
+    """What `apply` needs besides the job. `model` is the called model; `retry_at` is set while the circuit breaker is
+    open; `random` is from 0 to 1."""
 
     sends_events: bool = False
     model: Model | None = None
@@ -142,7 +143,8 @@ def outcome_of_poll(job: Job, attempt: Attempt, result: Generation | ProviderErr
 
 
 def outcome_of_event(job: Job, attempt: Attempt, generation: Generation, now: datetime) -> Outcome:
-    """`generation` is what the provider returned after its event. An event can be ahead of what reads show."""
+    """`generation` is what the provider returned after its event. A read may not show
+    the end yet."""
     if generation.ended:
         return _outcome_of_run(job, generation, now)
     return Running(ending=True) if attempt.state == "running" else Accepted(generation.response_id, ending=True)
@@ -152,7 +154,7 @@ def _outcome_of_run(job: Job, generation: Generation, now: datetime) -> Outcome:
     if generation.status == "cancelled" and now >= job.deadline_at and job.cancel_requested_at is None:
         return Ended(generation, _DEADLINE_EXCEEDED)
     if generation.status == "failed" and generation.usage is None:
-        # Accepted and only then refused, on HTTP 200: nothing ran.
+        # The provider accepted the call with HTTP 200 and refused it afterwards: nothing ran.
         if generation.error_code in _BUSY_CODES:
             return Busy(generation.error_code)
         if generation.error_code == MODEL_NOT_FOUND:
@@ -164,7 +166,7 @@ def _outcome_of_run(job: Job, generation: Generation, now: datetime) -> Outcome:
 
 
 def apply(job: Job, outcome: Outcome, policy: Policy, now: datetime, fallback: CallSpec | None = None) -> Job:
-    """The job after the outcome. `fallback` is called next where the outcome would end the job without an answer."""
+    """The job after the outcome. If that would end the job without an answer, `fallback` is called next."""
     match outcome:
         case Accepted(response_id, ending):
             seconds = _poll_seconds(job, policy, now, polls=0, ending=ending)
@@ -200,8 +202,8 @@ def _without_answer(
 
 
 def fallback_reason(job: Job, outcome: Outcome, policy: Policy, now: datetime) -> AttemptReason | None:
-    """Why a further call may be made after the outcome; None where its owner did not allow one, or wants no answer any
-    more, or it was already made once for that reason."""
+    """The reason for a further call after the outcome. None if the request does not allow one, the answer is no longer
+    wanted, or a call was already made for that reason."""
     if job.cancel_requested_at is not None or now >= job.deadline_at:
         return None
     match outcome:
@@ -214,7 +216,7 @@ def fallback_reason(job: Job, outcome: Outcome, policy: Policy, now: datetime) -
             reason, allowed = _STARVED, once and failure is None and generation.starved and job.on_starved == "retry"
         case Unknown() | Unresolved():
             unresolved = isinstance(outcome, Unresolved) or not may_be_resolved(job, policy)
-            # The repeat of a lost call has another reason where the model was gone by then.
+            # A repeat on a successor has the reason `model_retired`. The estimated cost of the lost call shows it.
             once = all(each.reason != _UNKNOWN for each in job.attempts) and not any(
                 each.estimated and each.response_id is None for each in job.attempts
             )
@@ -225,7 +227,7 @@ def fallback_reason(job: Job, outcome: Outcome, policy: Policy, now: datetime) -
 
 
 def may_be_resolved(job: Job, policy: Policy) -> bool:
-    """Whether a provider event can still tell the outcome of the call."""
+    """Whether a provider event may still report the outcome of the call."""
     return job.mode == "background" and policy.sends_events
 
 

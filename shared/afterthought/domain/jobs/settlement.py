@@ -1,4 +1,4 @@
-"""What a finished generation costs, and the job with that cost."""
+"""Computes the cost of a finished generation and settles the job."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ def settle(
     failure: Failure | None = None,
     fallback: CallSpec | None = None,
 ) -> Job:
-    """The job with the result of its open attempt. `model` is the called one, None where the catalogue has no entry.
+    """The job with the result of its open attempt. `model` is the called model, None if the catalogue has no entry.
     `failure` replaces the provider's own reason; the job then counts as failed."""
     if failure is None and generation.status == "failed":
         failure = Failure(
@@ -56,7 +56,7 @@ def correct(job: Job, attempt: Attempt, generation: Generation, model: Model | N
 
 
 def bill_of(job: Job, attempt: Attempt, generation: Generation, model: Model | None) -> Cost | None:
-    """The cost by the price row in force when the call was made, for the served tier. None without a usage."""
+    """The cost by the price row in force when the call was made, for the served tier. None without usage."""
     usage = generation.usage
     if model is None or usage is None:
         return None

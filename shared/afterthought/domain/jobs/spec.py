@@ -1,4 +1,4 @@
-"""What the api accepted: the part of a job that is known when it is created."""
+"""The part of a job that is set when the api accepts it and never changes."""
 
 from decimal import Decimal
 from typing import Literal
@@ -9,7 +9,7 @@ from afterthought.domain.models.provider import Mode
 
 
 class JobSpec(BaseModel):
-    """`model`, `effort` and `max_output_tokens` are as requested; an attempt records where it calls something else.
+    """`model`, `effort` and `max_output_tokens` are as requested; an attempt records its differences.
 
     `mode` is how the next call is made. `body_hash` is the SHA-256 (hex) of the canonical request. `max_cost_usd`
     limits all attempts together. `on_unknown`, `on_starved` and `model_policy` are None for the default. `tags` are

@@ -8,8 +8,8 @@ from afterthought.domain.jobs.job import Job
 StepOutcome = Literal["ignored", "not_due", "wrong_mode", "conflict", "moved", "corrected"]
 """
 - `ignored`: there is no such job, or nothing is left to do.
-- `not_due`: the message came before the time of the next step.
-- `wrong_mode`: the job was sent to the function that makes calls in its mode.
+- `not_due`: the message arrived before the time of the next step.
+- `wrong_mode`: the job was passed to the function of its mode.
 - `conflict`: another process changed the job first.
 - `moved`: the job changed.
 - `corrected`: the real usage replaced an estimate.

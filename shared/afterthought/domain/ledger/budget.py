@@ -1,4 +1,4 @@
-"""The budgets of a tenant: what it may spend in a month and in a day (UTC), and what is used."""
+"""The budgets of a tenant: its spending limits for a month and a day (UTC), and their use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -42,7 +42,7 @@ class OverBudget(AfterthoughtError):
 
 
 class Budget(NamedTuple):
-    """The state of one budget. `left_usd` is negative when the cap was lowered below what is used, or when a job cost
+    """The state of one budget. `left_usd` is negative if the cap was lowered below the used amount, or a job cost
     more than its hold. `cap_usd` and `left_usd` are None without a cap."""
 
     period: Literal["month", "day"]

@@ -20,7 +20,7 @@ OPEN = "open"
 
 
 class Balance(NamedTuple):
-    """Dollars. A budget is used by what is held and what is spent."""
+    """Dollars. Both amounts use up the budget."""
 
     held_usd: Decimal = Decimal(0)
     spent_usd: Decimal = Decimal(0)

@@ -1,11 +1,11 @@
-"""How long a provider is not called after a refusal, and how one call finds out that it accepts calls again.
+"""The circuit of a provider: how long it is not called after a refusal, and when a probe is made.
 
-The first wait is five minutes. Each further one is five minutes longer, up to a quarter of an hour. Then one call, the
-probe, is made, and all others wait two more minutes for its outcome. If there is none by then, another probe follows:
-awaited calls take longer. The first probe that the provider accepts ends the outage.
+The first wait is five minutes. Each further wait is five minutes longer, up to fifteen. After a wait one call, the
+probe, is made, and all others wait two more minutes for its outcome. Without an outcome by then (awaited calls take
+longer), another probe follows. The first probe that the provider accepts ends the outage.
 
 A provider may accept a call and refuse it afterwards. So a closed circuit is kept for half an hour. If it opens again
-within that time, the wait grows from where it was.
+within that time, the next wait is longer than the last one.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class CircuitState:
         return CircuitState(now, self.reason, self.opened_at, self.openings, "closed")
 
     def is_over(self, now: datetime) -> bool:
-        """Whether nothing has to wait any more."""
+        """Whether calls can be made."""
         # A closed circuit never makes calls wait: the clock of the process that closed it may be ahead.
         return self.state == "closed" or now >= self.retry_at
 
@@ -73,12 +73,12 @@ class CircuitState:
         return self.state != "closed" and (self.opened_at, self.openings) == (other.opened_at, other.openings)
 
     def next_try(self, now: datetime, random: float) -> datetime:
-        """When a waiting call tries again: within a minute of `retry_at`, so that not all come at once."""
+        """When a waiting call tries again: within a minute of `retry_at`, so that the calls spread out."""
         return max(self.retry_at, now + _MIN_RETRY) + _milliseconds(_RETRY_SPREAD * random)
 
     @property
     def expires_at(self) -> datetime:
-        """When a closed circuit may be forgotten."""
+        """When a closed circuit may be deleted."""
         return self.retry_at + _CLOSED_RETENTION
 
 

@@ -1,4 +1,4 @@
-"""How many requests and tokens a tenant may still send to a model in the current minute.
+"""The rate limit of a tenant: how many requests and tokens it may still send to a model in the current minute.
 
 Windows are clock minutes (UTC), numbered from 1970. Each is exact, but independent of the others: a tenant that uses up
 the end of one minute and the start of the next sends at most twice its limit within 60 seconds.
@@ -81,7 +81,7 @@ def limits_of(tenant: Tenant, tier: RateTier) -> Limits:
 
 
 def check_fits(limits: Limits, model: str, tokens: int, output_tokens: int) -> None:
-    """Raises InvalidRequest if not even an unused minute has enough tokens: waiting could never help.
+    """Raises InvalidRequest if an unused minute does not have enough tokens: waiting cannot help.
 
     `tokens` is the estimate of the request, `output_tokens` the part of it that is output.
     """

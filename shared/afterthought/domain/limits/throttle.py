@@ -1,4 +1,4 @@
-"""How fast a provider's model is called, and how tenants share that rate. docs/throttle.md explains the algorithm."""
+"""The rate at which a provider's model is called, and how tenants share it. docs/throttle.md explains the algorithm."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -61,14 +61,14 @@ class WindowUsage(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What one call costs: its tokens, and the `time` in which the whole limit would allow exactly this call."""
+    """What one call uses: its tokens, and the part of a minute (`time`) that it takes of the limit."""
 
     tokens: int
     time: timedelta
 
     @classmethod
     def of(cls, limits: ProviderLimits, tokens: int) -> "Cost":
-        """A request of more tokens than the limit of a minute counts as that limit: the provider decides about it."""
+        """A request of more tokens than the limit of a minute counts as that limit. The provider may refuse it."""
         time = _MICROSECOND
         if limits.requests_per_minute is not None:
             time = max(time, _MINUTE / limits.requests_per_minute)
@@ -103,7 +103,7 @@ class Window:
 
     @property
     def capacity(self) -> Capacity:
-        """Rounded so that the windows of a minute have exactly the limit together."""
+        """Rounded so that the windows of a minute add up to exactly the limit."""
         return Capacity(self._part_of(self.limits.requests_per_minute), self._part_of(self.limits.tokens_per_minute))
 
     def open_capacity(self, now: datetime) -> Capacity:
@@ -142,8 +142,8 @@ class Refusal(NamedTuple):
 
     @classmethod
     def of(cls, window: Window, usage: WindowUsage, cost: Cost, at: datetime) -> "Refusal":
-        # Places are closer than calls are possible: a late message leaves no gap, and a live queue is refused about
-        # twice per window, which is how an abandoned one is recognized.
+        # Places are closer together than calls can be made. So a late message leaves no gap, and a live queue is
+        # refused about twice per window; a queue without refusals is abandoned.
         spare = max(_MIN_SPARE, min(_SPARE_PLACES_PER_WINDOW * (cost.time / window.length), _MAX_SPARE))
         return cls(
             at,
@@ -165,7 +165,7 @@ class TenantQueue(NamedTuple):
     refused_at: datetime
 
     def is_abandoned(self, refusal: Refusal) -> bool:
-        """The jobs of its places were cancelled, or wait for something else."""
+        """Whether the jobs of its places were cancelled or wait for something else."""
         return self.refused_at <= refusal.abandoned_before
 
     def takes(self, refusal: Refusal) -> bool:

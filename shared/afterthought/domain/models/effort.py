@@ -12,7 +12,7 @@ EFFORT_ORDER: tuple[Effort, ...] = get_args(Effort)
 def nearest_effort(effort: Effort, supported: Sequence[Effort]) -> Effort | None:
     """The supported effort that is nearest to `effort`, or None if `supported` is empty.
 
-    Of two equally near the higher wins: an answer with too much reasoning is better than one with too little.
+    Of two equally near efforts the higher one is taken: too much reasoning is better than too little.
     """
     rank = EFFORT_ORDER.index(effort)
 
@@ -39,5 +39,5 @@ def successor_effort(effort: Effort | None, requested: Model, successor: Model) 
     if effort is not None and effort not in requested.efforts:
         return effort
     # A model without reasoning answers at once, and its max_output_tokens leaves no room for reasoning.
-    meant = effort or requested.default_effort or (None if requested.reasoning else "none")
-    return successor.default_effort if meant is None else nearest_effort(meant, successor.efforts)
+    requested_effort = effort or requested.default_effort or (None if requested.reasoning else "none")
+    return successor.default_effort if requested_effort is None else nearest_effort(requested_effort, successor.efforts)

@@ -1,4 +1,4 @@
-"""Checks whether a model supports a request. What the provider would certainly refuse is refused here first."""
+"""Checks whether a model supports a request: what the provider would certainly refuse is refused here."""
 
 import re
 from collections.abc import Iterator

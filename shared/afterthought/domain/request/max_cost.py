@@ -1,6 +1,6 @@
 """The maximum cost of a call, known before the call is made.
 
-A hold equals this maximum. If a call cost more, it would spend money that no budget granted.
+A hold equals this maximum. If a call cost more, it could exceed a budget.
 
 **Input.** The tokenizers of the models are byte-level BPE: each token stands for at least one byte, so a text never has
 more tokens than bytes. Texts that the model reads unchanged (instructions, messages, calls and their outputs) count

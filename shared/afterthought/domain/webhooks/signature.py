@@ -71,7 +71,7 @@ def verify(secrets: Sequence[str], received: Mapping[str, str], body: bytes, *, 
     message_id, timestamp, signatures = (_header(received, name) for name in ("id", "timestamp", "signature"))
     if not _SECONDS.fullmatch(timestamp):
         raise InvalidTimestamp("webhook-timestamp is not a number of seconds")
-    # The timestamp text as received: that text is what was signed.
+    # The timestamp text as received, because that text was signed.
     content = f"{message_id}.{timestamp}.".encode("utf-8", "surrogatepass") + body
     expected = [_signature(secret, content).encode() for secret in secrets]
     actual = [each.encode("utf-8", "surrogatepass") for each in signatures.split()]

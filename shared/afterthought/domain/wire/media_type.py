@@ -17,7 +17,7 @@ class _Range(NamedTuple):
 def preferred_media_type(accept: str | None, offered: Sequence[str]) -> str:
     """The offered media type with the highest quality in the header.
 
-    Of two with the same quality the one that the header names more precisely wins, then the one that is offered first.
+    Between equal qualities, the type that the header names more precisely is preferred, then the first one offered.
     The first offer is also the default if the header is absent or accepts none of them.
     """
     ranges = [] if accept is None else accept.lower().split(",")

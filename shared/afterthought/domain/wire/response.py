@@ -47,7 +47,7 @@ _WIRE_ERROR_CODES = frozenset(
     }
 )
 # The limit for instructions, tools and text together. A function can return 6 MB, and the answer is JSON inside a JSON
-# string: a large request next to its answer would not fit, and the caller could never read it.
+# string: a large request and its answer would not fit together, and the caller could never read the answer.
 _MAX_ECHOED_BYTES = 256 * 1024
 
 # The published names of an attempt's states.

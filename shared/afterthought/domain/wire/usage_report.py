@@ -1,4 +1,4 @@
-"""The usage report: what a tenant's jobs used and cost, grouped by day, model, tag or status."""
+"""The usage report: usage and cost of a tenant's jobs, grouped by day, model, tag or status."""
 
 import csv
 import io

@@ -1,8 +1,8 @@
-"""Rebuild the ledger from the jobs, compare it with the stored one, and repair the differences on request.
+"""Rebuilds the ledger from the jobs, compares it with the stored one, and repairs the differences on request.
 
 Jobs continue meanwhile, and a table is not read at one instant: an item may be read before a job's step and the job
-after it, or the other way round. So only what differs equally in two consecutive readings is a difference, and an item
-is replaced only if it is unchanged since it was compared.
+after it, or vice versa. So an item counts as different only if two consecutive readings show the same difference, and
+it is replaced only if it is unchanged since it was compared.
 """
 
 from collections import defaultdict
@@ -43,7 +43,7 @@ ItemId = tuple[str, str]
 
 
 class Difference(NamedTuple):
-    """One attribute of an item. `stored` and `expected`, by the jobs, are dollars or numbers."""
+    """One attribute of an item. `stored` and `expected` (from the jobs) are dollars or numbers."""
 
     tenant: str
     item: str
@@ -92,8 +92,8 @@ class Reconciler:
     clock: Callable[[], datetime]
 
     def run(self, tenants: Iterable[str], *, repair: bool) -> ReconcileReport:
-        """Compares the ledger of these tenants with their jobs, as far back as jobs are kept. Reads the jobs once when
-        nothing differs, else up to five times."""
+        """Compares the ledger of these tenants with their jobs, as far back as jobs are kept. Reads the jobs once if
+        nothing differs, otherwise up to five times."""
         names = frozenset(tenants)
         reading = self._read(names)
         differing, confirmed = reading.differing(), dict[ItemId, ItemComparison]()
@@ -132,7 +132,7 @@ class Reconciler:
         return Reading(job_count, tuple(over_max_cost), items)
 
     def _since(self) -> date:
-        """The oldest month with all its jobs: the one after the month in which jobs are being deleted by their age."""
+        """The oldest month whose jobs are all still stored: the month after the one in which jobs expire now."""
         oldest = (self.clock() - RECORD_RETENTION).date()
         return date(oldest.year + oldest.month // 12, oldest.month % 12 + 1, 1)
 

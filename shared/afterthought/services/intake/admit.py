@@ -101,9 +101,9 @@ class AdmittedRequest:
             },
         )
 
-    def budget_refusal(self, book: MonthBalance, caps: Caps, on: date) -> MoneyRefused | None:
+    def budget_refusal(self, balance: MonthBalance, caps: Caps, on: date) -> MoneyRefused | None:
         """The refusal if the maximum cost exceeds a budget. It names the `max_output_tokens` that would fit."""
-        exceeded = budget.exceeded(book, caps, self.max_cost.total_usd, on)
+        exceeded = budget.exceeded(balance, caps, self.max_cost.total_usd, on)
         if not exceeded:
             return None
         least = min(each.left_usd or Decimal(0) for each in exceeded)

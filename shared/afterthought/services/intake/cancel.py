@@ -1,4 +1,4 @@
-"""Cancel a job for its owner: at once where no call was made, else by having the call cancelled."""
+"""Cancels a job for its owner: at once if no call was made, otherwise by cancelling the call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Canceller:
     clock: Callable[[], datetime]
 
     def cancel(self, tenant: str, job_id: str) -> Cancellation:
-        """The job after the cancel; one that has ended stays as it is. Raises NotFound, the same for an unknown job and
-        for another tenant's, and TablesBusy when the job changes too fast."""
+        """Returns the job after the cancel. A job that has ended does not change. Raises NotFound, with the same
+        message for an unknown job and for another tenant's, and TablesBusy when the job changes too fast."""
         job = self.jobs.get(valid_job_id(job_id))
         if job is None or job.tenant != tenant:
             raise response_not_found(job_id)
@@ -50,5 +50,5 @@ class Canceller:
     def _wake(self, job: Job) -> bool:
         if job.terminal:
             return not job.awaiting_usage or send_wakeup(self.queue, job, LATE_USAGE_SECONDS)
-        # While the call is being made, its worker sees the request afterwards.
+        # The worker that makes the call sees the cancel request afterwards.
         return job.called_attempt.state == "calling" or send_wakeup(self.queue, job)

@@ -1,4 +1,4 @@
-"""Dry run: what a request can cost and what would refuse it. Nothing is taken, held or stored."""
+"""Dry run: the maximum cost of a request and the errors that it would get. Nothing is counted, held or stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ class DryRunner:
         """The response body. Invalid requests were refused at admission."""
         tenant = load_tenant(self.accounts, tenant_name)
         today = self.clock().date()
-        book = self.ledger.month(tenant.name, today.replace(day=1))
+        balance = self.ledger.month(tenant.name, today.replace(day=1))
         caps = budget.caps_of(tenant)
         call, cost, max_cost_usd = admitted.call_spec, admitted.max_cost, admitted.options.max_cost_usd
         rate, rate_refusal = self.limit.peek(
             tenant, admitted.model.id, admitted.rate_tokens, output_tokens=admitted.rate_output_tokens
         )
-        refusals = (admitted.max_cost_refusal(), rate_refusal, admitted.budget_refusal(book, caps, today))
+        refusals = (admitted.max_cost_refusal(), rate_refusal, admitted.budget_refusal(balance, caps, today))
         return {
             "id": None,
             "object": "response.dry_run",
@@ -49,7 +49,7 @@ class DryRunner:
                 },
                 "bound": {**cost.model_dump(mode="json"), "price_date": price_date(cost.price_id)},
                 "max_cost_usd": None if max_cost_usd is None else format_usd(max_cost_usd),
-                "budgets": [each.wire() for each in budget.budgets(book, caps, today)],
+                "budgets": [each.wire() for each in budget.budgets(balance, caps, today)],
                 "rate_tokens": admitted.rate_tokens,
                 "rate_limits": None if rate is None else rate.headers(),
                 "would_refuse": [

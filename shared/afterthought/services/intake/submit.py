@@ -1,4 +1,4 @@
-"""Submission: stores a request, holds its maximum cost and queues the job. Once it returns, the job cannot be lost."""
+"""Submission: stores a request, holds its maximum cost and queues the job. After that the job cannot be lost."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Intake:
     random_bytes: Callable[[int], bytes]
 
     def submit(self, tenant_name: str, admitted: AdmittedRequest, idempotency_key: str | None) -> Submission:
-        """Creates the job, or finds the one of an earlier equal request. Raises RequestRefused, with nothing held."""
+        """Creates the job, or returns the job of an earlier equal request. Raises RequestRefused, with nothing held."""
         if idempotency_key is None:
             return self._create(identity.random_job_id(self.random_bytes(24)), tenant_name, admitted)
         job_id = identity.idempotent_job_id(tenant_name, idempotency_key)
@@ -65,7 +65,7 @@ class Intake:
         try:
             return self._create(job_id, tenant_name, admitted)
         except (MoneyRefused, RateLimited, TablesBusy):
-            # A concurrent equal request may have used up the limit. Its job is then the answer to both.
+            # A concurrent equal request may have used up the limit. Its job is then the result of both.
             if (existing := self.jobs.get(job_id)) is not None:
                 return _repeat(existing, admitted.canonical)
             raise
@@ -74,8 +74,8 @@ class Intake:
         tenant = load_tenant(self.accounts, tenant_name)
         if (refusal := admitted.max_cost_refusal()) is not None:
             raise refusal
-        # Read the clock before the rate limit does: settlement corrects the estimate in the minute of `created_at`,
-        # which must be a minute that it was counted in.
+        # Read the clock before the rate limiter does: settlement corrects the estimate in the minute of `created_at`,
+        # so the estimate must be counted in that minute or a later one.
         now = self.clock()
         rate = self.limit.take(
             tenant, admitted.model.id, admitted.rate_tokens, output_tokens=admitted.rate_output_tokens
@@ -104,8 +104,8 @@ class Intake:
         """Refuses a request over budget before its content is stored. The transaction decides between racing ones."""
         if caps == Caps():
             return
-        book = self.ledger.month(tenant.name, now.date().replace(day=1))
-        if (refusal := admitted.budget_refusal(book, caps, now.date())) is not None:
+        balance = self.ledger.month(tenant.name, now.date().replace(day=1))
+        if (refusal := admitted.budget_refusal(balance, caps, now.date())) is not None:
             raise refusal
 
     def _enqueue(self, new: Job) -> bool:

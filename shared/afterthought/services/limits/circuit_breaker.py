@@ -1,4 +1,4 @@
-"""Do not call a provider that refuses all calls, and find out when it accepts them again."""
+"""Stops calls to a provider that refuses all of them, and detects when it accepts calls again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,8 +32,8 @@ class _Cached(NamedTuple):
 
 @dataclass
 class CircuitBreaker:
-    """`random` returns numbers from 0 to 1. A process caches a circuit for ten seconds, so it learns of another
-    process's change that much later."""
+    """`random` returns numbers from 0 to 1. A process caches a circuit for ten seconds, so it may see another process's
+    change that much later."""
 
     store: CircuitBreakerStore
     clock: Callable[[], datetime]
@@ -69,8 +69,8 @@ class CircuitBreaker:
     def open(self, provider_name: str, reason: str) -> datetime:
         """The provider refused a call with this code. Returns when to try again.
 
-        Of many calls that are refused at once, only the probe makes the wait longer. Raises nothing: if the store
-        fails, this process alone waits for a while.
+        Of many calls that are refused at once, only the probe extends the wait. Raises nothing: if the store fails,
+        only this process waits.
         """
         now, probe = self.clock(), self._probes.pop(provider_name, None)
         opened = self._opened(probe, reason, now)

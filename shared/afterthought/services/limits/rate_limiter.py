@@ -1,4 +1,4 @@
-"""Limit what a tenant sends to a model per minute."""
+"""Limits the requests and tokens that a tenant sends to a model per minute."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Call no model faster than its provider allows, and share that rate fairly between tenants."""
+"""Limits the calls of a model to the rate that its provider allows, and shares that rate fairly between tenants."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,21 +36,21 @@ class ThrottleStore(Protocol):
 class Throttle:
     """`random` returns numbers from 0 to 1.
 
-    Any number of processes and threads may call `take` at once. Each step is one atomic write, and what a process
-    remembers only saves writes: usage never falls, so what was refused in a window stays refused.
+    Any number of processes and threads may call `take` at once. Each step is one atomic write. The cache only saves
+    writes: usage never falls, so a window that refused a call keeps refusing it.
     """
 
     store: ThrottleStore
     clock: Callable[[], datetime]
     random: Callable[[], float]
     _usage: dict[tuple[str, str], tuple[int, WindowUsage]] = field(default_factory=dict, init=False)
-    """The last known window of each model, and its usage."""
+    """A cache: the latest window of each model, and its usage."""
 
     def take(self, provider: Provider, model: str, tenant: str, tokens: int) -> datetime | None:
         """None: call the model now, once. Otherwise `retry_at`, at least a second from now.
 
-        Capacity is never given back. Raises the store's errors. The call must then not be made: whether the write
-        was applied is unknown, and at worst capacity stays unused.
+        Taken capacity is never returned. Raises the store's errors. The call must then not be made: the write may or
+        may not have been applied, and at worst capacity stays unused.
         """
         limits = provider.limits_for(model)
         if limits is None:
@@ -71,7 +71,7 @@ class Throttle:
                 return refusal.earliest + _HEAD_SPREAD * self.random()
             else:
                 return self._take_reserve(provider.name, model, window, cost, now)
-        # The queues of two tenants must not keep step, or one would always be first.
+        # Random, so that of two queues with the same interval neither is always first.
         return place + refusal.interval * self.random()
 
     def _take_reserve(self, provider: str, model: str, window: Window, cost: Cost, now: datetime) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Report what a tenant's jobs used and cost, and the state of its budgets."""
+"""Reports the usage and cost of a tenant's jobs, and the state of its budgets."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from afterthought.services.ports import Accounts, Ledger
 
 @dataclass(frozen=True)
 class UsageReader:
-    """Takes the query parameters of the URL. Raises InvalidRequest when they are wrong."""
+    """Takes the query parameters of the URL. Raises InvalidRequest when they are invalid."""
 
     ledger: Ledger
     accounts: Accounts

@@ -1,6 +1,6 @@
-"""Run a job whose provider has no background mode: the call is awaited.
+"""Runs jobs of providers without a background mode: each call is awaited.
 
-`JobRunner` decides everything; this class waits, and stops a call whose answer is no longer wanted.
+`JobRunner` decides; this class awaits the call, and stops it when its answer is no longer wanted.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from afterthought.domain.models.provider import Provider
 from afterthought.services.ports import JobLookup
 
 CHECK_SECONDS = 20.0
-"""The interval of the checks whether the answer is still wanted. A check reads one item; a cancelled call may run, and
-cost, that much longer."""
+"""The interval of the checks for a cancel. A check reads one item. A cancelled call may run, and cost, this much
+longer."""
 
 SPARE_SECONDS = 40.0
-"""The time a call needs besides its own: recording the attempt before it and the result after it, with slow tables."""
+"""The time for recording the attempt before the call and the result after it, with slow tables."""
 
 _RETRY_SECONDS = (1.0, 4.0)
 
 
 class Runner(Protocol):
-    """`JobRunner`, divided where the call is made. After any error the message is received again."""
+    """The two halves of `JobRunner.run`, before and after the call. After any error the message is received again."""
 
     def start(self, job_id: str) -> Step | Call: ...
 
@@ -40,8 +40,8 @@ class AsyncGenerations(Protocol):
 
     async def create_awaited(self, provider: Provider, request: Mapping[str, Any]) -> Generation:
         """The paid call and its final answer: made once, not retried, finished within the provider's `direct_seconds`.
-        Raises ProviderBusy, ProviderRefused or OutcomeUnknown. Cancelling it closes its connection, on which such a
-        server stops the run."""
+        Raises ProviderBusy, ProviderRefused or OutcomeUnknown. Cancelling it closes its connection; the server then
+        stops the run."""
 
 
 class NoTimeLeft(AfterthoughtError):
@@ -50,8 +50,8 @@ class NoTimeLeft(AfterthoughtError):
 
 @dataclass(frozen=True)
 class DirectRunner:
-    """`max_call_seconds` is the longest that any provider's call may take: which provider serves a job is known only
-    after the attempt is recorded, and then the call must be made."""
+    """`max_call_seconds` is the longest time limit of all providers: the provider of a job is known only after the
+    attempt is recorded, and then the call must be made."""
 
     runner: Runner
     jobs: JobLookup
@@ -60,8 +60,8 @@ class DirectRunner:
     clock: Callable[[], datetime]
 
     async def run(self, job_id: str, seconds_left: Callable[[], float]) -> Step:
-        """One step, its call included. `seconds_left` is the remaining lifetime of the process. Raises NoTimeLeft;
-        errors of the adapters pass through: the message is then received again."""
+        """Runs one step, including its call. `seconds_left` is the remaining lifetime of the process. Raises
+        NoTimeLeft. After an error of an adapter the message is received again."""
         if seconds_left() < self.max_call_seconds + SPARE_SECONDS:
             raise NoTimeLeft
         started = await asyncio.to_thread(self.runner.start, job_id)
@@ -70,9 +70,9 @@ class DirectRunner:
         return await self._record(started, await self._call(started))
 
     async def _call(self, call: Call) -> Generation | ProviderError:
-        """The result of the call, or why it was stopped."""
+        """The result of the call, or the reason why it was stopped."""
         answer = asyncio.ensure_future(self.generations.create_awaited(call.provider, call.request))
-        unwanted = asyncio.ensure_future(self._until_unwanted(call.job))
+        unwanted = asyncio.ensure_future(self._wait_until_unwanted(call.job))
         try:
             await asyncio.wait({answer, unwanted}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
@@ -86,7 +86,7 @@ class DirectRunner:
             unwanted.cancel()
             await asyncio.wait({answer, unwanted})
 
-    async def _until_unwanted(self, job: Job) -> CallAbandoned:
+    async def _wait_until_unwanted(self, job: Job) -> CallAbandoned:
         """Returns when the owner has cancelled the job or its deadline has passed."""
         while True:
             left = (job.deadline_at - self.clock()).total_seconds()

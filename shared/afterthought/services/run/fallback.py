@@ -1,6 +1,6 @@
-"""What a job calls next where its call cannot be made or gave no answer, and the maximum cost of that.
+"""The calls that may follow a call that cannot be made or gave no answer, each with its maximum cost.
 
-Nothing is written or called here. Whoever takes the hold checks the budgets.
+Nothing is written or called here. The write that takes the hold checks the budgets.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from afterthought.domain.request.max_cost import max_cost
 from afterthought.domain.request.request import CreateResponse
 
 _CAP_FACTOR = 4
-"""What the output cap of a starved answer is multiplied by. A smaller factor would often starve, and be paid, again."""
+"""The factor for the output cap after a starved answer. With a smaller factor the repeat would often starve too."""
 
 
 class Fallback(NamedTuple):
@@ -39,18 +39,18 @@ class Fallbacks:
     clock: Callable[[], datetime]
 
     def find(self, job: Job, request: dict[str, Any] | None, reason: AttemptReason) -> Fallback:
-        """`job` is the job as it would end without a fallback; `request` is the stored one, None once it has expired.
-        No call exceeds what the job's `max_cost_usd` leaves."""
+        """`job` is the job as it would end without a fallback; `request` is the stored request, None if it has expired.
+        No call exceeds the rest of the job's `max_cost_usd`."""
         if request is None:
             return Fallback(why_none="The request is no longer stored.")
         try:
             original = CreateResponse.model_validate(request)
         except ValidationError:
-            # Newer code may refuse what was accepted before.
+            # Newer code may refuse a request that older code accepted.
             return Fallback(why_none="The stored request can no longer be read.")
         match reason:
             case "reasoning_starved":
-                return self._with_more_room(job, original)
+                return self._with_larger_output(job, original)
             case "outcome_unknown":
                 return self._repeated(job, original)
             case _:
@@ -69,14 +69,14 @@ class Fallbacks:
         return self._affordable(job, call, successor, reason)
 
     def _repeated(self, job: Job, original: CreateResponse) -> Fallback:
-        """The same call, or where its model is gone by now and the owner allows it, that of the successor."""
+        """The same call. If its model has been retired since and the request allows it, the call of the successor."""
         model = self.catalogue.find(job.called_model)
         if model is None or self.catalogue.provider_for(model.id, self.providers, self.clock().date()) is None:
             return self._successor(job, original, "model_retired") if job.model_policy == "successor" else Fallback()
         return self._affordable(job, _as_called(job, original), model, "outcome_unknown")
 
-    def _with_more_room(self, job: Job, original: CreateResponse) -> Fallback:
-        """With a larger output cap, else with less effort."""
+    def _with_larger_output(self, job: Job, original: CreateResponse) -> Fallback:
+        """The call with a larger output cap, then with less effort."""
         model, cap, effort = self.catalogue.find(job.called_model), job.called_output_tokens, job.called_effort
         if model is None:
             return Fallback()

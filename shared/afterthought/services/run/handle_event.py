@@ -1,4 +1,4 @@
-"""Handle a provider event: a response has ended; find its job and record the result.
+"""Handles a provider event: a response has ended; finds its job and records the result.
 
 An event names only the provider's response. The response is retrieved, and its metadata names the job. This also finds
 a job whose worker stopped before it recorded the response id.
@@ -21,8 +21,8 @@ from afterthought.services.run.run_job import JobRunner
 
 @dataclass(frozen=True)
 class HandledEvent:
-    """`unrelated`: the response belongs to no job of ours; `missing`: the provider has no such response; `duplicate`:
-    the job had the result already; `applied`: see `step`."""
+    """`unrelated`: the response belongs to no job; `missing`: the provider has no such response; `duplicate`: the job
+    already has the result; `applied`: see `step`."""
 
     outcome: Literal["applied", "duplicate", "unrelated", "missing"]
     step: Step = field(default_factory=lambda: Step("ignored"))
@@ -37,8 +37,8 @@ class ProviderEventHandler:
     runner: JobRunner
 
     def handle(self, provider_name: str, response_id: str) -> HandledEvent:
-        """Raises ProviderError when the provider could not be asked: the event must then be handled again, since it may
-        be the only source for a call whose response id was not recorded."""
+        """Raises ProviderError when the response could not be retrieved. The event must then be handled again: it may
+        be the only way to find a call whose response id was not recorded."""
         provider = self.catalogue.providers.get(provider_name) if provider_name in self.providers else None
         if provider is None:
             return HandledEvent("unrelated")

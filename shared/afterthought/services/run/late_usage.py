@@ -1,4 +1,4 @@
-"""Replace the estimated cost of an attempt by its real usage, once the provider reports it."""
+"""Replaces the estimated cost of an attempt by the real cost, once the provider reports the usage."""
 
 from dataclasses import dataclass
 
@@ -22,9 +22,8 @@ class LateUsage:
     catalogue: Catalogue
 
     def fetch(self, job: Job) -> Step:
-        """Asks the provider for the usage of an ended job's estimated attempts. It asks once: a retry without a write
-        that only one process wins would multiply with duplicate messages. A run that its owner cancelled is cancelled
-        again."""
+        """Asks the provider for the usage of an ended job's estimated attempts, without a retry: no write decides which
+        process retries, so duplicate messages would multiply. A cancelled run is cancelled again."""
         step = Step("ignored", before=job)
         for attempt in job.awaiting_usage:
             generation = self._retrieve(job, attempt)
@@ -34,7 +33,7 @@ class LateUsage:
         return step
 
     def apply(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
-        """Corrects an attempt that is not open any more."""
+        """Corrects the cost of an attempt that is no longer open."""
 
         def change(current: Job) -> Job | None:
             entry = current.attempts[attempt.number - 1]
@@ -42,7 +41,7 @@ class LateUsage:
                 return None
             return correct(current, entry, generation, self.catalogue.find(entry.model or current.model))
 
-        # The cost does not depend on who wrote the job meanwhile.
+        # The cost does not depend on other changes of the job.
         before, after = commit(self.jobs, job, change, rebase=always)
         return Step("ignored", before=job) if after is before else Step("corrected", before=before, after=after)
 

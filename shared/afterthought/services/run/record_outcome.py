@@ -1,4 +1,4 @@
-"""Record what a call resulted in: store the answer, choose a fallback, write the job."""
+"""Records the outcome of a call: stores the answer, chooses a fallback, writes the job."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,8 +55,8 @@ class OutcomeRecorder:
         except TablesBusy:
             if not isinstance(outcome, Refused):
                 raise
-            # Left as it is, the attempt would later count as a call with an unknown outcome and cost its hold. Nothing
-            # ran, so it may be called, and refused, again. Going back to the queue moves no money: no conflict.
+            # Otherwise the attempt would later count as a call with an unknown outcome and cost its hold. Nothing ran,
+            # so the call may be repeated. A requeue moves no money, so it cannot conflict on the ledger.
             return self._write(job, Busy(), policy, Fallback())
 
     def _policy(self, job: Job, provider: Provider | None, outcome: Outcome) -> Policy:
@@ -72,7 +72,7 @@ class OutcomeRecorder:
         )
 
     def _fallback(self, job: Job, outcome: Outcome, policy: Policy) -> tuple[Outcome, Fallback]:
-        """The calls that may follow. Where none may, a refusal's message says why."""
+        """The calls that may follow. If there are none, the message of a refusal says why."""
         now = self.clock()
         reason = fallback_reason(job, outcome, policy, now)
         if reason is None:
@@ -84,7 +84,7 @@ class OutcomeRecorder:
         return outcome, fallback
 
     def _write(self, job: Job, outcome: Outcome, policy: Policy, fallback: Fallback) -> Committed:
-        """The first fallback that the tenant's budgets allow, else the outcome without one."""
+        """Writes the outcome with the first fallback that fits the budgets, otherwise without one."""
         tenant = self.accounts.tenant(job.tenant) if fallback.calls else None
         for call in fallback.calls if tenant is not None else ():
             try:
@@ -96,7 +96,7 @@ class OutcomeRecorder:
     def _commit(
         self, job: Job, outcome: Outcome, policy: Policy, call: CallSpec | None = None, caps: Caps = NO_CAPS
     ) -> Committed:
-        # A poll that brought nothing new must not win over another process's poll: each would send the next message.
+        # A poll without news must not rebase on another process's poll: both would send the next message.
         rebase = never if isinstance(outcome, Running) and not outcome.ending else same_call(job)
         return commit(
             self.jobs,

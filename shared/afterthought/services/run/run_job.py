@@ -1,7 +1,7 @@
-"""Take a job one step further. Any number of messages may ask for it, in any order: the stored job decides the step.
+"""Runs the next step of a job. A message only names the job; the stored job decides the step.
 
 A step reads the job, decides, and writes the job over the version that it read. Only the process whose write succeeds
-sends the job's next message, so duplicate messages die out.
+sends the job's next message, so duplicate messages do not multiply.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,7 @@ from afterthought.services.run.wake import send_wakeup
 
 @dataclass(frozen=True)
 class JobRunner:
-    """`mode` is how this function makes calls; `providers` are the enabled ones in order of preference."""
+    """`mode` is how this function makes calls; `providers` are the enabled providers by preference."""
 
     jobs: JobStore
     contents: Contents
@@ -67,7 +67,7 @@ class JobRunner:
     mode: Mode = "background"
 
     def run(self, job_id: str) -> Step:
-        """One step, its call included. Errors of the adapters pass through: the message is then received again."""
+        """Runs one step, including its call. After an error of an adapter the message is received again."""
         started = self.start(job_id)
         if isinstance(started, Step):
             return started
@@ -78,7 +78,7 @@ class JobRunner:
         return self.record_result(started, result)
 
     def start(self, job_id: str) -> Step | Call:
-        """One step, or a call that this process must make now and pass on to `record_result`."""
+        """Runs one step, or returns the call that this process must make now and pass to `record_result`."""
         job = self.jobs.get(job_id)
         if job is None:
             return Step("ignored")
@@ -97,8 +97,8 @@ class JobRunner:
             return Step("conflict", before=call.job)
 
     def handle_event(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
-        """Records what the provider returned after its event. Raises VersionConflict when the job changes too fast: the
-        event must then be handled again, since no other message may bring its content."""
+        """Records the response that was retrieved after its event. Raises VersionConflict when the job changes too
+        fast. The event must then be handled again: there may be no other message about the response."""
         if attempt.open:
             provider = self.catalogue.providers[attempt.provider or ""]
             try:
@@ -153,8 +153,8 @@ class JobRunner:
     def _poll(self, job: Job, poll: Poll) -> Step:
         provider = self._called_provider(job)
         if provider is None:
-            gone = f"The provider {poll.attempt.provider} is gone."
-            return self._record(job, None, Failed("internal_error", gone))
+            message = f"The provider {poll.attempt.provider} is no longer in the catalogue."
+            return self._record(job, None, Failed("internal_error", message))
         try:
             read = self.generations.cancel if poll.cancel else self.generations.retrieve
             result: Generation | ProviderError = read(provider, poll.response_id)

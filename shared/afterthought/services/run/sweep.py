@@ -1,4 +1,4 @@
-"""Find steps that did not happen: every overdue job is looked at again."""
+"""Finds overdue jobs and starts the step that did not happen."""
 
 import math
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from afterthought.services.ports import JobQueue, JobStore
 
 @dataclass(frozen=True)
 class SweepReport:
-    """The overdue jobs by what was done: a message was sent, the end was published again, the next step is not due yet,
-    or the job was given up. `errors` are those that could not be swept; the next pass tries them again."""
+    """The overdue jobs by result: `woken` got a message, `published` had their end published again, `not_due` have a
+    later next step, `given_up` were ended. `errors` are those that failed; the next pass tries them again."""
 
     woken: list[Job] = field(default_factory=list)
     published: list[Job] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Sweeper:
                 break
             try:
                 self._sweep(job_id, report)
-            except Exception as error:  # noqa: BLE001 one job that fails must not keep the sweeper from the others
+            except Exception as error:  # noqa: BLE001 one failing job must not stop the sweep of the others
                 report.errors.append((job_id, error))
         return report
 
@@ -49,7 +49,7 @@ class Sweeper:
         if job is None or job.overdue_at is None or job.overdue_at > now:
             return
         try:
-            # `overdue_at` moves first: a job that cannot be helped now must not keep the sweeper from the others.
+            # `overdue_at` moves first, so that a job that fails again and again does not block the others.
             after = commit(self.jobs, job, lambda current: current.record_sweep(now=now)).after
         except VersionConflict:
             return

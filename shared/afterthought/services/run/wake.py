@@ -1,4 +1,4 @@
-"""Send the message that starts a job's next step."""
+"""Sends the message that starts a job's next step."""
 
 from afterthought.domain.errors import QueueUnavailable
 from afterthought.domain.jobs.job import Job

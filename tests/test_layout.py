@@ -70,7 +70,7 @@ def importers_of(module: str) -> set[str]:
     return {named(path) for path in CODE if any(within(name, module) for name in imports(path))}
 
 
-def test_there_is_code_to_look_at() -> None:
+def test_expected_functions_and_parts_exist() -> None:
     assert {path.parent.name for path in FUNCTIONS} == {
         *("api", "provider_events", "worker", "direct", "notifier", "webhooks", "sweeper")
     }
@@ -90,13 +90,13 @@ def test_imports_go_one_way(part: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["domain", "catalogue", "services"])
-def test_the_rules_know_nothing_of_the_outside(part: str) -> None:
+def test_rules_import_nothing_external(part: str) -> None:
     files = {named(path) for path in (PACKAGE / part).rglob("*.py")}
     assert {module: found for module in OUTSIDE if (found := importers_of(module) & files)} == {}
 
 
 @pytest.mark.parametrize("part", ["domain", "services"])
-def test_time_and_chance_come_in_as_arguments(part: str) -> None:
+def test_time_and_random_are_injected(part: str) -> None:
     for path in sorted((PACKAGE / part).rglob("*.py")):
         assert not {"random", "secrets", "time", "uuid"} & {name.split(".")[0] for name in imports(path)}, named(path)
         asked = [
@@ -115,7 +115,7 @@ def test_one_file_imports_openai() -> None:
     assert importers_of("openai") == {"shared/afterthought/adapters/openai.py"}
 
 
-def test_only_those_that_call_models_import_that_file() -> None:
+def test_openai_adapter_is_loaded_by_callers() -> None:
     assert importers_of("afterthought.adapters.openai") == {"shared/afterthought/composition.py"}
     assert importers_of("afterthought.composition") == {f"functions/{name}/app.py" for name in CALL_MODELS}
 
@@ -131,7 +131,7 @@ def test_one_file_reads_the_environment() -> None:
     assert readers == {"shared/afterthought/adapters/settings.py"}
 
 
-def test_a_function_imports_the_layer_and_libraries_only() -> None:
+def test_functions_import_layer_and_libraries() -> None:
     """In Lambda there is neither a package of functions nor a folder named shared."""
     for path in FUNCTIONS:
         roots = {name.split(".")[0] for name in imports(path)}
@@ -140,18 +140,18 @@ def test_a_function_imports_the_layer_and_libraries_only() -> None:
         assert not roots & siblings, named(path)
 
 
-def test_nothing_of_the_product_imports_what_surrounds_it() -> None:
+def test_service_imports_no_tooling() -> None:
     for around in ("admin", "bench", "local", "shared", "tests"):
         assert importers_of(around) == set()
 
 
-def test_a_file_can_be_read_in_one_sitting() -> None:
+def test_files_have_at_most_300_lines() -> None:
     long = {named(path): lines for path in CODE if (lines := len(path.read_text().splitlines())) > MOST_LINES}
     assert long == {}
 
 
 @pytest.mark.parametrize("name", [path.parent.name for path in FUNCTIONS])
-def test_a_function_loads_as_lambda_loads_it(name: str) -> None:
+def test_functions_load_as_in_lambda(name: str) -> None:
     """As the top-level module `app`, from the layer alone. With an empty environment: a module that read a setting or
     opened a client at import would have no value and no region, and fail. Only two may load the openai SDK: half a
     second and 50 MB at a cold start."""

@@ -401,7 +401,7 @@ def test_lost_response_may_be_paid(
 
 
 @pytest.mark.parametrize("do", ["garbage", "empty"])
-def test_response_that_is_no_json(standin: StandIn, client: openai.OpenAI, do: str) -> None:
+def test_non_json_response_raises(standin: StandIn, client: openai.OpenAI, do: str) -> None:
     """The SDK passes on the ValueError of its JSON parser."""
     standin.script(do)
     with pytest.raises(ValueError, match=r"."):
@@ -705,7 +705,7 @@ def test_any_text_has_an_answer(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["2**3**2", "-2**2", "2**-3", "2--3", "1.5-1", "(1+2)(3+4)"])
-def test_precedence_is_that_of_python(text: str) -> None:
+def test_precedence_follows_python(text: str) -> None:
     assert answer(text).value == Fraction(str(eval(text.replace(")(", ")*("))))  # noqa: S307 - a literal of this test
 
 

@@ -70,7 +70,7 @@ def test_cold_starts_are_compared_to_the_floor(bench: str) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not report peak memory")
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_largest_jobs_fit_into_memory(peaks_mb: Mapping[str, float | None], function: str) -> None:
+def test_largest_jobs_fit_in_memory(peaks_mb: Mapping[str, float | None], function: str) -> None:
     """With a reserve for Lambda's own part of the process, and for another CPU and another Python."""
     peak = peaks_mb[function]
     assert peak is not None
@@ -86,7 +86,7 @@ def test_requests_are_counted(bench: str) -> None:
     assert published == ["1", "1", "1", "1"], "each job is published once"
 
 
-def test_thinking_time_does_not_cost(bench: str) -> None:
+def test_thinking_time_is_free(bench: str) -> None:
     """The requests and milliseconds of a woken job do not grow with its thinking time."""
     table = section(bench, "COST BY WAKE MODE")
     cases = ("1 s, effort low", "60 s, effort medium", "3600 s, effort max")
@@ -95,7 +95,7 @@ def test_thinking_time_does_not_cost(bench: str) -> None:
     assert minute[0] == second[0]
 
 
-def test_the_baseline_is_priced(bench: str) -> None:
+def test_baseline_is_priced(bench: str) -> None:
     table = section(bench, "COST BY WAKE MODE")
     woken = float(row(table, "woken, 60 s, effort medium")[3])
     small, large = (float(row(table, f"baseline (a Lambda waits), 60 s, {mb} MB")[3]) for mb in (256, 1024))
@@ -111,7 +111,7 @@ def test_state_fits_one_write_unit(bench: str) -> None:
     assert int(size[1]) < 1024
 
 
-def test_the_bill_adds_up_by_call(bench: str) -> None:
+def test_bill_adds_up_by_call(bench: str) -> None:
     bill = section(bench, "DOLLARS PER MILLION JOBS, CALL BY CALL")
     dollars = re.findall(r"^(?!storage|POST).{84} +(\d+\.\d{3})$", bill, re.MULTILINE)
     (total,) = re.findall(r"^POST to webhook .* (\d+\.\d{3})$", bill, re.MULTILINE)
@@ -121,7 +121,7 @@ def test_the_bill_adds_up_by_call(bench: str) -> None:
     assert len(re.findall(r"^storage: ", bill, re.MULTILINE)) == 2
 
 
-def test_the_bill_adds_up_by_service(bench: str) -> None:
+def test_bill_adds_up_by_service(bench: str) -> None:
     table = section(bench, "DOLLARS PER MILLION JOBS, BY SERVICE")
     rows = re.findall(r"^(\S.*?) {2,}(\d+\.\d\d(?: +\d+\.\d\d)+)$", table, re.MULTILINE)
     dollars = {name: [float(cell) for cell in cells.split()] for name, cells in rows}
@@ -132,7 +132,7 @@ def test_the_bill_adds_up_by_service(bench: str) -> None:
 
 
 @pytest.mark.parametrize("step", ["an admission", "a settlement"])
-def test_a_history_does_not_cost(studies: str, step: str) -> None:
+def test_history_adds_no_cost(studies: str, step: str) -> None:
     """Each request of a step has a purpose, and a step costs the same after other jobs."""
     steps = section(studies, "AN ADMISSION AND A SETTLEMENT, REQUEST BY REQUEST")
     lines = steps[steps.index(f"\n{step} ") + 1 :].partition("\n\n")[0].splitlines()[1:]

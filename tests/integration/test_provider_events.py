@@ -205,7 +205,7 @@ def test_large_body_is_refused(service: Deployed) -> None:
         {"pathParameters": {"provider": "openai"}, "headers": {"webhook-id": "\ud800"}, "body": "\ud800"},
     ],
 )
-def test_odd_request_gets_a_4xx(service: Deployed, odd: Json) -> None:
+def test_malformed_request_gets_a_4xx(service: Deployed, odd: Json) -> None:
     with service.running("ProviderEvents") as module:
         answer = module.handler(odd, None)
     assert 400 <= answer["statusCode"] < 500

@@ -271,7 +271,7 @@ def test_missing_stack_is_named(stack: Stack) -> None:
     assert stack.run("list", stack="other") == (1, "", f"There is no stack 'other' in {REGION}.\n")
 
 
-def test_foreign_stack_is_refused(stack: Stack) -> None:
+def test_unrelated_stack_is_refused(stack: Stack) -> None:
     other = {"Resources": TEMPLATE["Resources"]}
     boto3.client("cloudformation", REGION).create_stack(StackName="other", TemplateBody=json.dumps(other))
     code, _, error = stack.run("create", "acme", stack="other")

@@ -95,7 +95,7 @@ def test_successor_keeps_the_effort(model: str, reasoning: Any, effort: str) -> 
     assert admitted.called_request.reasoning.effort == effort
 
 
-def test_effort_is_that_of_the_requested_model() -> None:
+def test_effort_of_requested_model_is_kept() -> None:
     admitted = admit({"model": "o1"}, model_policy="successor")
     assert admitted.effort == "medium"
     assert admit({"model": "gpt-4o-2024-05-13"}, model_policy="successor").effort is None
@@ -172,7 +172,7 @@ def test_direct_provider_is_called_directly() -> None:
     assert admit({"model": "gpt-6-sol"}, catalogue=own, providers=("openai", "own")).mode == "background"
 
 
-def test_mode_is_that_of_the_called_provider() -> None:
+def test_mode_follows_called_provider() -> None:
     """The retired model has another provider."""
     own = with_provider(models=["gpt-5.6-sol"])
     admitted = admit({"model": "o1"}, catalogue=own, providers=("own", "openai"), model_policy="successor")

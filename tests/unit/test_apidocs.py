@@ -228,7 +228,7 @@ def test_csv_example_equals_json_example() -> None:
     assert len(rows) > 2
 
 
-def test_headers_are_those_sent() -> None:
+def test_documented_headers_match_sent() -> None:
     state = RateState(Limits(1, 1), WindowUsage(), 60)
     ending = deprecation_headers(NOW.date(), today=NOW.date(), successor="o3")
     created = responses_of("/v1/responses", "post")
@@ -304,7 +304,7 @@ def test_webhook_examples_match_schema() -> None:
         assert event["type"] == name
 
 
-def test_webhook_headers_are_those_sent() -> None:
+def test_webhook_headers_match_sent() -> None:
     secret = signature.new_secret(bytes(32))
     headers = signature.headers((secret,), message_id="msg_1", timestamp=1, body=b"")
     for item in openapi()["webhooks"].values():

@@ -258,7 +258,7 @@ def test_recording_is_retried() -> None:
     assert fixture.provider.seconds < fixture.seconds < fixture.provider.seconds + SPARE_SECONDS
 
 
-def test_recording_that_always_fails_raises() -> None:
+def test_permanent_recording_failure_raises() -> None:
     fixture = Fixture()
     fixture.runner.failing_records = 3
     with pytest.raises(TableBusy):

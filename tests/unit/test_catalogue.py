@@ -312,7 +312,7 @@ def test_keys_must_match_ids(catalogue: Catalogue) -> None:
         Catalogue(models={"o4": model(catalogue, "o3")}, providers={}, tiers={})
 
 
-def test_foreign_price_row_is_refused(catalogue: Catalogue) -> None:
+def test_price_row_of_other_model_is_refused(catalogue: Catalogue) -> None:
     o3 = model(catalogue, "o3").model_dump()
     with pytest.raises(ValueError, match="belongs to another model"):
         Model.model_validate({**o3, "id": "o4"})

@@ -160,7 +160,7 @@ def test_omitted_tiers_cost_the_same() -> None:
     assert omitted == set(OMITTED_TIERS)
 
 
-def test_differing_batch_prices_are_not_lower() -> None:
+def test_declared_prices_are_not_lower() -> None:
     for row_id, column in DIFFERENCES:
         model = default_catalogue().models[row_id.split("/", maxsplit=1)[0]]
         row = next(row for row in model.prices if row.id == row_id)

@@ -33,7 +33,7 @@ def test_duplicate_messages_do_not_multiply() -> None:
     assert world.provider.creates == 1
 
 
-def test_one_of_two_workers_makes_the_call() -> None:
+def test_only_one_worker_makes_the_call() -> None:
     """The second worker makes its whole step between two calls of the first."""
     calls = run_without_faults().calls
     for index in range(calls.index_of("worker", "jobs.get"), len(calls.recorded)):

@@ -43,7 +43,7 @@ def test_nearest_effort(effort: Effort, supported: tuple[Effort, ...], expected:
 
 
 @given(efforts, effort_lists)
-def test_no_supported_effort_is_nearer(effort: Effort, supported: list[Effort]) -> None:
+def test_effort_is_the_nearest_supported(effort: Effort, supported: list[Effort]) -> None:
     def distance(other: Effort) -> int:
         return abs(EFFORT_ORDER.index(other) - EFFORT_ORDER.index(effort))
 

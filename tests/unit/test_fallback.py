@@ -119,7 +119,7 @@ def test_successor_has_its_own_price(reason: Any) -> None:
     assert spec.hold_usd > request.max_cost.total_usd
 
 
-def test_refused_call_leaves_its_hold_to_the_successor() -> None:
+def test_successor_takes_hold_of_refused_call() -> None:
     request = admitted(max_output_tokens=1000)
     spec = successor(called(request), request)
     fitting = admitted(max_output_tokens=1000, ours=cap_of(spec.hold_usd))
@@ -160,7 +160,7 @@ def test_successor_may_have_a_successor() -> None:
     assert none == Fallback((), "No successor of it is served.")
 
 
-def test_successor_that_cannot_serve_is_not_called() -> None:
+def test_unsuitable_successor_is_not_called() -> None:
     request = admitted(service_tier="priority")
     plain = SOL.model_copy(update={"prices": tuple(row for row in SOL.prices if row.tier == "standard")})
     job = called(request, service_tier="priority")
@@ -183,7 +183,7 @@ def test_unreadable_request_is_not_called(reason: Any, request_: dict[str, Any] 
 # ---- the outcome of the call is unknown ------------------------------------------------------------------------------
 
 
-def test_repeated_call_leaves_the_first_one_counted() -> None:
+def test_repeat_keeps_first_call_counted() -> None:
     low: dict[str, Any] = {"max_output_tokens": 1000, "reasoning": {"effort": "low"}}
     free = admitted(**low)
     twice = admitted(**low, ours=cap_of(free.max_cost.total_usd * 2))
@@ -196,7 +196,7 @@ def test_repeated_call_leaves_the_first_one_counted() -> None:
         assert fits or "max_cost_usd" in fallback.why_none
 
 
-def test_repeated_call_is_the_one_that_was_made() -> None:
+def test_repeat_calls_the_lost_model() -> None:
     request = admitted(max_output_tokens=1000)
     job = called(request)
     first = successor(job, request)
@@ -204,7 +204,7 @@ def test_repeated_call_is_the_one_that_was_made() -> None:
     assert find(lost, request, "outcome_unknown").calls == (first._replace(reason="outcome_unknown"),)
 
 
-def test_repeated_call_of_a_retired_model_is_its_successors() -> None:
+def test_repeat_of_retired_model_calls_successor() -> None:
     """o3 ends with 2026-12-10."""
     request = admitted(max_output_tokens=1000)
     (spec,) = find(lose(called(request)), request, "outcome_unknown", at=TOMORROW).calls
@@ -237,7 +237,7 @@ def larger_calls(request: AdmittedRequest, cost: str = "0.001") -> list[tuple[st
         ({"reasoning": {"effort": "low"}}, []),
     ],
 )
-def test_starved_answer_gets_more_room_or_less_effort(request_: dict[str, Any], calls: list[Any]) -> None:
+def test_starved_call_gets_tokens_or_less_effort(request_: dict[str, Any], calls: list[Any]) -> None:
     assert larger_calls(admitted(**request_)) == calls
 
 
@@ -260,7 +260,7 @@ def test_estimated_answer_counts_at_its_hold() -> None:
     assert find(lose(called(request)), request, "reasoning_starved").calls == ()
 
 
-def test_starved_successor_continues_as_the_successor() -> None:
+def test_starved_successor_keeps_its_model() -> None:
     request = admitted(max_output_tokens=1000)
     job = called(request)
     starved = starve(call(refuse(job, successor(job, request))))

@@ -61,7 +61,7 @@ def test_malformed_job_id_is_not_found(text: str) -> None:
         valid_job_id(text)
 
 
-def test_malformed_and_foreign_ids_look_the_same() -> None:
+def test_malformed_and_unknown_ids_look_equal() -> None:
     job_id = "resp_" + "0" * 47
     with pytest.raises(NotFound) as malformed:
         valid_job_id(job_id)

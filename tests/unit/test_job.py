@@ -239,7 +239,7 @@ def test_failed_call_costs_its_hold() -> None:
         assert failed.failure == Failure(code="outcome_unknown", message="…")
 
 
-def test_call_that_was_not_made_costs_nothing() -> None:
+def test_call_not_made_costs_nothing() -> None:
     for job in (PENDING, REQUEUED):
         failed = job.fail("deadline_exceeded", "…", now=LATER)
         assert failed.attempt is not None

@@ -49,7 +49,7 @@ def test_cost_is_exact_and_names_its_price_row() -> None:
     assert job.attempt.served_model == "o3-2025-04-16"
 
 
-def test_price_is_that_of_the_call_time() -> None:
+def test_price_of_call_time_applies() -> None:
     job = settled(running_job(created_at=datetime(2025, 6, 1, tzinfo=UTC)), generation())
     assert job.attempt is not None
     assert job.attempt.price_id != "o3/standard/2025-06-10"

@@ -115,7 +115,7 @@ def test_repeat_needs_no_budget(world: World) -> None:
 
 @pytest.mark.parametrize("place", range(6))
 @pytest.mark.parametrize("used_up", ["month_cap_usd", "requests_per_minute"])
-def test_concurrent_repeat_is_not_refused_for_its_twin(world: World, place: int, used_up: str) -> None:
+def test_concurrent_repeat_is_not_refused(world: World, place: int, used_up: str) -> None:
     change_tenant(world, **{used_up: maximum(world) if used_up == "month_cap_usd" else 1})
 
     def twin() -> None:

@@ -22,7 +22,7 @@ by_name = pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journ
 
 
 @by_name
-def test_journey_is_what_its_name_says(journey: Journey) -> None:
+def test_journey_matches_its_description(journey: Journey) -> None:
     world, breaches = run_journey(journey, {})
     assert breaches == []
     assert tuple(ends(world)) == journey.ends
@@ -78,4 +78,4 @@ def test_new_call_is_swept_without_further_work() -> None:
 def test_missing_safeguard_breaks_a_law(safeguard: Safeguard) -> None:
     _, runs, broken, laws = sweep_without(safeguard)
     assert 0 < broken < runs
-    assert laws[safeguard.shows] > 0
+    assert laws[safeguard.breach] > 0

@@ -298,7 +298,7 @@ def test_places_are_spread_over_their_interval() -> None:
     assert processes.take() == WINDOW_START + SECOND * 10 + interval + interval * 0.75
 
 
-def test_full_window_is_not_asked_again() -> None:
+def test_full_window_is_not_tried_again() -> None:
     processes = Processes(limited(6))
     for _ in range(3):
         processes.take()
@@ -307,7 +307,7 @@ def test_full_window_is_not_asked_again() -> None:
     assert processes.take() is None
 
 
-def test_other_process_asks_a_full_window_once() -> None:
+def test_other_process_tries_a_full_window_once() -> None:
     processes = Processes(limited(6), processes=2)
     processes.take()
     processes.take(process=1)

@@ -16,7 +16,7 @@ from tests.simulator.examples import JOB_ID
 EXPIRES = START + timedelta(days=30)
 INPUT = "INPUT#" + "ab" * 32
 
-# Random bytes do not compress: what is stored is as large as what came.
+# Random bytes do not compress, so the stored content has the size of the original.
 LARGE = Random(1).randbytes(MAX_BYTES_IN_TABLE + 1)
 
 

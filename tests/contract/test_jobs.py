@@ -138,10 +138,10 @@ def test_publishing_a_deleted_job_creates_none(backing: Backing) -> None:
 def test_stale_sweep_of_published_job_is_refused(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
-    swept = job.record_sweep(now=LATER)
+    swept_job = job.record_sweep(now=LATER)
     backing.jobs.mark_published(job.id)
     with pytest.raises(VersionConflict):
-        backing.jobs.save(job, swept)
+        backing.jobs.save(job, swept_job)
 
 
 def test_only_the_terminal_step_is_streamed(backing: Backing) -> None:

@@ -191,7 +191,7 @@ def failure(error_class: type[E], raw: bytes, call: Call = background, *, reset:
 
 
 def full_text(exception: BaseException) -> str:
-    """Everything a log could show of an exception and its causes."""
+    """The text of an exception and its causes, as a log would show it."""
     chain: list[BaseException] = [exception]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)

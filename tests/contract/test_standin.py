@@ -383,26 +383,28 @@ LOST_RESPONSES: list[tuple[str, dict[str, Any], type[openai.OpenAIError], int]] 
 
 
 @pytest.mark.parametrize(
-    ("do", "how", "kind", "paid"), LOST_RESPONSES, ids=[f"{do}{how or ''}" for do, how, _, _ in LOST_RESPONSES]
+    ("do", "fields", "kind", "generations"),
+    LOST_RESPONSES,
+    ids=[f"{do}{fields or ''}" for do, fields, _, _ in LOST_RESPONSES],
 )
 def test_lost_response_may_be_paid(
-    standin: StandIn, do: str, how: dict[str, Any], kind: type[openai.OpenAIError], paid: int
+    standin: StandIn, do: str, fields: dict[str, Any], kind: type[openai.OpenAIError], generations: int
 ) -> None:
     """The SDK error is the same whether a run was started or not."""
-    standin.script(do, **how)
+    standin.script(do, **fields)
     timeout = 0.2 if "hang" in do else 20.0
     with connect(standin, timeout=timeout) as client, pytest.raises(kind) as caught:
         ask(client, metadata={"token": "once"})
     assert type(caught.value) is kind
     deadline = time.monotonic() + 5
-    while len(standin.generations) < paid and time.monotonic() < deadline:
+    while len(standin.generations) < generations and time.monotonic() < deadline:
         threading.Event().wait(0.005)
-    assert [generation.metadata["token"] for generation in standin.generations] == ["once"] * paid
+    assert [generation.metadata["token"] for generation in standin.generations] == ["once"] * generations
 
 
 @pytest.mark.parametrize("do", ["garbage", "empty"])
 def test_non_json_response_raises(standin: StandIn, client: openai.OpenAI, do: str) -> None:
-    """The SDK passes on the ValueError of its JSON parser."""
+    """The SDK raises the ValueError of its JSON parser."""
     standin.script(do)
     with pytest.raises(ValueError, match=r"."):
         ask(client)
@@ -650,7 +652,7 @@ def test_stop_closes_hanging_connections() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command_prints_its_port_and_stops_on_a_signal(number: signal.Signals) -> None:
-    # -S: without site-packages, because it must run where nothing is installed.
+    # -S: without site-packages, because it must run without installed packages.
     command = [sys.executable, "-S", "-m", "local.standin", "--port", "0", "--models", "o3"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -756,7 +758,7 @@ def test_question_is_computed(question: str, text: str) -> None:
     ],
 )
 def test_other_questions_get_a_plain_statement(question: str) -> None:
-    """The answer says that this is a stand-in and repeats nothing of the question."""
+    """The answer says that this is a stand-in and does not repeat the question."""
     result = answer(question)
     assert result.text.startswith("I am a stand-in, not a language model.")
     assert result.value is None

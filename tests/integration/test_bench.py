@@ -1,4 +1,4 @@
-"""`python -m bench` and `python -m bench.studies` run, and count what the functions really do. Times are not judged."""
+"""`python -m bench` and `python -m bench.studies` run and count the functions' real requests. Times are not judged."""
 
 import os
 import re
@@ -152,5 +152,5 @@ def test_limits_are_reached_in_order(studies: str) -> None:
     for table, expected in ((many, {"worker", "webhooks", "gateway", "job table"}), (one, {"budget", "worker"})):
         rows = re.findall(r"^(\S.*?) {2,}(\d+) +(\d+) +(\d+) {3}(waits|refused) +\S", table, re.MULTILINE)
         assert expected <= {name for name, *_ in rows}
-        assert all(float(full) <= float(noticed) for _, full, noticed, *_ in rows)
-    assert "budget" not in many.split("\n\n")[0], "each tenant has a budget of its own"
+        assert all(float(full) <= float(observed) for _, full, observed, *_ in rows)
+    assert "budget" not in many.split("\n\n")[0], "each tenant has its own budget"

@@ -162,7 +162,7 @@ def test_stale_event_can_be_sent_again(service: Deployed, ago: float) -> None:
     assert post(service, request(service, provider_event())).status == 200
 
 
-@pytest.mark.parametrize("provider", ["standin", "nobody", "OpenAI", "open/ai", "..", "%2e%2e", "ö", ""])
+@pytest.mark.parametrize("provider", ["standin", "unknown", "OpenAI", "open/ai", "..", "%2e%2e", "ö", ""])
 def test_unknown_provider_is_not_found(service: Deployed, provider: str) -> None:
     assert_refused(service, request(service, provider_event(), provider=provider), 404, "unknown_provider")
 
@@ -195,7 +195,7 @@ def test_large_body_is_refused(service: Deployed) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "event",
     [
         {},
         {"headers": None, "pathParameters": None},
@@ -205,9 +205,9 @@ def test_large_body_is_refused(service: Deployed) -> None:
         {"pathParameters": {"provider": "openai"}, "headers": {"webhook-id": "\ud800"}, "body": "\ud800"},
     ],
 )
-def test_malformed_request_gets_a_4xx(service: Deployed, odd: Json) -> None:
+def test_malformed_request_gets_a_4xx(service: Deployed, event: Json) -> None:
     with service.running("ProviderEvents") as module:
-        answer = module.handler(odd, None)
+        answer = module.handler(event, None)
     assert 400 <= answer["statusCode"] < 500
     assert service.is_empty()
 

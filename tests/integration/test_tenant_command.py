@@ -122,7 +122,7 @@ def test_key_and_secret_are_not_stored(stack: Stack) -> None:
     api_key, secret = key_in(printed), secret_in(printed)
     dump = stack.dump()
     assert "acme" in dump
-    # The hint is the start of the key, 28 of its 192 bits. No more of it may be stored.
+    # The hint is the start of the key, 28 of its 192 bits. No larger part may be stored.
     assert api_key[:10] in dump
     for part in (api_key, api_key[:14], api_key[10:], secret, secret.removeprefix("whsec_"), secret[6:20]):
         assert part not in dump
@@ -345,7 +345,7 @@ def test_make_tenant_can_use_local_stack() -> None:
 
 
 def test_dollar_sign_is_passed_literally() -> None:
-    """Neither make nor the shell may expand it: $100 would become 00, a budget of zero."""
+    """Make and the shell must not expand it: $100 would become 00, a budget of zero."""
     assert run_make("tenant", "NAME=acme", "ACTION=set", "ARGS=--month-budget $100") == (
         "set acme --month-budget $100 --stack-name afterthought-dev"
     )

@@ -320,7 +320,7 @@ def refusals() -> dict[str, type[RequestRefused]]:
 
 
 def codes_in(call: ast.Call, tree: ast.Module) -> set[str]:
-    """The codes that a call can set: the strings of its `code=`, or those assigned to the name given there."""
+    """The codes that a call can set: the strings of its `code=`, or those assigned to the variable that it names."""
     codes: set[str] = set()
     for keyword in call.keywords:
         if keyword.arg == "code":
@@ -343,16 +343,16 @@ def test_error_codes_are_complete() -> None:
     """The documented codes are exactly those that the code can raise."""
     classes = refusals()
     # Any other exception.
-    raised: set[tuple[int, str, bool]] = {(500, "internal_error", True)}
+    actual: set[tuple[int, str, bool]] = {(500, "internal_error", True)}
     for path in (*PACKAGE.rglob("*.py"), ROOT / "functions" / "api" / "app.py"):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
                 refusal = classes[node.func.id]
                 codes = codes_in(node, tree) or {str(refusal.code)}
-                raised |= {(refusal.status, code, refusal.retryable) for code in codes}
+                actual |= {(refusal.status, code, refusal.retryable) for code in codes}
     documented = openapi()["x-errors"]["codes"]
-    assert {(error["status"], error["code"], error.get("retryable", False)) for error in documented} == raised
+    assert {(error["status"], error["code"], error.get("retryable", False)) for error in documented} == actual
     ids = {operation["operationId"] for _, _, operation in operations()}
     assert {name for error in documented for name in error.get("operations", ())} <= ids
 

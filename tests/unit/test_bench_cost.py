@@ -1,4 +1,4 @@
-"""The bench's bill: each call is on it once, at its price, and the baseline's is made in the same way."""
+"""The bench's bill contains each call once, at its price. The bill of the baseline is calculated in the same way."""
 
 import zlib
 from decimal import Decimal

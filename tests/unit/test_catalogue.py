@@ -28,7 +28,7 @@ def model(catalogue: Catalogue, name: str) -> Model:
     return result
 
 
-# ModelReader
+# Models
 
 
 OPEN_WEIGHTS = ("gpt-oss-120b", "gpt-oss-20b", "qwen3-32b")
@@ -92,7 +92,7 @@ def test_published_limits_and_features(catalogue: Catalogue) -> None:
 
 
 def test_typical_output_tokens(catalogue: Catalogue) -> None:
-    """As the README of the catalogue says: an assumption that only rate limits use."""
+    """An assumption that is used only for rate limits, as the README of the catalogue states."""
     for each in catalogue.models.values():
         small = each.id.endswith(("-mini", "-nano", "-luna", "-20b", "-32b"))
         pro = each.id.endswith("-pro")
@@ -253,12 +253,12 @@ def test_successors(catalogue: Catalogue, name: str, successor: str) -> None:
 
 
 def test_retired_successor_is_skipped(catalogue: Catalogue) -> None:
-    after_october = catalogue.live_successor_of("o1-mini", ["openai"], TODAY)
-    assert after_october is not None
-    assert after_october.id == "gpt-5.6-sol"
-    in_summer = catalogue.live_successor_of("o1-mini", ["openai"], date(2026, 8, 1))
-    assert in_summer is not None
-    assert in_summer.id == "o3-mini"
+    after_shutdown = catalogue.live_successor_of("o1-mini", ["openai"], TODAY)
+    assert after_shutdown is not None
+    assert after_shutdown.id == "gpt-5.6-sol"
+    before_shutdown = catalogue.live_successor_of("o1-mini", ["openai"], date(2026, 8, 1))
+    assert before_shutdown is not None
+    assert before_shutdown.id == "o3-mini"
     assert catalogue.live_successor_of("gpt-6-luna", ["openai"], TODAY) is None
     assert catalogue.live_successor_of("o1", [], TODAY) is None
 

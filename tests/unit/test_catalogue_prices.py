@@ -40,7 +40,7 @@ CONTEXTS: dict[ServiceTier, dict[str, str]] = {
 
 Row = dict[str, Decimal | None]
 
-# ModelReader with open weights have no published price.
+# Models with open weights have no published price.
 PRICED = [
     model_id for model_id in default_catalogue().models if default_catalogue().providers["openai"].lists(model_id)
 ]

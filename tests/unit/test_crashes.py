@@ -63,12 +63,12 @@ def test_stalled_worker_dies_before_its_lease_ends() -> None:
         assert world.provider.creates <= 1
 
 
-@pytest.mark.parametrize("existed", [True, False])
-def test_message_for_missing_job_is_ignored(existed: bool) -> None:
+@pytest.mark.parametrize("has_existed", [True, False])
+def test_message_for_missing_job_is_ignored(has_existed: bool) -> None:
     world = World()
     job_id = world.submit().job.id
     world.jobs.delete(job_id)
-    assert world.step(job_id if existed else "resp_" + "0" * 48).outcome == "ignored"
+    assert world.step(job_id if has_existed else "resp_" + "0" * 48).outcome == "ignored"
     world.run()
     assert world.provider.creates == 0
     assert world.errors == []

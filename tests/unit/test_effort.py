@@ -84,7 +84,7 @@ def test_no_supported_effort_is_between(effort: Effort, supported: list[Effort])
     [
         ("high", "o3", "gpt-5.6-sol", "high"),
         ("minimal", "gpt-5-mini", "gpt-5.6-terra", "low"),
-        # No effort: the default of the requested model counts, not that of its successor.
+        # No effort: the default of the requested model applies, not that of its successor.
         (None, "gpt-5-pro", "gpt-5.6-sol", "high"),
         (None, "gpt-5.1", "gpt-6-astra", "low"),
         # The requested model has no reasoning, or reasoning without efforts.

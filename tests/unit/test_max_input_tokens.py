@@ -1,4 +1,4 @@
-"""A real tokenizer never counts more tokens than the computed maximum, in any rendering of the prompt."""
+"""A real tokenizer does not count more tokens than the computed maximum, in any rendering of the prompt."""
 
 import json
 from collections.abc import Callable
@@ -269,7 +269,7 @@ HARD_SCHEMAS: dict[str, Any] = {
     "deep unions": _nested(28, lambda inner: {"oneOf": [inner, {"type": "null"}]}),
     "defaults": {"type": "object", "properties": {f"p{n}": {"type": "string", "nullable": True, "default": ""}
                                                   for n in range(MANY)}},
-    "nothing": {},
+    "empty": {},
     "brackets": [[]] * MANY,
     "braces": [{}] * MANY,
     "truths": [True, None] * MANY,

@@ -1,4 +1,4 @@
-"""Known ways to get a cost or a hold wrong, each with the right amount calculated by hand.
+"""Known errors in costs and holds, each with the correct amount calculated by hand.
 
 All on one model. Per million tokens: $2 input, $0.50 cached input, $2.50 cache write, $8 output; twice that in the tier
 `priority`, half in `flex`; $4, $1, $5 and $12 when the request has more than 272,000 input tokens.
@@ -313,7 +313,7 @@ def test_late_usage_replaces_the_estimate(world: World, *, cancelled: bool) -> N
 
 
 def test_messages_of_an_estimate_do_not_multiply(catalogue: GoldenCatalogue) -> None:
-    """Each message is delivered twice, and the provider is busy when it is asked for the usage."""
+    """Each message is delivered twice, and the provider is busy when the usage is requested."""
     world = catalogue.world()
     world.job_messages.faults = QueueFaults(duplicates=1.0)
     world.provider.plan.endings.append("never")
@@ -347,7 +347,7 @@ def test_price_change_after_the_call_is_ignored(catalogue: GoldenCatalogue) -> N
     assert (job.spent_usd, cost_of(world, job)["price_date"]) == (Decimal("0.042"), "2026-01-01")
 
 
-@pytest.mark.parametrize(("prices", "dollars"), [(DOUBLE, "0.084"), (HALF, "0.021")], ids=["dearer", "cheaper"])
+@pytest.mark.parametrize(("prices", "dollars"), [(DOUBLE, "0.084"), (HALF, "0.021")], ids=["more_expensive", "cheaper"])
 def test_price_change_before_the_call_applies(catalogue: GoldenCatalogue, prices: dict[str, str], dollars: str) -> None:
     world = catalogue.world(row(prices, since=NEXT_DAY), at=EVENING)
     world.provider.plan.answers = ["busy"] * 6

@@ -119,7 +119,7 @@ def test_concurrent_repeat_is_not_refused(world: World, place: int, used_up: str
     change_tenant(world, **{used_up: maximum(world) if used_up == "month_cap_usd" else 1})
 
     def twin() -> None:
-        # If the first request has taken the rate limit but not yet created its job, the twin gets a 429 and retries.
+        # If the first request has taken the rate limit but not yet created its job, the second gets a 429 and retries.
         with suppress(RateLimited):
             world.submit(request(), key="k")
 

@@ -37,7 +37,7 @@ def test_one_fault_breaks_no_law(journey: Journey) -> None:
 
 @by_name
 def test_repeated_request_changes_no_end(journey: Journey) -> None:
-    """Nothing was lost, so the job must end as without the fault."""
+    """A repeated request loses nothing, so the job must end as without the fault."""
     for point in fault_points(journey)[1]:
         if point.fault is Fault.REPEATED:
             world, _ = run_journey(journey, {point.call_index: point.fault})

@@ -1,4 +1,4 @@
-"""The sweeper acts on every overdue job, and no job keeps it from the others."""
+"""The sweeper handles every overdue job, and no job stops it from handling the others."""
 
 from datetime import timedelta
 

@@ -285,7 +285,7 @@ def test_jobs_wait_in_their_tenants_queue() -> None:
     interval = timedelta(microseconds=3_333_333)
     first = WINDOW_START + SECOND * 10
     assert [processes.take() for _ in range(3)] == [first, first + interval, first + 2 * interval]
-    assert processes.take(tenant="globex") == first, "a tenant does not wait behind another"
+    assert processes.take(tenant="globex") == first, "a tenant does not wait for another"
     assert processes.take() == first + 3 * interval
 
 
@@ -461,7 +461,7 @@ def test_memory_does_not_grow_with_tenants() -> None:
 
 
 class FullStore:
-    """Never has capacity, and answers at once."""
+    """Has no capacity, and answers at once."""
 
     def take(self, *_: object) -> tuple[bool, WindowUsage]:
         return False, WindowUsage(10**9)

@@ -133,14 +133,14 @@ def test_foreground_run_is_awaited(client: openai.OpenAI) -> None:
     assert time.monotonic() - started >= 6 / 100
 
 
-@pytest.mark.parametrize("endless", [True, False])
-def test_foreground_run_ends_when_its_client_does(standin: StandIn, endless: bool) -> None:
-    standin.script("never_ends" if endless else "slow_run", seconds=60)
+@pytest.mark.parametrize("is_endless", [True, False])
+def test_foreground_run_ends_when_its_client_does(standin: StandIn, is_endless: bool) -> None:
+    standin.script("never_ends" if is_endless else "slow_run", seconds=60)
     with connect(standin, timeout=0.3) as short_timeout, pytest.raises(openai.APITimeoutError):
         ask(short_timeout, background=False)
-    until = time.monotonic() + 10
+    deadline = time.monotonic() + 10
     while standin.generations[0].status != "cancelled":
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         threading.Event().wait(0.01)
 
 
@@ -441,9 +441,12 @@ def test_failed_run_can_have_usage(standin: StandIn, client: openai.OpenAI) -> N
     assert until_ended(client, ask(client)).usage is not None
 
 
-def test_unknown_error_code_needs_a_lenient_client(standin: StandIn) -> None:
+def test_unknown_error_code_needs_a_lenient(standin: StandIn) -> None:
     standin.script("run_failed", code="insufficient_quota")
-    with connect(standin) as strict, openai.OpenAI(base_url=standin.base_url, api_key="any", max_retries=0) as lenient:
+    with (
+        connect(standin) as strict,
+        openai.OpenAI(base_url=standin.base_url, api_key="any", max_retries=0) as lenient,
+    ):
         response = ask(strict)
         failed = until_ended(lenient, response)
         assert failed.error is not None

@@ -200,8 +200,8 @@ def test_every_end_has_a_strict_answer(
 def test_three_megabytes_reach_the_model(api: Deployed, standin: StandIn) -> None:
     # Letters only: digits and words would be more tokens than a model accepts.
     letters = str.maketrans("0123456789+/=", "abcdefghijklm")
-    noise = base64.b64encode(random.Random(7).randbytes(2_250_000)).decode().translate(letters)
-    created = create(api, instructions=noise)
+    random_text = base64.b64encode(random.Random(7).randbytes(2_250_000)).decode().translate(letters)
+    created = create(api, instructions=random_text)
     # Not echoed, because with a long answer it would exceed the size of a Lambda response.
     assert created.instructions is None
     assert len(api.objects()) == 1
@@ -211,14 +211,14 @@ def test_three_megabytes_reach_the_model(api: Deployed, standin: StandIn) -> Non
     work(api, created.id, steps=2)
     retrieved = retrieve(api, created.id)
     assert retrieved["status"] == "completed"
-    assert retrieved["usage"]["input_tokens"] >= len(noise) // 4
+    assert retrieved["usage"]["input_tokens"] >= len(random_text) // 4
 
 
 def test_stored_instructions_are_echoed(api: Deployed) -> None:
-    noise = base64.b64encode(random.Random(7).randbytes(150_000)).decode()
-    created = create(api, instructions=noise)
+    random_text = base64.b64encode(random.Random(7).randbytes(150_000)).decode()
+    created = create(api, instructions=random_text)
     assert len(api.objects()) == 1
-    assert retrieve(api, created.id)["instructions"] == noise
+    assert retrieve(api, created.id)["instructions"] == random_text
 
 
 def test_base64_body_is_the_same_body(api: Deployed) -> None:

@@ -258,7 +258,7 @@ def test_mutated_request_gives_no_5xx(api: Deployed, body: str) -> None:
         st.text(st.characters(codec="utf-8"), max_size=40),
     ),
 )
-def test_random_path_gives_no_5xx(api: Deployed, method: str, tail: str, headers: dict[str, str]) -> None:
-    for path in (tail, f"/{tail}", f"/v1/{tail}", f"/v1/responses/{tail}", f"/v1/models/{tail}"):
+def test_random_path_gives_no_5xx(api: Deployed, method: str, text: str, headers: dict[str, str]) -> None:
+    for path in (text, f"/{text}", f"/v1/{text}", f"/v1/responses/{text}", f"/v1/models/{text}"):
         assert api.call(method, path, headers=headers).status < 500
-        assert api.call(method, path, key=KEY, headers={"prefer": tail}).status < 500
+        assert api.call(method, path, key=KEY, headers={"prefer": text}).status < 500

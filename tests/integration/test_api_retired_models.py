@@ -30,10 +30,10 @@ def api() -> Iterator[Deployed]:
 
 @pytest.fixture(autouse=True)
 def _in_november(api: Deployed) -> None:
-    at(api, 2026, 11, 20)
+    set_date(api, 2026, 11, 20)
 
 
-def at(api: Deployed, year: int, month: int, day: int) -> None:
+def set_date(api: Deployed, year: int, month: int, day: int) -> None:
     api.clock.ahead = datetime(year, month, day, 12, tzinfo=UTC) - datetime.now(UTC)
 
 
@@ -41,7 +41,7 @@ def post(api: Deployed, **body: Any) -> HttpAnswer:
     return api.call("POST", "/v1/responses", {"input": "Hello", **body}, key=KEY)
 
 
-def lifecycle(answer: HttpAnswer) -> dict[str, str]:
+def deprecation_headers(answer: HttpAnswer) -> dict[str, str]:
     return {name: answer.headers[name] for name in DEPRECATED if name in answer.headers}
 
 
@@ -68,7 +68,7 @@ def test_retired_model_is_still_listed(api: Deployed) -> None:
 def test_live_model_is_accepted(api: Deployed) -> None:
     answer = post(api, model="gpt-6-sol")
     assert (answer.status, answer.body["status"]) == (200, "queued")
-    assert lifecycle(answer) == {}
+    assert deprecation_headers(answer) == {}
 
 
 def test_successor_runs_on_request(api: Deployed) -> None:
@@ -103,20 +103,20 @@ def test_dry_run_shows_the_successor(api: Deployed) -> None:
 
 
 def test_last_thirty_days_have_headers(api: Deployed) -> None:
-    at(api, 2026, 11, 10)
+    set_date(api, 2026, 11, 10)
     created = post(api, model="o3")
     path = f"/v1/responses/{created.body['id']}"
-    assert lifecycle(created) == lifecycle(api.call("GET", path, key=KEY)) == {}
-    at(api, 2026, 11, 11)
-    assert lifecycle(api.call("GET", path, key=KEY)) == DEPRECATED
-    assert lifecycle(post(api, model="o3")) == DEPRECATED
-    assert lifecycle(api.call("POST", f"{path}/cancel", key=KEY)) == DEPRECATED
-    at(api, 2027, 1, 1)
+    assert deprecation_headers(created) == deprecation_headers(api.call("GET", path, key=KEY)) == {}
+    set_date(api, 2026, 11, 11)
+    assert deprecation_headers(api.call("GET", path, key=KEY)) == DEPRECATED
+    assert deprecation_headers(post(api, model="o3")) == DEPRECATED
+    assert deprecation_headers(api.call("POST", f"{path}/cancel", key=KEY)) == DEPRECATED
+    set_date(api, 2027, 1, 1)
     response = api.call("GET", path, key=KEY)
-    assert lifecycle(response) == DEPRECATED
+    assert deprecation_headers(response) == DEPRECATED
     # All other headers stay.
     assert response.headers["x-request-id"]
 
 
 def test_successor_has_no_retirement_headers(api: Deployed) -> None:
-    assert lifecycle(post(api, model="o4-mini", **SUCCESSOR)) == {}
+    assert deprecation_headers(post(api, model="o4-mini", **SUCCESSOR)) == {}

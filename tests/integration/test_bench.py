@@ -79,8 +79,8 @@ def test_largest_jobs_fit_in_memory(peaks_mb: Mapping[str, float | None], functi
 
 def test_requests_are_counted(bench: str) -> None:
     counted = section(bench, "AWS REQUESTS PER JOB")
-    woken, _, _, large = row(counted, "total")[:4]
-    assert int(woken) < int(large) < 40
+    with_events, _, _, large = row(counted, "total")[:4]
+    assert int(with_events) < int(large) < 40
     assert row(bench, "worker                      s3 GetObject") == ["1"], "a large question is read once"
     published = row(bench, "notifier                    sns Publish")
     assert published == ["1", "1", "1", "1"], "each job is published once"
@@ -97,9 +97,9 @@ def test_thinking_time_is_free(bench: str) -> None:
 
 def test_baseline_is_priced(bench: str) -> None:
     table = section(bench, "COST BY WAKE MODE")
-    woken = float(row(table, "woken, 60 s, effort medium")[3])
+    milliseconds = float(row(table, "woken, 60 s, effort medium")[3])
     small, large = (float(row(table, f"baseline (a Lambda waits), 60 s, {mb} MB")[3]) for mb in (256, 1024))
-    assert woken < 50
+    assert milliseconds < 50
     assert 200 < small < 220
     assert 800 < large < 830
     assert row(table, "baseline (a Lambda waits), 3600 s, 256 MB") == ["too", "long"]

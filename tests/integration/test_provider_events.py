@@ -239,10 +239,10 @@ def test_invalid_secret_is_unavailable(service: Deployed, text: str, capsys: pyt
 
 
 def test_rotated_secret_is_read_once(service: Deployed) -> None:
-    reads: list[Json] = []
+    secret_reads: list[Json] = []
 
     def record(params: Json, **_: Any) -> None:
-        reads.append(params)
+        secret_reads.append(params)
 
     events = aws.secretsmanager().meta.events
     events.register("provide-client-params.secretsmanager.GetSecretValue", record)
@@ -250,13 +250,13 @@ def test_rotated_secret_is_read_once(service: Deployed) -> None:
         assert post(service, request(service, provider_event())).status == 200
         provide(service, OTHER)
         assert post(service, request(service, provider_event(), OTHER)).status == 200
-        assert len(reads) == 2
+        assert len(secret_reads) == 2
         for _ in range(20):
             assert post(service, request(service, provider_event(), SECRET)).status == 401
-        assert len(reads) == 2
+        assert len(secret_reads) == 2
         service.clock.pass_seconds(61)
         assert post(service, request(service, provider_event(), SECRET)).status == 401
-        assert len(reads) == 3
+        assert len(secret_reads) == 3
     finally:
         events.unregister("provide-client-params.secretsmanager.GetSecretValue", record)
 

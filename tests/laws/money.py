@@ -72,7 +72,9 @@ def of_ledger(ledger: "SimulatedLedger") -> Money:
         for day, day_balance in balance.days.items():
             budgets[tenant, day.isoformat()] = _budget(*day_balance)
     usage = {
-        (tenant, key.day.isoformat(), key.model, ",".join(key.tags)): {n: Fraction(a) for n, a in counts.items()}
+        (tenant, key.day.isoformat(), key.model, ",".join(key.tags)): {
+            name: Fraction(amount) for name, amount in counts.items()
+        }
         for tenant, rows in ledger.rows.items()
         for key, counts in rows.items()
     }

@@ -230,12 +230,12 @@ def test_csv_example_equals_json_example() -> None:
 
 def test_documented_headers_match_sent() -> None:
     state = RateState(Limits(1, 1), WindowUsage(), 60)
-    ending = deprecation_headers(NOW.date(), today=NOW.date(), successor="o3")
+    headers = deprecation_headers(NOW.date(), today=NOW.date(), successor="o3")
     created = responses_of("/v1/responses", "post")
-    assert set(created["200"]["headers"]) == {"x-request-id", *state.headers(), *ending}
+    assert set(created["200"]["headers"]) == {"x-request-id", *state.headers(), *headers}
     assert set(created["429"]["headers"]) == {"x-request-id", "x-should-retry", *rate_limited(state, "o3", 1).headers}
     for path, method in (("/v1/responses/{response_id}", "get"), ("/v1/responses/{response_id}/cancel", "post")):
-        assert set(responses_of(path, method)["200"]["headers"]) == {"x-request-id", *ending}
+        assert set(responses_of(path, method)["200"]["headers"]) == {"x-request-id", *headers}
 
 
 def test_errors_with_figures_have_examples() -> None:

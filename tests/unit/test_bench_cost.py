@@ -33,8 +33,8 @@ def bill(job: Tally, prices: Prices, thinking_ms: int = 0) -> dict[str, Decimal]
 
 def test_waits_and_work_are_billed(prices: Prices) -> None:
     (duration,) = durations(tally(Request("api", "dynamodb", "GetItem"), api=1), prices, MEMORY)
-    work = prices.processor_ms["api"] + prices.cold_share * prices.cold_processor_ms["api"]
-    assert duration.billed_ms == prices.waits["dynamodb GetItem"] + work, "at 1,769 MB it has a whole processor"
+    processor_ms = prices.processor_ms["api"] + prices.cold_share * prices.cold_processor_ms["api"]
+    assert duration.billed_ms == prices.waits["dynamodb GetItem"] + processor_ms, "at 1,769 MB it has a whole processor"
     (duration,) = durations(tally(worker=1), prices, MEMORY)
     assert duration.working_ms == prices.processor_ms["worker"] * Decimal(1769) / 512
 

@@ -50,9 +50,9 @@ def test_queue_fills_at_its_concurrency() -> None:
 
 
 def test_more_concurrency_serves_more() -> None:
-    fewer, more = (reached(replace(HIGH, webhooks_concurrency=n)).full for n in (10, 40))
-    assert fewer == pytest.approx(10 / 0.4, rel=0.4)
-    assert more == pytest.approx(40 / 0.4, rel=0.1)
+    small, large = (reached(replace(HIGH, webhooks_concurrency=n)).full for n in (10, 40))
+    assert small == pytest.approx(10 / 0.4, rel=0.4)
+    assert large == pytest.approx(40 / 0.4, rel=0.1)
 
 
 def test_gateway_refuses_at_once() -> None:

@@ -284,9 +284,9 @@ def test_default_name_is_the_catalogue_name(catalogue: Catalogue) -> None:
 
 
 def test_provider_names_are_unique() -> None:
-    ours = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": ["a", "b"]}
+    fields = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": ["a", "b"]}
     with pytest.raises(ValueError, match="names: two models have the same"):
-        Provider.model_validate({**ours, "names": {"a": "x", "b": "x"}})
+        Provider.model_validate({**fields, "names": {"a": "x", "b": "x"}})
 
 
 def test_stand_in_is_direct_for_open_weights(catalogue: Catalogue) -> None:
@@ -296,11 +296,11 @@ def test_stand_in_is_direct_for_open_weights(catalogue: Catalogue) -> None:
 
 
 def test_direct_seconds_limit(catalogue: Catalogue) -> None:
-    ours = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": "*"}
-    assert Provider.model_validate(ours).direct_seconds == 600
+    fields = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": "*"}
+    assert Provider.model_validate(fields).direct_seconds == 600
     for seconds in (0, -1, 841, 900, None):
         with pytest.raises(ValueError, match="direct_seconds"):
-            Provider.model_validate({**ours, "direct_seconds": seconds})
+            Provider.model_validate({**fields, "direct_seconds": seconds})
     assert all(each.direct_seconds <= 840 for each in catalogue.providers.values())
 
 

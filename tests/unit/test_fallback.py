@@ -29,9 +29,9 @@ CENT_FRACTION = Decimal("0.000001")
 
 
 def admitted(**request: Any) -> AdmittedRequest:
-    ours = {"model_policy": "successor", **request.pop("ours", {})}
+    options = {"model_policy": "successor", **request.pop("options", {})}
     admitter = Admitter(catalogue=CATALOGUE, providers=("openai",), allowed_origins=frozenset(), clock=lambda: NOW)
-    return admitter.admit(json.dumps({"model": "o3", "input": "Why?", **request, "afterthought": ours}).encode())
+    return admitter.admit(json.dumps({"model": "o3", "input": "Why?", **request, "afterthought": options}).encode())
 
 
 def called(request: AdmittedRequest, **changes: Any) -> Job:
@@ -122,11 +122,11 @@ def test_successor_has_its_own_price(reason: Any) -> None:
 def test_successor_takes_hold_of_refused_call() -> None:
     request = admitted(max_output_tokens=1000)
     spec = successor(called(request), request)
-    fitting = admitted(max_output_tokens=1000, ours=cap_of(spec.hold_usd))
+    fitting = admitted(max_output_tokens=1000, options=cap_of(spec.hold_usd))
     job = called(fitting)
     assert successor(job, fitting) == spec
     assert refuse(job, spec).held_usd == spec.hold_usd
-    capped_below = admitted(max_output_tokens=1000, ours=cap_of(spec.hold_usd - CENT_FRACTION))
+    capped_below = admitted(max_output_tokens=1000, options=cap_of(spec.hold_usd - CENT_FRACTION))
     fallback = find(refuse(called(capped_below)), capped_below, "model_not_found")
     assert fallback.calls == ()
     assert "max_cost_usd" in fallback.why_none
@@ -139,7 +139,7 @@ def test_hold_covers_the_days_until_the_deadline() -> None:
     )
     more_expensive = catalogue_with(SOL.model_copy(update={"prices": (*SOL.prices, row)}))
     for seconds, covers_tomorrow in ((43_100, False), (43_300, True)):
-        request = admitted(max_output_tokens=1000, ours={"deadline_seconds": seconds})
+        request = admitted(max_output_tokens=1000, options={"deadline_seconds": seconds})
         assert (successor(called(request), request, catalogue=more_expensive).hold_usd > 1) == covers_tomorrow
 
 
@@ -186,8 +186,8 @@ def test_unreadable_request_is_not_called(reason: Any, request_: dict[str, Any] 
 def test_repeat_keeps_first_call_counted() -> None:
     parameters: dict[str, Any] = {"max_output_tokens": 1000, "reasoning": {"effort": "low"}}
     uncapped = admitted(**parameters)
-    capped = admitted(**parameters, ours=cap_of(uncapped.max_cost.total_usd * 2))
-    capped_below = admitted(**parameters, ours=cap_of(uncapped.max_cost.total_usd * 2 - CENT_FRACTION))
+    capped = admitted(**parameters, options=cap_of(uncapped.max_cost.total_usd * 2))
+    capped_below = admitted(**parameters, options=cap_of(uncapped.max_cost.total_usd * 2 - CENT_FRACTION))
     for request, fits in ((uncapped, True), (capped, True), (capped_below, False)):
         fallback = find(lose(called(request)), request, "outcome_unknown")
         assert fallback.calls == (
@@ -211,8 +211,8 @@ def test_repeat_of_retired_model_calls_successor() -> None:
     assert (spec.model, spec.reason) == ("gpt-5.6-sol", "model_retired")
     # The lost call is counted as paid.
     cap = request.max_cost.total_usd + spec.hold_usd - CENT_FRACTION
-    for ours in (cap_of(cap), {"model_policy": "exact"}):
-        refused = admitted(max_output_tokens=1000, ours=ours)
+    for options in (cap_of(cap), {"model_policy": "exact"}):
+        refused = admitted(max_output_tokens=1000, options=options)
         assert find(lose(called(refused)), refused, "outcome_unknown", at=TOMORROW).calls == ()
 
 
@@ -250,13 +250,13 @@ def test_larger_call_fits_the_cap() -> None:
         (small, [("low", 1000)]),
         (small - CENT_FRACTION, []),
     ):
-        request = admitted(max_output_tokens=1000, ours=cap_of(spent + remaining_usd))
+        request = admitted(max_output_tokens=1000, options=cap_of(spent + remaining_usd))
         assert larger_calls(request, str(spent)) == calls
 
 
 def test_estimated_answer_counts_at_its_hold() -> None:
     plain = admitted(max_output_tokens=1000)
-    request = admitted(max_output_tokens=1000, ours=cap_of(plain.max_cost.total_usd * 2 - CENT_FRACTION))
+    request = admitted(max_output_tokens=1000, options=cap_of(plain.max_cost.total_usd * 2 - CENT_FRACTION))
     assert find(lose(called(request)), request, "reasoning_starved").calls == ()
 
 
@@ -280,7 +280,7 @@ def test_no_fallback_exceeds_the_cap(tokens: int, effort: str, more: Decimal) ->
     """The job accepts every fallback, and would raise for one above its cap."""
     plain = admitted(max_output_tokens=tokens, reasoning={"effort": effort})
     cap = plain.max_cost.total_usd + more
-    request = admitted(max_output_tokens=tokens, reasoning={"effort": effort}, ours=cap_of(cap))
+    request = admitted(max_output_tokens=tokens, reasoning={"effort": effort}, options=cap_of(cap))
     job = called(request)
     ends: dict[AttemptReason, Any] = {"reasoning_starved": starve, "outcome_unknown": lose, "model_not_found": refuse}
     for reason, end in ends.items():

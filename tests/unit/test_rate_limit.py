@@ -181,8 +181,8 @@ def test_request_beyond_a_minute_is_invalid(
     assert not refused.retryable
     assert refused.detail is not None
     assert refused.detail.get("fitting_max_output_tokens") == fitting
-    for figure in (input_tokens + output_tokens, 1000, *([fitting] if fitting is not None else [])):
-        assert str(figure) in refused.message
+    for text in (input_tokens + output_tokens, 1000, *([fitting] if fitting is not None else [])):
+        assert str(text) in refused.message
     if fitting is not None:
         check_fits(LIMITS, "o3", input_tokens + fitting, fitting)
 
@@ -229,8 +229,8 @@ def test_used_tokens_are_a_429(limiter: Limiter) -> None:
         "requested": 51,
         "resets_in_seconds": 47,
     }
-    for figure in ("o3", "250 tokens", "200", "51", "47 s"):
-        assert figure in refused.message
+    for text in ("o3", "250 tokens", "200", "51", "47 s"):
+        assert text in refused.message
     assert limiter.take(50, caller=caller).usage == WindowUsage(2, 250), "a refused request is not counted"
 
 

@@ -111,9 +111,9 @@ def test_failed_run_with_usage_is_billed() -> None:
 
 
 def test_our_failure_replaces_the_providers() -> None:
-    ours = Failure(code="deadline_exceeded", message="late")
-    job = settled(running_job(), generation(status="cancelled", usage=None), failure=ours)
-    assert (job.status, job.failure) == ("failed", ours)
+    own_failure = Failure(code="deadline_exceeded", message="late")
+    job = settled(running_job(), generation(status="cancelled", usage=None), failure=own_failure)
+    assert (job.status, job.failure) == ("failed", own_failure)
 
 
 REASONING = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Let me see."}]}

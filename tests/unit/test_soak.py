@@ -172,7 +172,7 @@ def test_plan_has_every_fault_at_its_share() -> None:
     planned = list(plan(1000, TENANTS, seed=1))
     faults = Counter(rules_of(seed=1))
     assert faults.keys() >= {(rule["do"], rule.get("on")) for kind in IN_DIRECT for rule in kind}
-    assert {"webhook_dropped", "webhook_duplicated", "webhook_delayed", "hang_after"} <= {do for do, _ in faults}
+    assert {"webhook_dropped", "webhook_duplicated", "webhook_delayed", "hang_after"} <= {name for name, _ in faults}
     for count in (
         sum(job.send_twice for job in planned),
         sum(job.duplicate_message for job in planned),

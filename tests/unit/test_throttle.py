@@ -176,7 +176,7 @@ def test_patience_is_two_windows_or_two_calls(cost_seconds: float, patience_seco
 
 
 @pytest.mark.parametrize(
-    ("end", "refused_at", "takes", "has_waiting_jobs"),
+    ("end", "refused_at", "accepts", "has_waiting_jobs"),
     [
         (3600, 2, True, True),
         (10.001, -16.999, True, True),
@@ -187,9 +187,9 @@ def test_patience_is_two_windows_or_two_calls(cost_seconds: float, patience_seco
     ],
     ids=["long", "just live", "ends at earliest", "ends soon", "has ended", "abandoned"],
 )
-def test_queue_takes_job_while_live(end: float, refused_at: float, takes: bool, has_waiting_jobs: bool) -> None:
+def test_queue_takes_job_while_live(end: float, refused_at: float, accepts: bool, has_waiting_jobs: bool) -> None:
     queue = TenantQueue(WINDOW_START + SECOND * end, WINDOW_START + SECOND * refused_at)
-    assert queue.takes(refusal()) == takes
+    assert queue.takes(refusal()) == accepts
     assert queue.has_waiting_jobs(refusal()) == has_waiting_jobs
 
 

@@ -1,4 +1,4 @@
-"""The layout's rules: imports go one way, and each outside thing is met in one file."""
+"""Rules for imports and files: imports go one way, and each external library is used in one file."""
 
 import ast
 import os
@@ -15,8 +15,8 @@ PACKAGE = ROOT / "shared" / "afterthought"
 FUNCTIONS = sorted((ROOT / "functions").glob("*/app.py"))
 CODE = sorted([*PACKAGE.rglob("*.py"), *FUNCTIONS])
 
-# What a part of the package may import of the package. An adapter sees of the services only their ports: the Protocols
-# it fulfils and the values that these pass.
+# The parts of the package that each part may import. An adapter may import only the ports of the services: the
+# Protocols that it implements, and their values.
 MAY_IMPORT = {
     "domain": {"domain"},
     "catalogue": {"domain", "catalogue"},
@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "composition": {"domain", "catalogue", "services", "adapters", "composition"},
 }
 
-OUTSIDE = {
+EXTERNAL = {
     "aws_lambda_powertools",
     "boto3",
     "botocore",
@@ -36,12 +36,12 @@ OUTSIDE = {
     "subprocess",
     "urllib.request",
 }
-"""What reaches outside the process: only adapters and functions may know of it."""
+"""Modules that access resources outside the process. Only adapters and functions may import them."""
 
 CALL_MODELS = {"worker", "direct"}
 """The functions that load the openai SDK."""
 
-MOST_LINES = 300
+MAX_LINES = 300
 
 
 def named(path: Path) -> str:
@@ -50,7 +50,7 @@ def named(path: Path) -> str:
 
 @cache
 def imports(path: Path) -> tuple[str, ...]:
-    """The full name of everything a file imports, wherever in it the import stands."""
+    """The full names of all imports of a file, also inside functions."""
     return tuple(_imports(path))
 
 
@@ -71,7 +71,7 @@ def importers_of(module: str) -> set[str]:
     return {named(path) for path in CODE if any(within(name, module) for name in imports(path))}
 
 
-def test_there_is_code_to_look_at() -> None:
+def test_expected_functions_and_parts_exist() -> None:
     assert {path.parent.name for path in FUNCTIONS} == {
         *("api", "provider_events", "worker", "direct", "notifier", "webhooks", "sweeper")
     }
@@ -80,27 +80,27 @@ def test_there_is_code_to_look_at() -> None:
 
 @pytest.mark.parametrize("part", MAY_IMPORT)
 def test_imports_go_one_way(part: str) -> None:
-    ours = [
+    own_imports = [
         (named(path), name)
         for path in sorted((PACKAGE / part).rglob("*.py"))
         for name in imports(path)
         if within(name, "afterthought")
     ]
     allowed = [f"afterthought.{each}" for each in MAY_IMPORT[part]]
-    assert [(path, name) for path, name in ours if not any(within(name, module) for module in allowed)] == []
+    assert [(path, name) for path, name in own_imports if not any(within(name, module) for module in allowed)] == []
 
 
 @pytest.mark.parametrize("part", ["domain", "catalogue", "services"])
-def test_the_rules_know_nothing_of_the_outside(part: str) -> None:
+def test_rules_import_nothing_external(part: str) -> None:
     files = {named(path) for path in (PACKAGE / part).rglob("*.py")}
-    assert {module: found for module in OUTSIDE if (found := importers_of(module) & files)} == {}
+    assert {module: users for module in EXTERNAL if (users := importers_of(module) & files)} == {}
 
 
 @pytest.mark.parametrize("part", ["domain", "services"])
-def test_time_and_chance_come_in_as_arguments(part: str) -> None:
+def test_time_and_random_are_injected(part: str) -> None:
     for path in sorted((PACKAGE / part).rglob("*.py")):
         assert not {"random", "secrets", "time", "uuid"} & {name.split(".")[0] for name in imports(path)}, named(path)
-        asked = [
+        clock_reads = [
             node.lineno
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Call)
@@ -109,16 +109,16 @@ def test_time_and_chance_come_in_as_arguments(part: str) -> None:
             and node.func.value.id in {"date", "datetime"}
             and node.func.attr in {"now", "today", "utcnow"}
         ]
-        assert asked == [], f"{named(path)} asks the clock itself"
+        assert clock_reads == [], f"{named(path)} reads the clock itself"
 
 
 def test_one_file_imports_openai() -> None:
     assert importers_of("openai") == {"shared/afterthought/adapters/openai.py"}
 
 
-def test_only_those_that_call_models_import_that_file() -> None:
-    assert importers_of("afterthought.adapters.openai") == {"shared/afterthought/composition/run.py"}
-    assert importers_of("afterthought.composition.run") == {f"functions/{name}/app.py" for name in CALL_MODELS}
+def test_openai_adapter_is_loaded_by_callers() -> None:
+    assert importers_of("afterthought.adapters.openai") == {"shared/afterthought/composition.py"}
+    assert importers_of("afterthought.composition") == {f"functions/{name}/app.py" for name in CALL_MODELS}
 
 
 def test_one_file_reads_the_environment() -> None:
@@ -132,8 +132,8 @@ def test_one_file_reads_the_environment() -> None:
     assert readers == {"shared/afterthought/adapters/settings.py"}
 
 
-def test_a_function_imports_the_layer_and_libraries_only() -> None:
-    """In Lambda there is neither a package of functions nor a folder named shared."""
+def test_functions_import_layer_and_libraries() -> None:
+    """Lambda has no package of functions and no folder named shared."""
     for path in FUNCTIONS:
         roots = {name.split(".")[0] for name in imports(path)}
         assert not roots & {"admin", "app", "bench", "functions", "local", "shared", "tests"}, named(path)
@@ -141,24 +141,24 @@ def test_a_function_imports_the_layer_and_libraries_only() -> None:
         assert not roots & siblings, named(path)
 
 
-def test_nothing_of_the_product_imports_what_surrounds_it() -> None:
-    for around in ("admin", "bench", "local", "shared", "tests"):
-        assert importers_of(around) == set()
+def test_service_imports_no_tooling() -> None:
+    for module in ("admin", "bench", "local", "shared", "tests"):
+        assert importers_of(module) == set()
 
 
-def test_a_file_can_be_read_in_one_sitting() -> None:
-    long = {named(path): lines for path in CODE if (lines := len(path.read_text().splitlines())) > MOST_LINES}
+def test_files_have_at_most_300_lines() -> None:
+    long = {named(path): lines for path in CODE if (lines := len(path.read_text().splitlines())) > MAX_LINES}
     assert long == {}
 
 
 @pytest.mark.parametrize("name", [path.parent.name for path in FUNCTIONS])
-def test_a_function_loads_as_lambda_loads_it(name: str) -> None:
-    """As the top-level module `app`, from the layer alone. With an empty environment: a module that read a setting or
-    opened a client at import would have no value and no region, and fail. Only two may load the openai SDK: half a
-    second and 50 MB at a cold start."""
-    show = "import sys, app; print(callable(app.handler), 'openai' in sys.modules, 'functions' in sys.modules)"
+def test_functions_load_as_in_lambda(name: str) -> None:
+    """The function loads as the top-level module `app`, with only the layer and an empty environment. A module that
+    reads a setting or creates a client at import therefore fails. Only two functions may load the openai SDK, which
+    takes half a second and 50 MB at a cold start."""
+    script = "import sys, app; print(callable(app.handler), 'openai' in sys.modules, 'functions' in sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-W", "error", "-c", show],
+        [sys.executable, "-W", "error", "-c", script],
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join([str(ROOT / "functions" / name), str(PACKAGE.parent)]),

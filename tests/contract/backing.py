@@ -1,4 +1,4 @@
-"""Implementations of the ports that the contract tests run on: the simulator, and the adapters on an AWS.
+"""Implementations of the ports for the contract tests: the simulator, and the adapters on an AWS.
 
 The tests get one from the fixture `backing`. An `AwsBacking` with other clients could be a deployed stack.
 """

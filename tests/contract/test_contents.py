@@ -16,7 +16,7 @@ from tests.simulator.examples import JOB_ID
 EXPIRES = START + timedelta(days=30)
 INPUT = "INPUT#" + "ab" * 32
 
-# Random bytes do not compress: what is stored is as large as what came.
+# Random bytes do not compress, so the stored content has the size of the original.
 LARGE = Random(1).randbytes(MAX_BYTES_IN_TABLE + 1)
 
 
@@ -70,7 +70,7 @@ def test_large_content_is_in_the_bucket(moto: AwsBacking) -> None:
     assert [each["Key"] for each in objects] == [item["s3_key"]["S"]]
 
 
-def test_what_is_small_is_in_the_table_alone(moto: AwsBacking) -> None:
+def test_small_content_is_only_in_the_table(moto: AwsBacking) -> None:
     moto.contents.put(JOB_ID, INPUT, LARGE[: MAX_BYTES_IN_TABLE - 100], expires_at=EXPIRES)
     assert item_bytes(content_item(moto)) > MAX_BYTES_IN_TABLE - 100
     assert "Contents" not in moto.clients.s3.list_objects_v2(Bucket=moto.names.bucket)

@@ -95,9 +95,9 @@ def test_emptied_fields_are_removed(backing: Backing) -> None:
 
 
 def test_only_past_due_times_are_overdue(backing: Backing) -> None:
-    late, just_due, later, done = (a_job(number) for number in range(4))
+    late, due_now, later, done = (a_job(number) for number in range(4))
     backing.jobs.create(late.model_copy(update={"overdue_at": START - timedelta(milliseconds=1)}), Caps())
-    backing.jobs.create(just_due.model_copy(update={"overdue_at": START}), Caps())
+    backing.jobs.create(due_now.model_copy(update={"overdue_at": START}), Caps())
     backing.jobs.create(later.model_copy(update={"overdue_at": START + timedelta(milliseconds=1)}), Caps())
     backing.jobs.create(done.model_copy(update={"overdue_at": None}), Caps())
     assert overdue(backing, START) == {late.id}
@@ -125,9 +125,9 @@ def test_publishing_twice_changes_nothing(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
     backing.jobs.mark_published(job.id)
-    once = backing.jobs.get(job.id)
+    published = backing.jobs.get(job.id)
     backing.jobs.mark_published(job.id)
-    assert backing.jobs.get(job.id) == once
+    assert backing.jobs.get(job.id) == published
 
 
 def test_publishing_a_deleted_job_creates_none(backing: Backing) -> None:
@@ -138,10 +138,10 @@ def test_publishing_a_deleted_job_creates_none(backing: Backing) -> None:
 def test_stale_sweep_of_published_job_is_refused(backing: Backing) -> None:
     job = a_settled_job()
     backing.jobs.create(job, Caps())
-    swept = job.record_sweep(now=LATER)
+    swept_job = job.record_sweep(now=LATER)
     backing.jobs.mark_published(job.id)
     with pytest.raises(VersionConflict):
-        backing.jobs.save(job, swept)
+        backing.jobs.save(job, swept_job)
 
 
 def test_only_the_terminal_step_is_streamed(backing: Backing) -> None:

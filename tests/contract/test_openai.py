@@ -191,7 +191,7 @@ def failure(error_class: type[E], raw: bytes, call: Call = background, *, reset:
 
 
 def full_text(exception: BaseException) -> str:
-    """Everything a log could show of an exception and its causes."""
+    """The text of an exception and its causes, as a log would show it."""
     chain: list[BaseException] = [exception]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
@@ -511,7 +511,7 @@ def test_direct_call_returns_ended_response(standin: StandIn, adapter: OpenAIRes
 
 @pytest.mark.parametrize("mode", ["background", "direct"])
 def test_provider_name_of_model_is_translated(mode: str) -> None:
-    """The request has the provider's name of the model, the result has ours."""
+    """The request has the provider's name of the model, the result has the catalogue's name."""
     provider = DIRECT.model_copy(update={"names": {"gpt-oss-20b": "openai/gpt-oss-20b"}})
     with answering(response(model="openai/gpt-oss-20b")) as (url, requests):
         adapter = responses(url)

@@ -71,8 +71,8 @@ def test_connection_hides_its_key() -> None:
         json.dumps({"openai": {"api_key": KEY, "base_url": ""}}),
         json.dumps({"other": {"api_key": KEY}}),
         *(
-            json.dumps({"openai": {"api_key": KEY, "webhook_secrets": wrong}})
-            for wrong in (
+            json.dumps({"openai": {"api_key": KEY, "webhook_secrets": invalid}})
+            for invalid in (
                 FIRST,
                 None,
                 [None],
@@ -93,9 +93,9 @@ def test_invalid_secret_is_busy_and_stays_hidden(text: str | None) -> None:
     with pytest.raises(ProviderBusy) as caught:
         secrets(text).connection("openai")
     assert caught.value.code == "provider_secret"
-    trace = "".join(traceback.format_exception(caught.value))
-    assert KEY not in trace
-    assert CANARY[:20] not in trace
+    text = "".join(traceback.format_exception(caught.value))
+    assert KEY not in text
+    assert CANARY[:20] not in text
 
 
 @pytest.mark.parametrize("webhook_secrets", [(), (FIRST,), (FIRST, SECOND)])

@@ -205,7 +205,7 @@ def test_months_with_expiring_jobs_are_skipped(moto: AwsBacking, reconciler: Rec
         TableName=moto.names.job_table, Key={"pk": {"S": f"JOB#{job.id}"}, "sk": {"S": "STATE"}}
     )
     assert reconciler.run(["acme"], repair=False).differences == ()
-    kept = held_at(a_job(1), timedelta(days=31) - RECORD_RETENTION)
-    moto.jobs.create(kept, Caps())
-    corrupt(moto, f"BUDGET {kept.created_at:%Y-%m}", held_usd="9")
+    retained = held_at(a_job(1), timedelta(days=31) - RECORD_RETENTION)
+    moto.jobs.create(retained, Caps())
+    corrupt(moto, f"BUDGET {retained.created_at:%Y-%m}", held_usd="9")
     assert [each.attribute for each in reconciler.run(["acme"], repair=False).differences] == ["held_usd"]

@@ -133,14 +133,14 @@ def test_foreground_run_is_awaited(client: openai.OpenAI) -> None:
     assert time.monotonic() - started >= 6 / 100
 
 
-@pytest.mark.parametrize("endless", [True, False])
-def test_foreground_run_ends_when_its_client_does(standin: StandIn, endless: bool) -> None:
-    standin.script("never_ends" if endless else "slow_run", seconds=60)
+@pytest.mark.parametrize("is_endless", [True, False])
+def test_foreground_run_ends_when_its_client_does(standin: StandIn, is_endless: bool) -> None:
+    standin.script("never_ends" if is_endless else "slow_run", seconds=60)
     with connect(standin, timeout=0.3) as short_timeout, pytest.raises(openai.APITimeoutError):
         ask(short_timeout, background=False)
-    until = time.monotonic() + 10
+    deadline = time.monotonic() + 10
     while standin.generations[0].status != "cancelled":
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         threading.Event().wait(0.01)
 
 
@@ -383,26 +383,28 @@ LOST_RESPONSES: list[tuple[str, dict[str, Any], type[openai.OpenAIError], int]] 
 
 
 @pytest.mark.parametrize(
-    ("do", "how", "kind", "paid"), LOST_RESPONSES, ids=[f"{do}{how or ''}" for do, how, _, _ in LOST_RESPONSES]
+    ("do", "fields", "kind", "generations"),
+    LOST_RESPONSES,
+    ids=[f"{do}{fields or ''}" for do, fields, _, _ in LOST_RESPONSES],
 )
 def test_lost_response_may_be_paid(
-    standin: StandIn, do: str, how: dict[str, Any], kind: type[openai.OpenAIError], paid: int
+    standin: StandIn, do: str, fields: dict[str, Any], kind: type[openai.OpenAIError], generations: int
 ) -> None:
     """The SDK error is the same whether a run was started or not."""
-    standin.script(do, **how)
+    standin.script(do, **fields)
     timeout = 0.2 if "hang" in do else 20.0
     with connect(standin, timeout=timeout) as client, pytest.raises(kind) as caught:
         ask(client, metadata={"token": "once"})
     assert type(caught.value) is kind
     deadline = time.monotonic() + 5
-    while len(standin.generations) < paid and time.monotonic() < deadline:
+    while len(standin.generations) < generations and time.monotonic() < deadline:
         threading.Event().wait(0.005)
-    assert [generation.metadata["token"] for generation in standin.generations] == ["once"] * paid
+    assert [generation.metadata["token"] for generation in standin.generations] == ["once"] * generations
 
 
 @pytest.mark.parametrize("do", ["garbage", "empty"])
-def test_response_that_is_no_json(standin: StandIn, client: openai.OpenAI, do: str) -> None:
-    """The SDK passes on the ValueError of its JSON parser."""
+def test_non_json_response_raises(standin: StandIn, client: openai.OpenAI, do: str) -> None:
+    """The SDK raises the ValueError of its JSON parser."""
     standin.script(do)
     with pytest.raises(ValueError, match=r"."):
         ask(client)
@@ -439,9 +441,12 @@ def test_failed_run_can_have_usage(standin: StandIn, client: openai.OpenAI) -> N
     assert until_ended(client, ask(client)).usage is not None
 
 
-def test_unknown_error_code_needs_a_lenient_client(standin: StandIn) -> None:
+def test_unknown_error_code_needs_a_lenient(standin: StandIn) -> None:
     standin.script("run_failed", code="insufficient_quota")
-    with connect(standin) as strict, openai.OpenAI(base_url=standin.base_url, api_key="any", max_retries=0) as lenient:
+    with (
+        connect(standin) as strict,
+        openai.OpenAI(base_url=standin.base_url, api_key="any", max_retries=0) as lenient,
+    ):
         response = ask(strict)
         failed = until_ended(lenient, response)
         assert failed.error is not None
@@ -650,7 +655,7 @@ def test_stop_closes_hanging_connections() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command_prints_its_port_and_stops_on_a_signal(number: signal.Signals) -> None:
-    # -S: without site-packages, because it must run where nothing is installed.
+    # -S: without site-packages, because it must run without installed packages.
     command = [sys.executable, "-S", "-m", "local.standin", "--port", "0", "--models", "o3"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -705,7 +710,7 @@ def test_any_text_has_an_answer(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["2**3**2", "-2**2", "2**-3", "2--3", "1.5-1", "(1+2)(3+4)"])
-def test_precedence_is_that_of_python(text: str) -> None:
+def test_precedence_follows_python(text: str) -> None:
     assert answer(text).value == Fraction(str(eval(text.replace(")(", ")*("))))  # noqa: S307 - a literal of this test
 
 
@@ -756,7 +761,7 @@ def test_question_is_computed(question: str, text: str) -> None:
     ],
 )
 def test_other_questions_get_a_plain_statement(question: str) -> None:
-    """The answer says that this is a stand-in and repeats nothing of the question."""
+    """The answer says that this is a stand-in and does not repeat the question."""
     result = answer(question)
     assert result.text.startswith("I am a stand-in, not a language model.")
     assert result.value is None

@@ -152,8 +152,8 @@ def test_abandoned_queue_is_replaced(store: ThrottleStore) -> None:
     """However long it is, if its last refusal is long ago."""
     start(store, refusal())
     join(store, refusal(interval=3600))
-    live, late = refusal(AT + SECOND * 19.999999), refusal(AT + SECOND * 39.999999)
-    assert join(store, live) == AT + SECOND * 3611
+    in_time, late = refusal(AT + SECOND * 19.999999), refusal(AT + SECOND * 39.999999)
+    assert join(store, in_time) == AT + SECOND * 3611
     assert start(store, refusal(AT + SECOND * 39.999998)) is None
     assert join(store, late) is None
     assert start(store, late) == TenantQueue(AT + SECOND * 3612, AT + SECOND * 19.999999)

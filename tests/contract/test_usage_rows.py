@@ -128,8 +128,8 @@ def test_all_pages_are_read(moto: AwsBacking) -> None:
     ]
     table = moto.names.account_table
     for begin in range(0, number, 25):
-        puts: list[Any] = [{"PutRequest": {"Item": item}} for item in items[begin : begin + 25]]
-        moto.clients.dynamodb.batch_write_item(RequestItems={table: puts})
+        write_requests: list[Any] = [{"PutRequest": {"Item": item}} for item in items[begin : begin + 25]]
+        moto.clients.dynamodb.batch_write_item(RequestItems={table: write_requests})
     first = moto.clients.dynamodb.query(
         TableName=table,
         KeyConditionExpression="pk = :pk",

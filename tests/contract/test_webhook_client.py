@@ -101,8 +101,8 @@ def make_client(
     *allowed: str, resolver: Resolve = resolve, tls: ssl.SSLContext | None = None, total_seconds: float = 5.0
 ) -> HttpsWebhookClient:
     """Trusts no certificate authority unless `tls` is set: loading the system's takes longer than a test."""
-    trust_nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return HttpsWebhookClient(frozenset(allowed), resolver, tls=tls or trust_nothing, total_seconds=total_seconds)
+    no_authorities = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return HttpsWebhookClient(frozenset(allowed), resolver, tls=tls or no_authorities, total_seconds=total_seconds)
 
 
 def resolving_to(*addresses: str) -> Resolve:
@@ -161,7 +161,7 @@ def test_refused_connection_has_no_status() -> None:
 @pytest.mark.parametrize(
     "answer",
     [b"", b"\r\n", b"garbage\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", b"\x00\xff" * 40_000],
-    ids=["nothing", "an empty line", "garbage", "no number", "ssh", "binary"],
+    ids=["no bytes", "an empty line", "garbage", "no number", "ssh", "binary"],
 )
 def test_invalid_http_fails(answer: bytes) -> None:
     with listening(answer) as endpoint, pytest.raises(DeliveryFailed) as caught:
@@ -350,13 +350,13 @@ def certificate(name: str, directory: Path) -> tuple[ssl.SSLContext, ssl.SSLCont
 
 
 def test_certificate_must_match_the_name(tmp_path: Path) -> None:
-    server, trusting = certificate(NAME, tmp_path)
+    server, client_tls = certificate(NAME, tmp_path)
     with listening(OK, server) as endpoint:
-        right, wrong = (f"https://{name}:{endpoint.port}" for name in (NAME, "other.example.com"))
-        client = make_client(right, wrong, resolver=resolving_to("127.0.0.1"), tls=trusting)
-        assert client.post(right, BODY, HEADERS) == 200
+        matching, other = (f"https://{name}:{endpoint.port}" for name in (NAME, "other.example.com"))
+        client = make_client(matching, other, resolver=resolving_to("127.0.0.1"), tls=client_tls)
+        assert client.post(matching, BODY, HEADERS) == 200
         with pytest.raises(DeliveryFailed, match="SSLCertVerificationError"):
-            client.post(wrong, BODY, HEADERS)
+            client.post(other, BODY, HEADERS)
     assert len(endpoint.requests) == 1
 
 
@@ -373,8 +373,8 @@ def test_untrusted_certificate_is_refused(tmp_path: Path) -> None:
 def test_hanging_handshake_is_cut_off(tmp_path: Path) -> None:
     with listening(OK) as endpoint:
         url = f"https://{NAME}:{endpoint.port}"
-        _, trusting = certificate(NAME, tmp_path)
-        client = make_client(url, resolver=resolving_to("127.0.0.1"), tls=trusting, total_seconds=0.2)
+        _, client_tls = certificate(NAME, tmp_path)
+        client = make_client(url, resolver=resolving_to("127.0.0.1"), tls=client_tls, total_seconds=0.2)
         with pytest.raises(DeliveryFailed):
             client.post(url, BODY, HEADERS)
 

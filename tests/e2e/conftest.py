@@ -72,7 +72,7 @@ def client(deployment: Deployment) -> Iterator[OpenAI]:
 
 
 def wait_until(condition: Callable[[], bool], reason: str, seconds: float = ARRIVAL_SECONDS) -> None:
-    """Polls a condition. Fails the test with the reason when it is not met in time."""
+    """Polls a condition. Fails the test with the reason if it is not met in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,10 +1,10 @@
 """Submitters, workers and sweepers as separate processes, killed at random moments and started again.
 
-`python -m tests.e2e.money_storm PLACE SEED` runs until there is `ENOUGH` of every count, and prints the counts. Each
-process is forked from this one, so it starts at once.
+`python -m tests.e2e.money_storm RESOURCES SEED` runs until every count has reached its minimum in `ENOUGH`, and prints
+the counts. Each process is forked from this one, so it starts at once.
 
-The speed of the machine plays no part: processes report each piece of work, and a random number of pieces lies between
-two kills.
+The result does not depend on the speed of the machine: processes report each piece of work, and a process is killed
+after a random number of pieces.
 """
 
 import json
@@ -60,19 +60,19 @@ START = datetime(2026, 11, 30, 23, 58, tzinfo=UTC)
 MAX_PIECES_BETWEEN_KILLS = 10
 LIMIT_SECONDS = 90.0
 
-Piece = Literal["accepted", "repeated", "refused", "stepped", "completed", "swept"]
+Piece = Literal["accepted", "repeated", "refused", "stepped", "completed", "sweep"]
 """A piece of work: a request was answered (`refused`: by a budget), a message was handled (`completed`: its job has an
 answer), or the sweeper finished a pass."""
-PIECES: tuple[Piece, ...] = ("accepted", "repeated", "refused", "stepped", "completed", "swept")
+PIECES: tuple[Piece, ...] = ("accepted", "repeated", "refused", "stepped", "completed", "sweep")
 IDLE: frozenset[Piece] = frozenset({"repeated", "refused"})
-"""What submitters repeat when every job is submitted or the budget is full."""
+"""The pieces that submitters repeat when every job is submitted or the budget is full."""
 ENOUGH: Mapping[str, int] = {"killed": 30, "accepted": 60, "refused": 10, "completed": 15}
 
 
 @dataclass(frozen=True)
-class Place:
-    """The resources. `began` is when the services' clock started, in seconds since 1970. `accepted` is the path of a
-    file with the ids that submitters got."""
+class Resources:
+    """`started_at` is when the services' clock started, in seconds since 1970. `accepted` is the path of the file
+    with the ids that submitters got."""
 
     url: str
     jobs: str
@@ -82,31 +82,31 @@ class Place:
     secret: str
     topic: str
     accepted: str
-    began: float
+    started_at: float
 
     def encoded(self) -> str:
         return json.dumps(asdict(self))
 
 
-class Parts:
-    """The services, wired as in the functions. `ahead` is added to their time."""
+class Services:
+    """The services, wired as in the functions. `clock_offset` is added to their time."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.ahead = timedelta()
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self.clock_offset = timedelta()
         session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-        dynamodb = session.client("dynamodb", endpoint_url=place.url, config=CONFIG)
-        self.sqs = session.client("sqs", endpoint_url=place.url, config=CONFIG)
-        s3 = session.client("s3", endpoint_url=place.url, config=CONFIG)
-        secretsmanager = session.client("secretsmanager", endpoint_url=place.url, config=CONFIG)
-        sns = session.client("sns", endpoint_url=place.url, config=CONFIG)
+        dynamodb = session.client("dynamodb", endpoint_url=resources.url, config=CONFIG)
+        self.sqs = session.client("sqs", endpoint_url=resources.url, config=CONFIG)
+        s3 = session.client("s3", endpoint_url=resources.url, config=CONFIG)
+        secretsmanager = session.client("secretsmanager", endpoint_url=resources.url, config=CONFIG)
+        sns = session.client("sns", endpoint_url=resources.url, config=CONFIG)
         self.catalogue = default_catalogue()
-        self.jobs = JobTable(dynamodb, place.jobs, place.accounts)
-        self.ledger = LedgerTable(dynamodb, place.accounts)
-        self.accounts = AccountTable(dynamodb, place.accounts)
-        self.queue = FastQueue(self.sqs, {"background": place.queue})
-        contents = Payloads(dynamodb, lambda: s3, place.jobs, place.bucket)
-        rate_windows = RateWindowTable(dynamodb, place.accounts)
+        self.jobs = JobTable(dynamodb, resources.jobs, resources.accounts)
+        self.ledger = LedgerTable(dynamodb, resources.accounts)
+        self.accounts = AccountTable(dynamodb, resources.accounts)
+        self.queue = FastQueue(self.sqs, {"background": resources.queue})
+        contents = Payloads(dynamodb, lambda: s3, resources.jobs, resources.bucket)
+        rate_windows = RateWindowTable(dynamodb, resources.accounts)
         api = api_composition.build(
             jobs=self.jobs,
             ledger=self.ledger,
@@ -126,10 +126,10 @@ class Parts:
             contents=contents,
             accounts=self.accounts,
             queue=self.queue,
-            generations=OpenAIResponses(ProviderSecrets(secretsmanager, place.secret)),
+            generations=OpenAIResponses(ProviderSecrets(secretsmanager, resources.secret)),
             rate_windows=rate_windows,
-            throttle=ThrottleTable(dynamodb, place.accounts),
-            circuit_breakers=CircuitBreakerTable(dynamodb, place.accounts),
+            throttle=ThrottleTable(dynamodb, resources.accounts),
+            circuit_breakers=CircuitBreakerTable(dynamodb, resources.accounts),
             catalogue=self.catalogue,
             providers=("standin",),
             clock=self.now,
@@ -137,21 +137,21 @@ class Parts:
             new_token=lambda: secrets.token_hex(16),
             on_provider_paused=lambda _provider, _code: None,
         ).runner
-        self.sweeper = Sweeper(self.jobs, self.queue, Notifier(self.jobs, SnsTopic(sns, place.topic)), self.now)
+        self.sweeper = Sweeper(self.jobs, self.queue, Notifier(self.jobs, SnsTopic(sns, resources.topic)), self.now)
 
     def now(self) -> datetime:
-        elapsed = timedelta(seconds=round((time.time() - self.place.began) * SPEED, 3))
-        return START + elapsed + self.ahead
+        elapsed = timedelta(seconds=round((time.time() - self.resources.started_at) * SPEED, 3))
+        return START + elapsed + self.clock_offset
 
-    def work(self, wait_seconds: int) -> list[Step]:
+    def handle_message(self, wait_seconds: int) -> list[Step]:
         """Receives at most one message and handles it."""
-        received = self.sqs.receive_message(QueueUrl=self.place.queue, WaitTimeSeconds=wait_seconds)
+        received = self.sqs.receive_message(QueueUrl=self.resources.queue, WaitTimeSeconds=wait_seconds)
         steps = []
         for message in received.get("Messages", []):
             steps.append(self.runner.run(str(json.loads(message["Body"])["job_id"])))
             with suppress(ClientError):
                 # Fails where handling took longer than the visibility timeout.
-                self.sqs.delete_message(QueueUrl=self.place.queue, ReceiptHandle=message["ReceiptHandle"])
+                self.sqs.delete_message(QueueUrl=self.resources.queue, ReceiptHandle=message["ReceiptHandle"])
         return steps
 
 
@@ -175,52 +175,52 @@ def question(number: int) -> bytes:
 Report = Callable[[Piece], None]
 
 
-def submit_all(parts: Parts, submitter: int, report: Report) -> None:
+def submit_all(services: Services, submitter: int, report: Report) -> None:
     """Submits this submitter's jobs, each with its own key. Refused jobs are tried twice more."""
-    left = list(range(JOBS_EACH))
-    random.shuffle(left)
+    remaining = list(range(JOBS_EACH))
+    random.shuffle(remaining)
     for _ in range(3):
-        left = [number for number in left if not submit(parts, submitter, number, report)]
+        remaining = [number for number in remaining if not submit(services, submitter, number, report)]
 
 
-def submit(parts: Parts, submitter: int, number: int, report: Report) -> bool:
+def submit(services: Services, submitter: int, number: int, report: Report) -> bool:
     try:
         tenant, key = TENANTS[number % len(TENANTS)], f"{submitter}-{number}"
-        submitted = parts.intake.submit(tenant, parts.admitter.admit(question(number)), key)
+        submitted = services.intake.submit(tenant, services.admitter.admit(question(number)), key)
     except MoneyRefused:
         report("refused")
         return False
     except RequestRefused:
         return False
-    with Path(parts.place.accepted).open("a") as file:
+    with Path(services.resources.accepted).open("a") as file:
         file.write(f"{submitted.job.id}\n")
     report("repeated" if submitted.repeated else "accepted")
     return True
 
 
-def work_on(parts: Parts, _worker: int, report: Report) -> None:
-    for step in parts.work(wait_seconds=1):
+def run_worker(services: Services, _worker: int, report: Report) -> None:
+    for step in services.handle_message(wait_seconds=1):
         report("completed" if step.ended is not None and step.ended.status == "completed" else "stepped")
 
 
-def sweep_on(parts: Parts, _sweeper: int, report: Report) -> None:
-    if errors := parts.sweeper.sweep(enough_time=lambda: True).errors:
+def run_sweeper(services: Services, _sweeper: int, report: Report) -> None:
+    if errors := services.sweeper.sweep(enough_time=lambda: True).errors:
         raise errors[0][1]
-    report("swept")
+    report("sweep")
     time.sleep(0.5)
 
 
-Role = tuple[Callable[[Parts, int, Report], None], int]
-"""What a process repeats, and its number."""
+Role = tuple[Callable[[Services, int, Report], None], int]
+"""The function that a process repeats, and the number of the process."""
 
 
-def repeat(parts: Parts, role: Role, parent: int, report: Report) -> NoReturn:
+def repeat(services: Services, role: Role, parent: int, report: Report) -> NoReturn:
     try:
         work, number = role
         while os.getppid() == parent:
             # In Lambda a transport error ends the invocation, and the record is delivered again.
             with suppress(BotoCoreError, ClientError):
-                work(parts, number, report)
+                work(services, number, report)
     except BaseException:  # noqa: BLE001 no exception may leave the fork and run the parent's code
         traceback.print_exc()
     finally:
@@ -232,11 +232,11 @@ def repeat(parts: Parts, role: Role, parent: int, report: Report) -> NoReturn:
 
 @dataclass
 class Storm:
-    """The processes, and a pipe on which they report each piece as a byte. `done` counts pieces and kills."""
+    """The processes, and a pipe on which they report each piece as a byte. `counts` counts pieces and kills."""
 
-    parts: Parts
+    services: Services
     rng: random.Random
-    done: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     running: dict[int, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -245,38 +245,38 @@ class Storm:
     def run(self) -> dict[str, int]:
         """Runs the processes and kills them. Only ids of own children that have not been waited for are killed."""
         roles: list[Role] = [(submit_all, number) for number in range(SUBMITTERS)]
-        roles += [(work_on, number) for number in range(WORKERS)]
-        roles += [(sweep_on, number) for number in range(SWEEPERS)]
+        roles += [(run_worker, number) for number in range(WORKERS)]
+        roles += [(run_sweeper, number) for number in range(SWEEPERS)]
         for role in roles:
             self.start(role)
         end = time.monotonic() + LIMIT_SECONDS
-        while not all(self.done[name] >= most for name, most in ENOUGH.items()) and time.monotonic() < end:
+        while not all(self.counts[name] >= minimum for name, minimum in ENOUGH.items()) and time.monotonic() < end:
             self.await_pieces(self.rng.randrange(MAX_PIECES_BETWEEN_KILLS), end)
             self.start(self.kill(self.rng.choice(sorted(self.running))))
-            self.done["killed"] += 1
+            self.counts["killed"] += 1
         for pid in list(self.running):
             self.kill(pid)
-        return dict(self.done)
+        return dict(self.counts)
 
     def await_pieces(self, pieces: int, end: float) -> None:
         while pieces > 0 and time.monotonic() < end:
             ready, _, _ = select.select([self.reading], [], [], 0.5)
             codes = os.read(self.reading, pieces) if ready else b""
-            done = [PIECES[code] for code in codes]
-            self.done.update(done)
-            pieces -= sum(piece not in IDLE for piece in done)
+            reported = [PIECES[code] for code in codes]
+            self.counts.update(reported)
+            pieces -= sum(piece not in IDLE for piece in reported)
 
     def start(self, role: Role) -> None:
         """Starts a process with this role, which runs until it is killed."""
         parent = os.getpid()
         if not (pid := os.fork()):
-            repeat(self.parts, role, parent, self.report)
+            repeat(self.services, role, parent, self.report)
         self.running[pid] = role
 
     def kill(self, pid: int) -> Role:
-        """Kills a process and returns its role. A process that had ended by itself is counted."""
+        """Kills a process and returns its role. A process that ended by itself is counted."""
         os.kill(pid, signal.SIGKILL)
-        self.done["ended"] += not os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        self.counts["ended"] += not os.WIFSIGNALED(os.waitpid(pid, 0)[1])
         return self.running.pop(pid)
 
     def report(self, piece: Piece) -> None:
@@ -284,10 +284,10 @@ class Storm:
 
 
 def main() -> None:
-    place, seed = sys.argv[1:]
-    # The clients are created once, here, and connect in each process. What they import at first use is imported here.
+    resources, seed = sys.argv[1:]
+    # The clients are created once, here, and connect in each process. This loads the modules that they import lazily.
     _ = OpenAI(api_key="none").responses.with_raw_response
-    storm = Storm(Parts(Place(**json.loads(place))), random.Random(seed))
+    storm = Storm(Services(Resources(**json.loads(resources))), random.Random(seed))
     print(json.dumps(storm.run()))  # noqa: T201
 
 

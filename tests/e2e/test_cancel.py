@@ -23,7 +23,7 @@ def test_cancel_stops_a_running_job(deployment: Deployment) -> None:
             background=True,
             extra_body={"afterthought": {"webhook_url": deployment.receiver.url(ACME.name)}},
         )
-        wait_until(lambda: client.responses.retrieve(job.id).status == "in_progress", "it was never called")
+        wait_until(lambda: client.responses.retrieve(job.id).status == "in_progress", "the model was not called")
         answer = client.responses.cancel(job.id)
         assert answer.status in ("in_progress", "cancelled")
         ended = wait_until_ended(client, answer)
@@ -41,7 +41,7 @@ def test_cancel_stops_a_running_job(deployment: Deployment) -> None:
 def test_cancel_of_a_waiting_job_is_free(deployment: Deployment, client: OpenAI) -> None:
     deployment.stand_in.script("rate_limited", contains="gpt-5.4-nano", retry_after=600)
     job = client.responses.create(model="gpt-5.4-nano", input="Wait.", background=True)
-    wait_until(lambda: not deployment.stand_in.state()["script"], "it was never called")
+    wait_until(lambda: not deployment.stand_in.state()["script"], "the model was not called")
     # The worker still has to store the refusal.
     time.sleep(1)
     cancelled = client.responses.cancel(job.id)

@@ -59,7 +59,7 @@ def test_demo_asks_the_configured_endpoint() -> None:
     assert "a-real-key" not in demo.stdout
 
 
-def test_demo_prints_the_services_refusal() -> None:
+def test_demo_prints_service_refusal() -> None:
     demo = run_demo(QUESTION="What is 5 + 5?", MODEL="gpt-99")
 
     assert demo.returncode == 1

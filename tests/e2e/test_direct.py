@@ -34,10 +34,10 @@ def test_direct_jobs_run_concurrently(deployment: Deployment, client: OpenAI) ->
 
 @pytest.mark.slow_proof
 def test_cancel_reaches_a_direct_call(deployment: Deployment, client: OpenAI) -> None:
-    """Waits for the function's next look at its jobs, which takes up to 20 real seconds."""
+    """Waits until the function checks its jobs again, which takes up to 20 real seconds."""
     deployment.stand_in.script("slow_run", seconds=120, contains="qwen3-32b")
     job = client.responses.create(model="qwen3-32b", input="Think.", background=True)
-    wait_until(lambda: bool(deployment.generations_of(job.id)), "it was never called")
+    wait_until(lambda: bool(deployment.generations_of(job.id)), "the model was not called")
     client.responses.cancel(job.id)
     ended = wait_until_ended(client, client.responses.retrieve(job.id))
     assert ended.status == "cancelled"

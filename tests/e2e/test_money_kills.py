@@ -24,7 +24,7 @@ from local import ROOT, endpoint
 from local.standin import StandIn
 from tests.e2e import tables as own_tables
 from tests.e2e.conftest import Deployment
-from tests.e2e.money_storm import ENOUGH, JOBS_EACH, LIMIT_SECONDS, START, TENANTS, Parts, Place, question
+from tests.e2e.money_storm import ENOUGH, JOBS_EACH, LIMIT_SECONDS, START, TENANTS, Resources, Services, question
 from tests.e2e.tables import Tables
 from tests.e2e.view import generation_of
 from tests.laws import laws
@@ -34,23 +34,23 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow_proof]
 
 REST_SECONDS = 90.0
 FITTING = 10
-"""So many holds fit the capped tenant's month. A refusal means that at least nine tenths are used."""
+"""The number of holds that fit the capped tenant's month. A refusal means that at least nine tenths are used."""
 
 
 @dataclass
-class Scene:
+class Fixture:
     """`balances` are the readings of the capped tenant's budget."""
 
     tables: Tables
     stand_in: StandIn
-    parts: Parts
+    services: Services
     cap: Decimal
     balances: list[Balance] = field(default_factory=list)
 
     def storm(self, seed: int) -> dict[str, int]:
         """Runs the processes and reads the capped budget meanwhile."""
         with subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.money_storm", self.parts.place.encoded(), str(seed)],
+            [sys.executable, "-m", "tests.e2e.money_storm", self.services.resources.encoded(), str(seed)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "shared")))},
             stdout=subprocess.PIPE,
@@ -70,25 +70,25 @@ class Scene:
 
     def read_balances(self) -> None:
         for month in (START.date().replace(day=1), date(2026, 12, 1)):
-            total = self.parts.ledger.month("capped", month).total
+            total = self.services.ledger.month("capped", month).total
             self.balances.append(Balance("capped", f"{month:%Y-%m}", total.held_usd, total.spent_usd, self.cap))
 
-    def rest(self) -> None:
+    def finish_jobs(self) -> None:
         """Ends every job without kills, after all messages are lost. Time passes in growing steps: some jobs wait for a
         lease, some for their deadline."""
         step = timedelta(minutes=4)
         deadline = time.monotonic() + REST_SECONDS
-        self.parts.sqs.purge_queue(QueueUrl=self.parts.place.queue)
+        self.services.sqs.purge_queue(QueueUrl=self.services.resources.queue)
         while any(job.overdue_at is not None for job in self.tables.all_jobs()):
             assert time.monotonic() < deadline, "the jobs do not end"
-            assert self.parts.sweeper.sweep(enough_time=lambda: True).errors == []
-            while self.parts.work(wait_seconds=0):
+            assert self.services.sweeper.sweep(enough_time=lambda: True).errors == []
+            while self.services.handle_message(wait_seconds=0):
                 self.read_balances()
-            self.parts.ahead += step
+            self.services.clock_offset += step
             step = min(step * 1.5, timedelta(hours=4))
 
     def view(self, accepted: set[str]) -> View:
-        # The steps of `rest` are up to four hours, and a job may need some of them.
+        # The steps of `finish_jobs` are up to four hours, and a job may need some of them.
         return View(
             accepted=accepted,
             jobs={job.id: job for job in self.tables.all_jobs()},
@@ -100,7 +100,7 @@ class Scene:
 
 
 @contextmanager
-def scene(deployment: Deployment, accepted: Path) -> Iterator[Scene]:
+def create_fixture(deployment: Deployment, accepted: Path) -> Iterator[Fixture]:
     cloud = deployment.service.cloud
     with own_tables.temporary(cloud, "kills") as tables, endpoint.stand_in(speed=50, events=False) as models:
         assert models.stand_in is not None
@@ -108,7 +108,7 @@ def scene(deployment: Deployment, accepted: Path) -> Iterator[Scene]:
         queue = cloud.sqs.create_queue(QueueName="kills", Attributes={"VisibilityTimeout": "2"})["QueueUrl"]
         topic = cloud.sns.create_topic(Name="kills")["TopicArn"]
         secret = cloud.secrets.create_secret(Name="kills", SecretString=json.dumps(models.secret()))["ARN"]
-        place = Place(
+        resources = Resources(
             url=cloud.url,
             jobs=tables.jobs,
             accounts=tables.accounts,
@@ -117,23 +117,23 @@ def scene(deployment: Deployment, accepted: Path) -> Iterator[Scene]:
             secret=secret,
             topic=topic,
             accepted=str(accepted),
-            began=time.time(),
+            started_at=time.time(),
         )
-        parts = Parts(place)
-        cap = FITTING * parts.admitter.admit(question(JOBS_EACH - 1)).max_cost.total_usd
+        services = Services(resources)
+        cap = FITTING * services.admitter.admit(question(JOBS_EACH - 1)).max_cost.total_usd
         key = deployment.service.stack["SecretsKeyArn"]
-        tenants = TenantAdmin(parts.accounts, KmsCipher(cloud.kms, key), parts.now, secrets.token_bytes)
+        tenants = TenantAdmin(services.accounts, KmsCipher(cloud.kms, key), services.now, secrets.token_bytes)
         for name in TENANTS:
             tenants.create(name, tier="tier5")
         tenants.configure("capped", {"month_budget": format(cap, "f")})
         try:
-            yield Scene(tables, models.stand_in, parts, cap)
+            yield Fixture(tables, models.stand_in, services, cap)
         finally:
             cloud.sqs.delete_queue(QueueUrl=queue)
 
 
-def misbehave(stand_in: StandIn) -> None:
-    """A few of each fault of a provider."""
+def script_faults(stand_in: StandIn) -> None:
+    """Scripts a few of each fault of a provider."""
     stand_in.script("rate_limited", skip=10, times=10, retry_after=1)
     stand_in.script("close_after", skip=2, times=3)
     stand_in.script("no_usage", skip=15, times=10)
@@ -146,26 +146,26 @@ def misbehave(stand_in: StandIn) -> None:
 def test_kills_break_no_law(deployment: Deployment, tmp_path: Path) -> None:
     accepted = tmp_path / "accepted"
     accepted.touch()
-    with scene(deployment, accepted) as here:
-        misbehave(here.stand_in)
-        counts = here.storm(seed=1)
+    with create_fixture(deployment, accepted) as fixture:
+        script_faults(fixture.stand_in)
+        counts = fixture.storm(seed=1)
         missing = {name: minimum for name, minimum in ENOUGH.items() if counts.get(name, 0) < minimum}
-        assert not missing, f"too little happened within {LIMIT_SECONDS:.0f} s: {counts}, expected {missing}"
+        assert not missing, f"too few events within {LIMIT_SECONDS:.0f} s: {counts}, expected {missing}"
         assert counts["ended"] == 0, "a process ended by itself"
-        here.rest()
+        fixture.finish_jobs()
 
-        view = here.view(set(accepted.read_text().split()))
+        view = fixture.view(set(accepted.read_text().split()))
         assert laws.broken(view) == []
         reconciled = Reconciler(
-            JobTableScan(here.tables.dynamodb, here.tables.jobs),
-            LedgerItemTable(here.tables.dynamodb, here.tables.accounts),
-            here.parts.now,
+            JobTableScan(fixture.tables.dynamodb, fixture.tables.jobs),
+            LedgerItemTable(fixture.tables.dynamodb, fixture.tables.accounts),
+            fixture.services.now,
         ).run(TENANTS, repair=False)
         assert (reconciled.differences, reconciled.unstable) == ((), ())
 
-        # Enough was killed, and enough completed.
+        # Enough processes were killed, and enough jobs completed.
         ends = Counter(job.failure.code if job.failure else job.status for job in view.jobs.values())
         assert counts["killed"] >= 20
         assert ends["outcome_unknown"] >= 2
         assert ends["completed"] >= 20
-        assert max(each.used for each in here.balances) >= here.cap * 9 / 10
+        assert max(each.used for each in fixture.balances) >= fixture.cap * 9 / 10

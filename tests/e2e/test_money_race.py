@@ -90,7 +90,7 @@ def admin(deployment: Deployment) -> TenantAdmin:
 
 @pytest.fixture
 def racer(deployment: Deployment) -> Caller:
-    """A tenant without a rate limit in reach."""
+    """A tenant with a very high rate limit."""
     tenants = admin(deployment)
     api_key = str(tenants.create("racer").api_key)
     tenants.configure("racer", {"requests_per_minute": "1000000", "tokens_per_minute": "1000000000"})
@@ -107,8 +107,8 @@ def budget_of(caller: Caller, period: str) -> Json:
 def test_race_over_http_accepts_what_fits(deployment: Deployment, racer: Caller) -> None:
     status, plan = racer.request("POST", "/responses", {**QUESTION, "afterthought": {"dry_run": True}})
     assert status == 200, plan
-    bound = Decimal(plan["afterthought"]["bound"]["total_usd"])
-    cap = FITTING * bound
+    max_cost = Decimal(plan["afterthought"]["bound"]["total_usd"])
+    cap = FITTING * max_cost
     admin(deployment).configure("racer", {"month_budget": format(cap, "f")})
 
     # While the worker is paused no job ends, so no hold is released.
@@ -125,7 +125,7 @@ def test_race_over_http_accepts_what_fits(deployment: Deployment, racer: Caller)
         if status == 402:
             assert body["error"]["code"] == "budget_exceeded"
             # The state at the moment of the refusal.
-            assert Decimal(body["error"]["afterthought"]["budgets"][0]["left_usd"]) < bound
+            assert Decimal(body["error"]["afterthought"]["budgets"][0]["left_usd"]) < max_cost
     assert dollars(full) == {"cap_usd": cap, "held_usd": cap, "spent_usd": 0, "left_usd": 0}
 
     assert 0 < spent < cap
@@ -184,14 +184,14 @@ class Race:
             job = a_job(number)
             try:
                 jobs_table.create(job, caps)
-            except OverBudget as over:
-                self.refused.append(over.balance)
+            except OverBudget as error:
+                self.refused.append(error.balance)
             else:
                 self.accepted.append(job)
 
         self._each(create, range(jobs))
 
-    def run_to_the_end(self, caps: Caps, cost: Decimal) -> None:
+    def run_to_end(self, caps: Caps, cost: Decimal) -> None:
         """Each accepted job ends at once and releases the rest of its hold."""
         jobs_table = JobTable(self.client, self.tables.jobs, self.tables.accounts)
         ledger = LedgerTable(self.tables.dynamodb, self.tables.accounts)
@@ -200,8 +200,8 @@ class Race:
             job = a_job(number)
             try:
                 jobs_table.create(job, caps)
-            except OverBudget as over:
-                self.refused.append(over.balance)
+            except OverBudget as error:
+                self.refused.append(error.balance)
                 return
             calling = job.start_call(token=f"t{number}", provider="standin", now=job.created_at)
             jobs_table.save(job, calling)
@@ -232,20 +232,20 @@ def test_race_on_tables_accepts_what_fits(tables: Tables, caps: Caps) -> None:
     assert (len(race.accepted), len(race.refused)) == (FITTING, REQUESTS - FITTING)
     assert {job.id for job in tables.all_jobs()} == {job.id for job in race.accepted}
     assert tables.differences() == []
-    for book in race.refused:
-        # The refusal carries the balance of that moment, which had no room for another hold.
-        assert NARROW - HOLD < book.total.used_usd <= NARROW
+    for balance in race.refused:
+        # The refusal has the balance at that moment, which was too full for another hold.
+        assert NARROW - HOLD < balance.total.used_usd <= NARROW
 
 
 def test_released_holds_make_room(tables: Tables) -> None:
     cost = HOLD / 4
     race = Race(tables, tables.dynamodb)
-    race.run_to_the_end(Caps(month_usd=NARROW), cost)
+    race.run_to_end(Caps(month_usd=NARROW), cost)
     assert max(race.used) <= NARROW
     assert tables.differences() == []
     stored = tables.money()
     assert set(stored.budgets.values()) == {money.Budget(spent=len(race.accepted) * Fraction(cost))}
-    # The last accepted hold fit beside the costs of the others.
+    # The last accepted hold fitted in addition to the costs of the others.
     assert (len(race.accepted) - 1) * cost + HOLD <= NARROW
     assert len(race.accepted) > FITTING
 

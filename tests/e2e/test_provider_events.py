@@ -22,7 +22,7 @@ from tests.e2e.control import expire, messages_in
 pytestmark = pytest.mark.e2e
 
 MODEL = "gpt-5.4-mini"
-# Longer than an event needs to arrive and to be handled.
+# Longer than the delivery and handling of an event take.
 QUIET_SECONDS = 2.0
 
 
@@ -41,7 +41,7 @@ def _clear_script(deployment: Deployment) -> Iterator[None]:
 def start_job(client: OpenAI, deployment: Deployment, question: str) -> Response:
     """A job whose generation has started."""
     job = client.responses.create(model=MODEL, input=question, background=True)
-    wait_until(lambda: len(deployment.generations_of(job.id)) == 1, "it was never called")
+    wait_until(lambda: len(deployment.generations_of(job.id)) == 1, "the model was not called")
     return job
 
 

@@ -1,4 +1,4 @@
-"""`make serve` starts, works as it prints, and leaves nothing running. Each test starts an emulator of its own."""
+"""`make serve` starts, its printed commands work, and it leaves no process. Each test starts an emulator of its own."""
 
 import os
 import re
@@ -54,11 +54,11 @@ def descendants(ancestor: int) -> set[int]:
     """The ids of all processes below this one."""
     listed = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
     parents = [(int(pid), int(parent)) for pid, parent in (line.split() for line in listed.splitlines())]
-    family, size = {ancestor}, 0
-    while len(family) > size:
-        size = len(family)
-        family |= {pid for pid, parent in parents if parent in family}
-    return family - {ancestor}
+    tree, size = {ancestor}, 0
+    while len(tree) > size:
+        size = len(tree)
+        tree |= {pid for pid, parent in parents if parent in tree}
+    return tree - {ancestor}
 
 
 def commands(pids: set[int]) -> str:
@@ -101,11 +101,11 @@ def test_interrupted_serve_leaves_no_process() -> None:
         snippet = re.search(r"^from openai import OpenAI\n.*\n.*\nprint\(.*$", printed, re.MULTILINE)
         assert snippet is not None, printed
 
-        pasted = subprocess.run([sys.executable, "-c", snippet[0]], capture_output=True, text=True, check=False)
-        assert re.fullmatch(r"resp_[0-9a-f]{48} queued\n", pasted.stdout), pasted.stderr
+        snippet_run = subprocess.run([sys.executable, "-c", snippet[0]], capture_output=True, text=True, check=False)
+        assert re.fullmatch(r"resp_[0-9a-f]{48} queued\n", snippet_run.stdout), snippet_run.stderr
 
         with OpenAI(base_url=f"http://{HOST}:{port}/v1", api_key=ACME.api_key) as client:
-            job = wait_until_ended(client, client.responses.retrieve(pasted.stdout.split()[0]))
+            job = wait_until_ended(client, client.responses.retrieve(snippet_run.stdout.split()[0]))
             assert "408" in job.output_text
             assert len(client.models.list().data) >= 20
 
@@ -135,7 +135,7 @@ def test_killed_serve_leaves_no_process() -> None:
         process.wait()
         deadline = time.monotonic() + 15
         while any(alive(pid) for pid in started) or any(home.exists() for home in homes):
-            assert time.monotonic() < deadline, "something outlived the command"
+            assert time.monotonic() < deadline, "a process or a folder remains"
             time.sleep(0.1)
 
 

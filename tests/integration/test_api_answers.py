@@ -102,10 +102,10 @@ def test_created_response_echoes_its_request(api: Deployed) -> None:
     assert response.error is None
     for name in ("instructions", "max_output_tokens", "metadata", "parallel_tool_calls", "service_tier", "top_p"):
         assert getattr(response, name) == FULL[name]
-    shown = retrieve(api, response.id)
-    assert shown["tools"][0]["parameters"] == FUNCTION["parameters"]
-    assert shown["text"]["format"]["schema"] == SCHEMA
-    assert shown["tool_choice"] == FULL["tool_choice"]
+    retrieved = retrieve(api, response.id)
+    assert retrieved["tools"][0]["parameters"] == FUNCTION["parameters"]
+    assert retrieved["text"]["format"]["schema"] == SCHEMA
+    assert retrieved["tool_choice"] == FULL["tool_choice"]
 
 
 @pytest.mark.parametrize(
@@ -145,17 +145,17 @@ def test_every_request_has_strict_answers(api: Deployed, standin: StandIn, chang
 def test_completed_response_has_usage_and_cost(api: Deployed, standin: StandIn) -> None:
     created = create(api)
     work(api, created.id, steps=2)
-    shown = retrieve(api, created.id)
-    response = strict(shown)
+    retrieved = retrieve(api, created.id)
+    response = strict(retrieved)
     assert response.status == "completed"
     assert "391" in response.output_text
     assert response.completed_at is not None
-    extension = shown["afterthought"]
+    extension = retrieved["afterthought"]
     assert extension["stand_in"] is True
     assert extension["requested_model"] == extension["served_model"] == "gpt-5-nano"
     assert extension["cost"]["price_id"].startswith("gpt-5-nano/standard/")
     assert extension["timeline"]["thinking_seconds"] >= 0
-    assert float(extension["cost"]["total_usd"]) == shown["usage"]["cost"] > 0
+    assert float(extension["cost"]["total_usd"]) == retrieved["usage"]["cost"] > 0
 
 
 @pytest.mark.parametrize(
@@ -191,17 +191,17 @@ def test_every_end_has_a_strict_answer(
     standin.script(**rule)
     created = create(api)
     work(api, created.id, steps=2)
-    shown = retrieve(api, created.id)
-    assert shown["status"] == status
-    assert (shown["error"] or {}).get("code") == error_code
-    assert (shown["incomplete_details"] or {}).get("reason") == reason
+    retrieved = retrieve(api, created.id)
+    assert retrieved["status"] == status
+    assert (retrieved["error"] or {}).get("code") == error_code
+    assert (retrieved["incomplete_details"] or {}).get("reason") == reason
 
 
 def test_three_megabytes_reach_the_model(api: Deployed, standin: StandIn) -> None:
     # Letters only: digits and words would be more tokens than a model accepts.
     letters = str.maketrans("0123456789+/=", "abcdefghijklm")
-    noise = base64.b64encode(random.Random(7).randbytes(2_250_000)).decode().translate(letters)
-    created = create(api, instructions=noise)
+    random_text = base64.b64encode(random.Random(7).randbytes(2_250_000)).decode().translate(letters)
+    created = create(api, instructions=random_text)
     # Not echoed, because with a long answer it would exceed the size of a Lambda response.
     assert created.instructions is None
     assert len(api.objects()) == 1
@@ -209,16 +209,16 @@ def test_three_megabytes_reach_the_model(api: Deployed, standin: StandIn) -> Non
     state = next(item for item in api.items() if item["sk"] == {"S": "STATE"})
     assert len(json.dumps(state)) < 1500
     work(api, created.id, steps=2)
-    shown = retrieve(api, created.id)
-    assert shown["status"] == "completed"
-    assert shown["usage"]["input_tokens"] >= len(noise) // 4
+    retrieved = retrieve(api, created.id)
+    assert retrieved["status"] == "completed"
+    assert retrieved["usage"]["input_tokens"] >= len(random_text) // 4
 
 
 def test_stored_instructions_are_echoed(api: Deployed) -> None:
-    noise = base64.b64encode(random.Random(7).randbytes(150_000)).decode()
-    created = create(api, instructions=noise)
+    random_text = base64.b64encode(random.Random(7).randbytes(150_000)).decode()
+    created = create(api, instructions=random_text)
     assert len(api.objects()) == 1
-    assert retrieve(api, created.id)["instructions"] == noise
+    assert retrieve(api, created.id)["instructions"] == random_text
 
 
 def test_base64_body_is_the_same_body(api: Deployed) -> None:

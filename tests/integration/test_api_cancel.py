@@ -107,9 +107,9 @@ def test_another_tenants_job_looks_unknown(api: Deployed) -> None:
     assert retrieve(api, response_id)["status"] == "queued"
 
 
-@pytest.mark.parametrize("odd", ["resp_x", "%00", "resp_" + "0" * 47, "..", "JOB#1"])
-def test_invalid_id_is_404(api: Deployed, odd: str) -> None:
-    assert cancel(api, odd).status == 404
+@pytest.mark.parametrize("invalid_id", ["resp_x", "%00", "resp_" + "0" * 47, "..", "JOB#1"])
+def test_invalid_id_is_404(api: Deployed, invalid_id: str) -> None:
+    assert cancel(api, invalid_id).status == 404
 
 
 def test_cancel_needs_a_key(api: Deployed) -> None:

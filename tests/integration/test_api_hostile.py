@@ -1,4 +1,4 @@
-"""Hostile input gets a well-formed error, never a 5xx, and nothing of it is stored."""
+"""Hostile input gets a well-formed error, no 5xx, and is not stored."""
 
 import base64
 import json
@@ -151,7 +151,7 @@ def test_invalid_base64_is_refused(api: Deployed, body: str) -> None:
     assert api.is_empty()
 
 
-def filled(text: str, unit: str) -> str:
+def fill(text: str, unit: str) -> str:
     """`text` with the star replaced by units, up to a size for which tracing memory is fast."""
     room = MOST_BYTES - len(text)
     return text.replace("*", unit * (room // len(unit)) + unit.rstrip(","))
@@ -160,19 +160,19 @@ def filled(text: str, unit: str) -> str:
 @pytest.mark.parametrize(
     "body",
     [
-        lambda: filled('{"model":"o3","input":[*]}', "1,"),
-        lambda: filled('{"model":"o3","input":[*]}', "{},"),
-        lambda: filled('{"model":"o3","input":[*]}', '{"role":"u"},'),
-        lambda: filled('{"model":"o3","input":[{"role":"user","content":[*]}]}', "1,"),
-        lambda: filled('{"model":"o3","input":[{"type":"reasoning","encrypted_content":"x","summary":[*]}]}', "1,"),
-        lambda: filled('{"model":"o3","input":"x","include":[*]}', "1,"),
-        lambda: filled('{"model":"o3","input":"x","tools":[*]}', "1,"),
-        lambda: filled('{"model":"o3","input":"x","stop":[*]}', "1,"),
+        lambda: fill('{"model":"o3","input":[*]}', "1,"),
+        lambda: fill('{"model":"o3","input":[*]}', "{},"),
+        lambda: fill('{"model":"o3","input":[*]}', '{"role":"u"},'),
+        lambda: fill('{"model":"o3","input":[{"role":"user","content":[*]}]}', "1,"),
+        lambda: fill('{"model":"o3","input":[{"type":"reasoning","encrypted_content":"x","summary":[*]}]}', "1,"),
+        lambda: fill('{"model":"o3","input":"x","include":[*]}', "1,"),
+        lambda: fill('{"model":"o3","input":"x","tools":[*]}', "1,"),
+        lambda: fill('{"model":"o3","input":"x","stop":[*]}', "1,"),
         lambda: json.dumps({"model": "o3", "input": "x", **{f"{n:x}": 1 for n in range(15_000)}}),
         lambda: json.dumps({"model": "o3", "input": "x", "metadata": {f"{n:x}": 1 for n in range(15_000)}}),
         lambda: json.dumps({"model": "o3", "input": [{"role": "user", **{f"{n:x}": 1 for n in range(15_000)}}]}),
         # A long key over a long list: a path for each item would repeat the key.
-        lambda: filled('{"model":"o3","input":"x","metadata":{"' + "k" * 60_000 + '":[*]}}', "1,"),
+        lambda: fill('{"model":"o3","input":"x","metadata":{"' + "k" * 60_000 + '":[*]}}', "1,"),
     ],
     ids=["numbers", "objects", "messages", "parts", "summaries", "include", "tools", "unknown", "members", "metadata",
          "item members", "long key"],
@@ -245,8 +245,8 @@ def mutants(draw: st.DrawFn) -> str:
 def test_mutated_request_gives_no_5xx(api: Deployed, body: str) -> None:
     answer = post(api, body)
     if answer.status == 200:
-        shown = api.call("GET", f"/v1/responses/{answer.body['id']}", key=KEY)
-        assert shown.body == answer.body
+        retrieved = api.call("GET", f"/v1/responses/{answer.body['id']}", key=KEY)
+        assert retrieved.body == answer.body
 
 
 @FUZZ
@@ -258,7 +258,7 @@ def test_mutated_request_gives_no_5xx(api: Deployed, body: str) -> None:
         st.text(st.characters(codec="utf-8"), max_size=40),
     ),
 )
-def test_random_path_gives_no_5xx(api: Deployed, method: str, tail: str, headers: dict[str, str]) -> None:
-    for path in (tail, f"/{tail}", f"/v1/{tail}", f"/v1/responses/{tail}", f"/v1/models/{tail}"):
+def test_random_path_gives_no_5xx(api: Deployed, method: str, text: str, headers: dict[str, str]) -> None:
+    for path in (text, f"/{text}", f"/v1/{text}", f"/v1/responses/{text}", f"/v1/models/{text}"):
         assert api.call(method, path, headers=headers).status < 500
-        assert api.call(method, path, key=KEY, headers={"prefer": tail}).status < 500
+        assert api.call(method, path, key=KEY, headers={"prefer": text}).status < 500

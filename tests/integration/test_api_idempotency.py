@@ -95,16 +95,16 @@ def test_fifty_concurrent_creates_make_one_job(api: Deployed, monkeypatch: pytes
         get, create = jobs.get, jobs.create
         written = False
 
-        def create_and_note(self: Any, job: Any, caps: Any) -> None:
+        def record_create(self: Any, job: Any, caps: Any) -> None:
             nonlocal written
             written = True
             create(self, job, caps)
 
-        def read_nothing_before_the_write(self: Any, job_id: str) -> Any:
+        def read_nothing_before_create(self: Any, job_id: str) -> Any:
             return get(self, job_id) if written else None
 
-        monkeypatch.setattr(jobs, "create", create_and_note)
-        monkeypatch.setattr(jobs, "get", read_nothing_before_the_write)
+        monkeypatch.setattr(jobs, "create", record_create)
+        monkeypatch.setattr(jobs, "get", read_nothing_before_create)
         body = json.dumps(QUESTION).encode()
         submissions = []
         # Sequential, because moto loses writes of concurrent transactions.

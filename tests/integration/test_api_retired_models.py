@@ -30,10 +30,10 @@ def api() -> Iterator[Deployed]:
 
 @pytest.fixture(autouse=True)
 def _in_november(api: Deployed) -> None:
-    at(api, 2026, 11, 20)
+    set_date(api, 2026, 11, 20)
 
 
-def at(api: Deployed, year: int, month: int, day: int) -> None:
+def set_date(api: Deployed, year: int, month: int, day: int) -> None:
     api.clock.ahead = datetime(year, month, day, 12, tzinfo=UTC) - datetime.now(UTC)
 
 
@@ -41,7 +41,7 @@ def post(api: Deployed, **body: Any) -> HttpAnswer:
     return api.call("POST", "/v1/responses", {"input": "Hello", **body}, key=KEY)
 
 
-def lifecycle(answer: HttpAnswer) -> dict[str, str]:
+def deprecation_headers(answer: HttpAnswer) -> dict[str, str]:
     return {name: answer.headers[name] for name in DEPRECATED if name in answer.headers}
 
 
@@ -54,28 +54,28 @@ def test_retired_model_names_its_successor(api: Deployed, model: str, successor:
     assert answer.error["code"] == "model_not_found"
     assert f"its successor is {successor}" in answer.error["message"]
     assert api.is_empty()
-    advised = answer.error["message"].rstrip(".").rsplit(" ", 1)[-1]
-    assert not api.call("GET", f"/v1/models/{advised}", key=KEY).body["afterthought"]["retired"]
+    successor_id = answer.error["message"].rstrip(".").rsplit(" ", 1)[-1]
+    assert not api.call("GET", f"/v1/models/{successor_id}", key=KEY).body["afterthought"]["retired"]
 
 
 def test_retired_model_is_still_listed(api: Deployed) -> None:
-    shown = api.call("GET", "/v1/models/o1-mini", key=KEY).body
-    assert shown["shutdown_date"] == "2025-10-27"
-    assert shown["afterthought"]["retired"] is True
-    assert shown["afterthought"]["successor"] == "o3-mini"
+    model = api.call("GET", "/v1/models/o1-mini", key=KEY).body
+    assert model["shutdown_date"] == "2025-10-27"
+    assert model["afterthought"]["retired"] is True
+    assert model["afterthought"]["successor"] == "o3-mini"
 
 
 def test_live_model_is_accepted(api: Deployed) -> None:
     answer = post(api, model="gpt-6-sol")
     assert (answer.status, answer.body["status"]) == (200, "queued")
-    assert lifecycle(answer) == {}
+    assert deprecation_headers(answer) == {}
 
 
 def test_successor_runs_on_request(api: Deployed) -> None:
     answer = post(api, model="o4-mini", reasoning={"effort": "high"}, max_output_tokens=500, **SUCCESSOR)
     assert answer.status == 200
-    shown = api.call("GET", f"/v1/responses/{answer.body['id']}", key=KEY).body
-    for body in (answer.body, shown):
+    stored = api.call("GET", f"/v1/responses/{answer.body['id']}", key=KEY).body
+    for body in (answer.body, stored):
         Response.model_validate(body, strict=True)
         assert (body["model"], body["reasoning"]["effort"]) == ("gpt-5.6-terra", "high")
         extension = body["afterthought"]
@@ -98,25 +98,25 @@ def test_dry_run_shows_the_successor(api: Deployed) -> None:
     }
     assert answer.body["afterthought"]["bound"]["price_id"].startswith("gpt-5.6-sol/")
     refused = post(api, model="o1-mini", afterthought={**terms, "max_cost_usd": "0.5"})
-    [would] = refused.body["afterthought"]["would_refuse"]
-    assert (would["code"], would["status"]) == ("max_cost_exceeded", 402)
+    [refusal] = refused.body["afterthought"]["would_refuse"]
+    assert (refusal["code"], refusal["status"]) == ("max_cost_exceeded", 402)
 
 
 def test_last_thirty_days_have_headers(api: Deployed) -> None:
-    at(api, 2026, 11, 10)
+    set_date(api, 2026, 11, 10)
     created = post(api, model="o3")
     path = f"/v1/responses/{created.body['id']}"
-    assert lifecycle(created) == lifecycle(api.call("GET", path, key=KEY)) == {}
-    at(api, 2026, 11, 11)
-    assert lifecycle(api.call("GET", path, key=KEY)) == DEPRECATED
-    assert lifecycle(post(api, model="o3")) == DEPRECATED
-    assert lifecycle(api.call("POST", f"{path}/cancel", key=KEY)) == DEPRECATED
-    at(api, 2027, 1, 1)
-    gone = api.call("GET", path, key=KEY)
-    assert lifecycle(gone) == DEPRECATED
+    assert deprecation_headers(created) == deprecation_headers(api.call("GET", path, key=KEY)) == {}
+    set_date(api, 2026, 11, 11)
+    assert deprecation_headers(api.call("GET", path, key=KEY)) == DEPRECATED
+    assert deprecation_headers(post(api, model="o3")) == DEPRECATED
+    assert deprecation_headers(api.call("POST", f"{path}/cancel", key=KEY)) == DEPRECATED
+    set_date(api, 2027, 1, 1)
+    response = api.call("GET", path, key=KEY)
+    assert deprecation_headers(response) == DEPRECATED
     # All other headers stay.
-    assert gone.headers["x-request-id"]
+    assert response.headers["x-request-id"]
 
 
 def test_successor_has_no_retirement_headers(api: Deployed) -> None:
-    assert lifecycle(post(api, model="o4-mini", **SUCCESSOR)) == {}
+    assert deprecation_headers(post(api, model="o4-mini", **SUCCESSOR)) == {}

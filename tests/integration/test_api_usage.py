@@ -57,9 +57,9 @@ def run(api: Deployed, response_id: str) -> Json:
         record = {"messageId": "m", "receiptHandle": "r", "body": json.dumps({"job_id": response_id}), "attributes": {}}
         assert api.invoke("Worker", {"Records": [record]}) == {"batchItemFailures": []}
         api.clock.pass_seconds(20)
-    shown = api.call("GET", f"/v1/responses/{response_id}", key=ACME).body
-    assert shown["status"] == "completed"
-    return shown
+    response = api.call("GET", f"/v1/responses/{response_id}", key=ACME).body
+    assert response["status"] == "completed"
+    return response
 
 
 def usage(api: Deployed, *, key: str = ACME, **query: str) -> Json:
@@ -80,7 +80,7 @@ def test_usage_is_the_sum_of_the_jobs(api: Deployed) -> None:
     waiting = submit(api, "red")
     held_usd = api.call("GET", f"/v1/responses/{waiting}", key=ACME).body["afterthought"]["cost"]["held_usd"]
     answer = usage(api, group_by="tag,status")
-    costs = [Decimal(shown["afterthought"]["cost"]["total_usd"]) for shown in ended]
+    costs = [Decimal(response["afterthought"]["cost"]["total_usd"]) for response in ended]
     rows = {(row["tag"], row["status"]): (row["jobs"], Decimal(row["spent_usd"])) for row in answer["data"]}
     assert rows == {
         (None, "completed"): (1, costs[2]),
@@ -90,9 +90,9 @@ def test_usage_is_the_sum_of_the_jobs(api: Deployed) -> None:
     }
     total = answer["total"]
     assert (total["jobs"], Decimal(total["spent_usd"]), total["held_usd"]) == (4, sum(costs), held_usd)
-    assert total["output_tokens"] == sum(shown["usage"]["output_tokens"] for shown in ended)
+    assert total["output_tokens"] == sum(response["usage"]["output_tokens"] for response in ended)
     assert total["reasoning_tokens"] == sum(
-        shown["usage"]["output_tokens_details"]["reasoning_tokens"] for shown in ended
+        response["usage"]["output_tokens_details"]["reasoning_tokens"] for response in ended
     )
     month, _ = answer["budgets"]
     assert (month["held_usd"], Decimal(month["spent_usd"])) == (held_usd, sum(costs))

@@ -1,4 +1,4 @@
-"""`python -m bench` and `python -m bench.studies` run, and count what the functions really do. Times are not judged."""
+"""`python -m bench` and `python -m bench.studies` run and count the functions' real requests. Times are not judged."""
 
 import os
 import re
@@ -70,7 +70,7 @@ def test_cold_starts_are_compared_to_the_floor(bench: str) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not report peak memory")
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_largest_jobs_fit_into_memory(peaks_mb: Mapping[str, float | None], function: str) -> None:
+def test_largest_jobs_fit_in_memory(peaks_mb: Mapping[str, float | None], function: str) -> None:
     """With a reserve for Lambda's own part of the process, and for another CPU and another Python."""
     peak = peaks_mb[function]
     assert peak is not None
@@ -79,14 +79,14 @@ def test_the_largest_jobs_fit_into_memory(peaks_mb: Mapping[str, float | None], 
 
 def test_requests_are_counted(bench: str) -> None:
     counted = section(bench, "AWS REQUESTS PER JOB")
-    woken, _, _, large = row(counted, "total")[:4]
-    assert int(woken) < int(large) < 40
+    with_events, _, _, large = row(counted, "total")[:4]
+    assert int(with_events) < int(large) < 40
     assert row(bench, "worker                      s3 GetObject") == ["1"], "a large question is read once"
     published = row(bench, "notifier                    sns Publish")
     assert published == ["1", "1", "1", "1"], "each job is published once"
 
 
-def test_thinking_time_does_not_cost(bench: str) -> None:
+def test_thinking_time_is_free(bench: str) -> None:
     """The requests and milliseconds of a woken job do not grow with its thinking time."""
     table = section(bench, "COST BY WAKE MODE")
     cases = ("1 s, effort low", "60 s, effort medium", "3600 s, effort max")
@@ -95,11 +95,11 @@ def test_thinking_time_does_not_cost(bench: str) -> None:
     assert minute[0] == second[0]
 
 
-def test_the_baseline_is_priced(bench: str) -> None:
+def test_baseline_is_priced(bench: str) -> None:
     table = section(bench, "COST BY WAKE MODE")
-    woken = float(row(table, "woken, 60 s, effort medium")[3])
+    milliseconds = float(row(table, "woken, 60 s, effort medium")[3])
     small, large = (float(row(table, f"baseline (a Lambda waits), 60 s, {mb} MB")[3]) for mb in (256, 1024))
-    assert woken < 50
+    assert milliseconds < 50
     assert 200 < small < 220
     assert 800 < large < 830
     assert row(table, "baseline (a Lambda waits), 3600 s, 256 MB") == ["too", "long"]
@@ -111,7 +111,7 @@ def test_state_fits_one_write_unit(bench: str) -> None:
     assert int(size[1]) < 1024
 
 
-def test_the_bill_adds_up_by_call(bench: str) -> None:
+def test_bill_adds_up_by_call(bench: str) -> None:
     bill = section(bench, "DOLLARS PER MILLION JOBS, CALL BY CALL")
     dollars = re.findall(r"^(?!storage|POST).{84} +(\d+\.\d{3})$", bill, re.MULTILINE)
     (total,) = re.findall(r"^POST to webhook +(\d+\.\d{3})$", bill, re.MULTILINE)
@@ -121,7 +121,7 @@ def test_the_bill_adds_up_by_call(bench: str) -> None:
     assert len(re.findall(r"^storage: ", bill, re.MULTILINE)) == 2
 
 
-def test_the_bill_adds_up_by_service(bench: str) -> None:
+def test_bill_adds_up_by_service(bench: str) -> None:
     table = section(bench, "DOLLARS PER MILLION JOBS, BY SERVICE")
     rows = re.findall(r"^(\S.*?) {2,}(\d+\.\d\d(?: +\d+\.\d\d)+)$", table, re.MULTILINE)
     dollars = {name: [float(cell) for cell in cells.split()] for name, cells in rows}
@@ -132,7 +132,7 @@ def test_the_bill_adds_up_by_service(bench: str) -> None:
 
 
 @pytest.mark.parametrize("step", ["an admission", "a settlement"])
-def test_a_history_does_not_cost(studies: str, step: str) -> None:
+def test_history_adds_no_cost(studies: str, step: str) -> None:
     """Each request of a step has a purpose, and a step costs the same after other jobs."""
     steps = section(studies, "AN ADMISSION AND A SETTLEMENT, REQUEST BY REQUEST")
     lines = steps[steps.index(f"\n{step} ") + 1 :].partition("\n\n")[0].splitlines()[1:]
@@ -152,5 +152,5 @@ def test_limits_are_reached_in_order(studies: str) -> None:
     for table, expected in ((many, {"worker", "webhooks", "gateway", "job table"}), (one, {"budget", "worker"})):
         rows = re.findall(r"^(\S.*?) {2,}(\d+) +(\d+) +(\d+) {3}(waits|refused) +\S", table, re.MULTILINE)
         assert expected <= {name for name, *_ in rows}
-        assert all(float(full) <= float(noticed) for _, full, noticed, *_ in rows)
-    assert "budget" not in many.split("\n\n")[0], "each tenant has a budget of its own"
+        assert all(float(full) <= float(observed) for _, full, observed, *_ in rows)
+    assert "budget" not in many.split("\n\n")[0], "each tenant has its own budget"

@@ -237,7 +237,7 @@ def test_cancel_stops_a_running_call(acme: Deployed, standin: StandIn, monkeypat
     assert time.monotonic() - start < 20
     end = time.monotonic() + 10
     while standin.generations[0].status != "cancelled":
-        assert time.monotonic() < end, "the server still generates"
+        assert time.monotonic() < end, "the server is still generating"
         time.sleep(0.02)
     job = read_job(acme, job_id)
     assert job["status"] == "cancelled"

@@ -80,15 +80,15 @@ def test_reconcile_finds_no_difference(stack: Stack) -> None:
 def test_reconcile_repairs_only_on_request(stack: Stack) -> None:
     write_jobs(stack)
     corrupt(stack, used_usd="5", held_usd="4.5")
-    before = stack.dump()
+    before = stack.stored_text()
     code, printed, _ = stack.run("reconcile", "acme")
     assert code == 1
     rows = [line.split() for line in printed.splitlines()]
     month = f"{datetime.now(UTC):%Y-%m}"
     assert ["acme", "BUDGET", month, "held_usd", "4.5", "0.800512"] in rows
     assert ["acme", "BUDGET", month, "used_usd", "5", "1.43371"] in rows
-    assert printed.endswith(": 1 differ. Nothing was changed; --repair sets them to the sums of the jobs.\n")
-    assert stack.dump() == before
+    assert printed.endswith(": 1 differ. Nothing was changed; --repair sets them to what the jobs add up to.\n")
+    assert stack.stored_text() == before
     code, printed, _ = stack.run("reconcile", "acme", "--repair")
     assert code == 0
     assert printed.endswith(": 1 differ, 1 of them were repaired.\n")

@@ -39,7 +39,7 @@ def test_error_says_how_to_start_a_service(capsys: pytest.CaptureFixture[str]) -
     assert error_of_list(capsys) == message
 
 
-def test_killed_service_is_no_service(dead_cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_service_is_not_running(dead_cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     with admin.reachable(PORT, dead_cloud):
         assert "No local service runs" in error_of_list(capsys)
 
@@ -50,7 +50,7 @@ def test_stopped_service_leaves_no_file(dead_cloud: Cloud, tmp_path: Path) -> No
     assert list((tmp_path / "serving").iterdir()) == []
 
 
-def test_services_are_told_apart_by_port(dead_cloud: Cloud, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_services_differ_by_port(dead_cloud: Cloud, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with admin.reachable(PORT + 1, dead_cloud):
         assert f"port {PORT}." in error_of_list(capsys)
         with admin.reachable(PORT, dead_cloud):

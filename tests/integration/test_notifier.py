@@ -49,7 +49,7 @@ def test_one_record_of_a_job_passes_the_filter(ended: Deployed) -> None:
     passing = [record for record in ended.stream_records() if passes_stream_filter(record)]
     assert len(passing) == 1
     assert ended.invoke("Notifier", {"Records": passing}) == {"batchItemFailures": []}
-    # The write that marks the job as published does not pass.
+    # The write that marks the job as published fails.
     assert len([record for record in ended.stream_records() if passes_stream_filter(record)]) == 1
 
 

@@ -162,7 +162,7 @@ def test_stale_event_can_be_sent_again(service: Deployed, ago: float) -> None:
     assert post(service, request(service, provider_event())).status == 200
 
 
-@pytest.mark.parametrize("provider", ["standin", "nobody", "OpenAI", "open/ai", "..", "%2e%2e", "ö", ""])
+@pytest.mark.parametrize("provider", ["standin", "unknown", "OpenAI", "open/ai", "..", "%2e%2e", "ö", ""])
 def test_unknown_provider_is_not_found(service: Deployed, provider: str) -> None:
     assert_refused(service, request(service, provider_event(), provider=provider), 404, "unknown_provider")
 
@@ -195,7 +195,7 @@ def test_large_body_is_refused(service: Deployed) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "event",
     [
         {},
         {"headers": None, "pathParameters": None},
@@ -205,9 +205,9 @@ def test_large_body_is_refused(service: Deployed) -> None:
         {"pathParameters": {"provider": "openai"}, "headers": {"webhook-id": "\ud800"}, "body": "\ud800"},
     ],
 )
-def test_odd_request_gets_a_4xx(service: Deployed, odd: Json) -> None:
+def test_malformed_request_gets_a_4xx(service: Deployed, event: Json) -> None:
     with service.running("ProviderEvents") as module:
-        answer = module.handler(odd, None)
+        answer = module.handler(event, None)
     assert 400 <= answer["statusCode"] < 500
     assert service.is_empty()
 
@@ -239,10 +239,10 @@ def test_invalid_secret_is_unavailable(service: Deployed, text: str, capsys: pyt
 
 
 def test_rotated_secret_is_read_once(service: Deployed) -> None:
-    reads: list[Json] = []
+    secret_reads: list[Json] = []
 
     def record(params: Json, **_: Any) -> None:
-        reads.append(params)
+        secret_reads.append(params)
 
     events = aws.secretsmanager().meta.events
     events.register("provide-client-params.secretsmanager.GetSecretValue", record)
@@ -250,13 +250,13 @@ def test_rotated_secret_is_read_once(service: Deployed) -> None:
         assert post(service, request(service, provider_event())).status == 200
         provide(service, OTHER)
         assert post(service, request(service, provider_event(), OTHER)).status == 200
-        assert len(reads) == 2
+        assert len(secret_reads) == 2
         for _ in range(20):
             assert post(service, request(service, provider_event(), SECRET)).status == 401
-        assert len(reads) == 2
+        assert len(secret_reads) == 2
         service.clock.pass_seconds(61)
         assert post(service, request(service, provider_event(), SECRET)).status == 401
-        assert len(reads) == 3
+        assert len(secret_reads) == 3
     finally:
         events.unregister("provide-client-params.secretsmanager.GetSecretValue", record)
 

@@ -30,7 +30,7 @@ def test_empty_table_has_nothing_overdue(service: Deployed) -> None:
     assert sweep(service) == {}
 
 
-def test_job_that_is_not_overdue_is_left_alone(service: Deployed, job: Json) -> None:
+def test_job_not_overdue_is_unchanged(service: Deployed, job: Json) -> None:
     service.clock.pass_seconds(50)
     assert sweep(service) == {}
     assert service.waiting("JobQueue") == 0

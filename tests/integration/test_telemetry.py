@@ -37,7 +37,7 @@ def service() -> Iterator[Deployed]:
 
 
 class Printed:
-    """Everything that the functions and all libraries print, at any level."""
+    """The output of the functions and of all libraries, at every level."""
 
     def __init__(self, capture: pytest.CaptureFixture[str], logs: pytest.LogCaptureFixture) -> None:
         self._capture, self._logs = capture, logs

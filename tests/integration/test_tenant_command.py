@@ -68,7 +68,7 @@ class Stack:
         printed = self._capsys.readouterr()
         return code, printed.out, printed.err
 
-    def dump(self) -> str:
+    def stored_text(self) -> str:
         return repr(self.dynamodb.scan(TableName=self.table)["Items"])
 
     def tenant_of(self, api_key: str) -> str:
@@ -120,12 +120,12 @@ def test_created_tenant_is_ready(stack: Stack) -> None:
 def test_key_and_secret_are_not_stored(stack: Stack) -> None:
     _, printed, _ = stack.run("create", "acme")
     api_key, secret = key_in(printed), secret_in(printed)
-    dump = stack.dump()
-    assert "acme" in dump
-    # The hint is the start of the key, 28 of its 192 bits. No more of it may be stored.
-    assert api_key[:10] in dump
+    stored = stack.stored_text()
+    assert "acme" in stored
+    # The hint is the start of the key, 28 of its 192 bits. No larger part may be stored.
+    assert api_key[:10] in stored
     for part in (api_key, api_key[:14], api_key[10:], secret, secret.removeprefix("whsec_"), secret[6:20]):
-        assert part not in dump
+        assert part not in stored
 
 
 def tables(printed: str) -> list[list[list[str]]]:
@@ -248,9 +248,9 @@ def test_rotation_keeps_one_old_secret(stack: Stack) -> None:
 )
 def test_refused_command_changes_nothing(arguments: tuple[str, ...], error: str, stack: Stack) -> None:
     stack.run("create", "acme")
-    before = stack.dump()
+    before = stack.stored_text()
     assert stack.run(*arguments) == (1, "", f"{error}\n")
-    assert stack.dump() == before
+    assert stack.stored_text() == before
 
 
 def test_ambiguous_key_is_not_revoked(stack: Stack) -> None:
@@ -271,7 +271,7 @@ def test_missing_stack_is_named(stack: Stack) -> None:
     assert stack.run("list", stack="other") == (1, "", f"There is no stack 'other' in {REGION}.\n")
 
 
-def test_foreign_stack_is_refused(stack: Stack) -> None:
+def test_unrelated_stack_is_refused(stack: Stack) -> None:
     other = {"Resources": TEMPLATE["Resources"]}
     boto3.client("cloudformation", REGION).create_stack(StackName="other", TemplateBody=json.dumps(other))
     code, _, error = stack.run("create", "acme", stack="other")
@@ -345,7 +345,7 @@ def test_make_tenant_can_use_local_stack() -> None:
 
 
 def test_dollar_sign_is_passed_literally() -> None:
-    """Neither make nor the shell may expand it: $100 would become 00, a budget of zero."""
+    """Make and the shell must not expand it: $100 would become 00, a budget of zero."""
     assert run_make("tenant", "NAME=acme", "ACTION=set", "ARGS=--month-budget $100") == (
         "set acme --month-budget $100 --stack-name afterthought-dev"
     )

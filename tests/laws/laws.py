@@ -1,4 +1,4 @@
-"""Each law yields its breaches, in words. No breach means that the law holds."""
+"""Each law yields a text for each breach. A law without breaches holds."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ def jobs_end_in_time(view: View) -> Iterator[str]:
 def ends_are_published(view: View) -> Iterator[str]:
     for job in view.jobs.values():
         if job.overdue_at is not None:
-            yield f"{job.id}: still due after it came to rest"
+            yield f"{job.id}: still overdue when all is idle"
         if view.published is None:
             continue
         events = [event for event in view.published if event.job_id == job.id]
@@ -79,7 +79,7 @@ def _webhook_breaches(view: View, job: Job, webhooks: Sequence[Webhook]) -> Iter
     if len({(each.body, each.message_id) for each in webhooks}) > 1:
         yield "its webhook arrived as different messages"
     if types := {str(each.type) for each in webhooks} - {f"response.{job.status}"}:
-        yield f"is {job.status}, its webhook says {sorted(types)}"
+        yield f"is {job.status}, its webhook has type {sorted(types)}"
     if tenants := {each.tenant for each in webhooks} - {job.tenant}:
         yield f"a job of {job.tenant}, its webhook went to {sorted(tenants)}"
 
@@ -87,7 +87,7 @@ def _webhook_breaches(view: View, job: Job, webhooks: Sequence[Webhook]) -> Iter
 def generations_are_paid_once(view: View) -> Iterator[str]:
     """Every generation belongs to exactly one attempt, which is settled; every attempt has at most one generation.
 
-    A call that the provider accepted and then refused ran nothing: the same attempt may be tried again.
+    A call that the provider accepted and then refused did not run, so the same attempt may be tried again.
     """
     generations = [generation for generation in view.generations if generation.ran]
     for generation in generations:
@@ -127,19 +127,19 @@ def further_attempts_are_requested(view: View) -> Iterator[str]:
 def _further_attempts(view: View, job: Job) -> Iterator[str]:
     for before, after in pairwise(job.attempts):
         if after.reason is None or not _REQUESTED[after.reason](job):
-            yield f"attempt {after.number} was made because of {after.reason}, which was not requested"
+            yield f"attempt {after.number} has the reason {after.reason}, which was not requested"
         unknown = _outcome_was_unknown(view, job, before)
         if after.reason == "outcome_unknown" and not unknown:
-            yield f"attempt {after.number} repeats a call whose outcome was known"
+            yield f"attempt {after.number} repeats a call without an unknown outcome"
         if after.reason == "reasoning_starved" and not _starved(view, before):
             yield f"attempt {after.number} follows a call that was not starved"
-        # The repeat of an unknown outcome calls the successor where the model has been retired meanwhile.
+        # The repeat of an unknown outcome calls the successor if the model was retired meanwhile.
         repeats = job.on_unknown == "retry" and before.state == money.SETTLED and unknown
-        ran_nothing = before.state in ("refused", "voided") or repeats
-        if after.reason in ("model_retired", "model_not_found") and not ran_nothing:
+        did_not_run = before.state in ("refused", "voided") or repeats
+        if after.reason in ("model_retired", "model_not_found") and not did_not_run:
             yield f"attempt {after.number} replaces a call that may have run"
     if view.history is not None:
-        # Counted by what is repeated: a repeat that calls a successor names the successor's reason.
+        # Counts the repeated attempts, because a repeat that calls a successor has the successor's reason.
         repeated = [
             each for each in job.attempts[:-1] if each.state == money.SETTLED and _outcome_was_unknown(view, job, each)
         ]
@@ -155,8 +155,8 @@ def _outcome_was_unknown(view: View, job: Job, attempt: Attempt) -> bool:
     if view.history is None:
         return attempt.usage is None
     stored = next(version for version in view.history[job.id] if len(version.attempts) > attempt.number)
-    then = next(each for each in stored.attempts if each.number == attempt.number)
-    return then.state == money.SETTLED and then.estimated and then.response_id is None
+    repeated = next(each for each in stored.attempts if each.number == attempt.number)
+    return repeated.state == money.SETTLED and repeated.estimated and repeated.response_id is None
 
 
 def _starved(view: View, attempt: Attempt) -> bool:
@@ -165,7 +165,7 @@ def _starved(view: View, attempt: Attempt) -> bool:
 
 
 def cancelled_jobs_stop(view: View) -> Iterator[str]:
-    """After a cancel is answered nothing is called, and what runs stops soon. The job has an answer only where the
+    """After a cancel is answered, no call starts and a running call stops soon. The job has an answer only if the
     provider had it before the cancel."""
     for job in view.jobs.values():
         by_provider = any(generation.cancelled_by_provider for generation in view.generations_of(job.id))
@@ -180,7 +180,7 @@ def _cancel_breaches(view: View, job: Job, at: datetime) -> Iterator[str]:
     if job.finished_at is None or job.finished_at > at + view.grace:
         yield f"was cancelled at {at} and ended at {job.finished_at}"
     generations = {generation.token: generation for generation in view.generations_of(job.id)}
-    # A generation that became known only after the job's end could not be cancelled.
+    # A generation that was recorded only after the job's end could not be cancelled.
     versions = [job] if view.history is None else [each for each in view.history[job.id] if not each.terminal]
     for generation in generations.values():
         attempts = [each for version in versions for each in version.attempts if each.token == generation.token]
@@ -206,7 +206,7 @@ def costs_are_exact(view: View) -> Iterator[str]:
                 for breach in _cost_breaches(job, attempt, generations.get(attempt.response_id or "")):
                     yield f"{job.id}: {breach}"
             elif attempt.state in ("voided", "refused") and attempt.cost_usd:
-                yield f"{job.id}: attempt {attempt.number} ran nothing and cost {attempt.cost_usd}"
+                yield f"{job.id}: attempt {attempt.number} did not run and cost {attempt.cost_usd}"
 
 
 def _cost_breaches(job: Job, attempt: Attempt, generation: Generation | None) -> Iterator[str]:
@@ -230,9 +230,9 @@ def cost_usd(job: Job, attempt: Attempt) -> Decimal:
     assert usage is not None
     row = model.price_rows("standard", (attempt.called_at or attempt.held_at).date())[0]
     read, write = row.cached_input or row.input, row.cache_write or row.input
-    fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
+    uncached = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
     return (
-        fresh * row.input
+        uncached * row.input
         + usage.cached_input_tokens * read
         + usage.cache_write_tokens * write
         + usage.output_tokens * row.output
@@ -240,7 +240,7 @@ def cost_usd(job: Job, attempt: Attempt) -> Decimal:
 
 
 def history_is_kept(view: View) -> Iterator[str]:
-    """No version is skipped, no end changes, and what is settled stays: only an estimate may be corrected downwards."""
+    """No version is skipped, no end changes, and no settled attempt changes, except that an estimate may be lowered."""
     for job_id, history in (view.history or {}).items():
         for breach in _history_breaches(history):
             yield f"{job_id}: {breach}"
@@ -282,7 +282,7 @@ def ledger_matches_jobs(view: View) -> Iterator[str]:
 
 
 def budgets_are_never_exceeded(view: View) -> Iterator[str]:
-    """At every moment, except by a cost above its hold, which is recorded in full."""
+    """Only a cost above its hold may exceed a budget. It is recorded in full."""
     overrun: dict[str, Fraction] = defaultdict(Fraction)
     for job in view.jobs.values():
         overrun[job.tenant] += sum(

@@ -48,8 +48,8 @@ def of_jobs(jobs: Iterable[Job]) -> Money:
     for job in jobs:
         status = job.status if job.status in TERMINAL else "open"
         tags = ",".join(sorted(job.tags))
-        called = (job.attempts[-1].model if job.attempts else None) or job.model
-        usage[job.tenant, f"{job.created_at:%Y-%m-%d}", called, tags][f"{status}_jobs"] += 1
+        model = (job.attempts[-1].model if job.attempts else None) or job.model
+        usage[job.tenant, f"{job.created_at:%Y-%m-%d}", model, tags][f"{status}_jobs"] += 1
         for entry in job.attempts:
             held = Fraction(entry.hold_usd) if entry.state in OPEN else Fraction(0)
             spent = Fraction(entry.cost_usd or 0) if entry.state == SETTLED else Fraction(0)
@@ -70,10 +70,12 @@ def of_ledger(ledger: "SimulatedLedger") -> Money:
     budgets: dict[Period, Budget] = {}
     for (tenant, month), balance in ledger.months.items():
         budgets[tenant, f"{month:%Y-%m}"] = _budget(*balance.total)
-        for day, of_day in balance.days.items():
-            budgets[tenant, day.isoformat()] = _budget(*of_day)
+        for day, day_balance in balance.days.items():
+            budgets[tenant, day.isoformat()] = _budget(*day_balance)
     usage = {
-        (tenant, key.day.isoformat(), key.model, ",".join(key.tags)): {n: Fraction(a) for n, a in counts.items()}
+        (tenant, key.day.isoformat(), key.model, ",".join(key.tags)): {
+            name: Fraction(amount) for name, amount in counts.items()
+        }
         for tenant, rows in ledger.rows.items()
         for key, counts in rows.items()
     }
@@ -100,11 +102,11 @@ def of_items(items: Iterable[Mapping[str, Any]]) -> Money:
 
 
 def differences(expected: Money, actual: Money) -> Iterator[str]:
-    """Where the ledger is not the sum of the jobs, in words."""
+    """A text for each amount of the ledger that is not the sum of the jobs."""
     for period in sorted(expected.budgets.keys() | actual.budgets.keys()):
-        wanted, stored = expected.budgets.get(period, Budget()), actual.budgets.get(period, Budget())
-        if wanted != stored:
-            yield f"{period}: the ledger has {_shown(stored)}, the jobs {_shown(wanted)}"
+        expected_budget, stored = expected.budgets.get(period, Budget()), actual.budgets.get(period, Budget())
+        if expected_budget != stored:
+            yield f"{period}: the ledger has {_shown(stored)}, the jobs {_shown(expected_budget)}"
     for row in sorted(expected.usage.keys() | actual.usage.keys()):
         counts, stored_counts = expected.usage.get(row, {}), actual.usage.get(row, {})
         for name in sorted(counts.keys() | stored_counts.keys()):

@@ -1,4 +1,4 @@
-"""What the laws look at: jobs, generations, events, webhooks and the ledger, after the service has come to rest.
+"""The input of the laws: jobs, generations, events, webhooks and the ledger, when the service is idle.
 
 The simulator and the local stack both fill it. What a source cannot observe is None or empty, and the laws skip it.
 """
@@ -19,7 +19,7 @@ class Generation:
     """A generation at the provider. `token` is the attempt's, from the metadata.
 
     `ran` is False where the provider accepted the call and then refused it without running it. `cancelled` means by our
-    request. `attempt_recorded` says whether the attempt was stored when the generation started.
+    request. `attempt_recorded` is whether the attempt was stored when the generation started.
     """
 
     response_id: str
@@ -67,9 +67,9 @@ class Balance:
 class View:
     """`accepted` are the ids of jobs whose caller got a 2xx. `balances` are all that were observed while jobs ran.
 
-    `history` has the versions of each job. `cancels` are the jobs whose owner requested a cancel, `cancelled_at` says
-    when the owner got the answer that the job is being cancelled. `abandoned_webhooks` are jobs whose webhook is in the
-    dead-letter queue. A job has `grace` to end after its deadline or its cancel: a lease, a visibility timeout, sweeps.
+    `history` has the versions of each job. `cancels` are the jobs whose owner requested a cancel, `cancelled_at` the
+    times of the answers to these requests. `abandoned_webhooks` are jobs whose webhook is in the dead-letter queue. A
+    job has `grace` to end after its deadline or its cancel: a lease, a visibility timeout, sweeps.
     """
 
     accepted: Collection[str]

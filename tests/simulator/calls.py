@@ -34,8 +34,8 @@ class CallRecorder:
     """`recorded` are all calls, in order, and `failure_modes` those of each.
 
     `faults` and `before_call` have the index of a call as key: the fault to inject, and an action that runs just before
-    the call. A fault that is not among the call's failure modes is ignored; `injected` are the others. `run_workers` is
-    what other workers do before a call with a concurrent write; `run_others` lets everything else run for some seconds.
+    the call. A fault that is not among the call's failure modes is ignored; `injected` are the others. `run_workers`
+    runs the other workers before a call with a concurrent write; `run_others` runs everything else for some seconds.
     The current process dies at `dies_at`, as a function does at its timeout.
     """
 
@@ -61,7 +61,7 @@ class CallRecorder:
         return result
 
     async def call_awaited(self, name: str, effect: Callable[[], Awaitable[Result]]) -> Result:
-        """The same for a call on an event loop."""
+        """Like `call`, for a call on an event loop."""
         modes, fault = self._before(name, name)
         result = await effect()
         self._after(name, modes, fault)

@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class _Selector(selectors.DefaultSelector):
-    """Moves the clock in place of waiting."""
+    """Moves the clock instead of waiting."""
 
     def __init__(self, pass_by: Callable[[float], object]) -> None:
         super().__init__()
@@ -28,8 +28,8 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Runs the work for threads at once: a thread's time could not be virtual. `pass_by` moves the clock, and may run
-    what happens meanwhile."""
+    """Runs work for threads at once, because a real thread has no virtual time. `pass_by` moves the clock and may run
+    other work."""
 
     def __init__(self, clock: Clock | None = None, pass_by: Callable[[float], object] | None = None) -> None:
         self.now = clock or Clock()

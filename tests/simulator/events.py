@@ -38,7 +38,7 @@ class SimulatedEventQueue:
 
 
 def provider_event(provider: str, response_id: str, now: datetime) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the event of an ended response. Signed as the standard says, without the service's code."""
+    """Headers and body of the event of an ended response. Signed without the service's code."""
     body = json.dumps({"id": f"evt_{response_id}", "type": "response.completed", "data": {"id": response_id}}).encode()
     timestamp = str(int(now.timestamp()))
     signed = f"evt_{response_id}.{timestamp}.".encode() + body

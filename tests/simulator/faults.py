@@ -19,7 +19,7 @@ class Fault(Enum):
       and a counter counts twice.
     - `concurrent write`: another process writes the item just before.
     - `conflict`: a transaction conflicts with others until its tries are used up.
-    - `stall`: the call takes long, and everything else goes on meanwhile.
+    - `stall`: the call is slow, and everything else continues meanwhile.
     """
 
     CRASH_BEFORE = "crash before"
@@ -53,11 +53,11 @@ _FAILURES = frozenset(
 
 
 class ProcessDied(BaseException):
-    """No code of the process runs after this. It is no Exception, so that the service cannot catch it."""
+    """No code of the process runs after this. It is not an Exception, so that the service cannot catch it."""
 
 
 class TransportFailed(Exception):
-    """An error that no port names: a throttled table, a lost connection."""
+    """An error that no port documents: a throttled table, a lost connection."""
 
 
 def _transport_failed(fault: Fault) -> Exception:

@@ -1,4 +1,4 @@
-"""The laws, checked on the simulator's world after it has come to rest."""
+"""The laws, checked on the simulator's world when it is idle."""
 
 import base64
 import hashlib
@@ -72,17 +72,17 @@ def _webhook(world: World, received: Received) -> Webhook:
 
 
 def _balances(world: World) -> Iterator[Balance]:
-    for (tenant, month), book in world.ledger.history:
+    for (tenant, month), balance in world.ledger.history:
         caps = world.caps_by_tenant.get(tenant, NO_CAPS)
-        yield Balance(tenant, f"{month:%Y-%m}", book.total.held_usd, book.total.spent_usd, caps.month_usd)
-        for day, balance in book.days.items():
-            yield Balance(tenant, day.isoformat(), balance.held_usd, balance.spent_usd, caps.day_usd)
+        yield Balance(tenant, f"{month:%Y-%m}", balance.total.held_usd, balance.total.spent_usd, caps.month_usd)
+        for day, day_balance in balance.days.items():
+            yield Balance(tenant, day.isoformat(), day_balance.held_usd, day_balance.spent_usd, caps.day_usd)
 
 
 def verifies(received: Received, secret: str) -> bool:
-    """Whether a receiver with this secret accepts the webhook: the standard's own steps, not the service's code."""
+    """Whether a receiver with this secret accepts the webhook. Does not use the service's code."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     headers = received.headers
-    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + received.body
-    expected = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    signed_text = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + received.body
+    expected = "v1," + base64.b64encode(hmac.new(key, signed_text, hashlib.sha256).digest()).decode()
     return expected in headers["webhook-signature"].split(" ")

@@ -30,7 +30,7 @@ class SimulatedLedger:
         return self.calls.call("ledger.month", lambda: self.balance(tenant, month))
 
     def balance(self, tenant: str, month: date) -> MonthBalance:
-        """The same as `month`, without a recorded call."""
+        """Like `month`, without a recorded call."""
         return self.months.get((tenant, month), MonthBalance())
 
     def usage(self, tenant: str, first: date, last: date) -> Iterator[tuple[UsageKey, Amounts]]:

@@ -101,7 +101,7 @@ class SimulatedProvider:
 
     `is_attempt_recorded` takes a job and a token. While `poll_error` is set, every poll raises it. With `events` the
     provider sends an event when a background run ends; `pending_events` are those not yet sent, with their times.
-    `during_call` runs once, in the next call to create: after the run started and before its answer returns.
+    `during_call` runs once, in the next call to create, after the run starts and before the call returns.
     """
 
     calls: CallRecorder
@@ -269,7 +269,7 @@ class SimulatedProvider:
 
 
 def usage_of(run: Run) -> Usage:
-    """The usage derives from the token, so that a bill for the wrong run is noticed."""
+    """The usage is derived from the token, so a cost taken from the wrong run is detected."""
     if run.usage is not None:
         return run.usage
     number = sum(run.token.encode())

@@ -45,8 +45,8 @@ class Queue:
     def put(self, body: str, *, group: str | None = None, delay_seconds: float = 0) -> None:
         copies = 2 if self.random.random() < self.faults.duplicates else 1
         for _ in range(copies):
-            shift = self.random.uniform(-self.faults.early_seconds, self.faults.late_seconds)
-            visible_at = self.clock() + timedelta(seconds=round(max(0.0, delay_seconds + shift), 3))
+            error_seconds = self.random.uniform(-self.faults.early_seconds, self.faults.late_seconds)
+            visible_at = self.clock() + timedelta(seconds=round(max(0.0, delay_seconds + error_seconds), 3))
             self.messages.append(Message(body, group, visible_at))
 
     def receive(self) -> Message | None:

@@ -30,7 +30,7 @@ class NotIdle(AssertionError):
 
 
 class Scheduler:
-    """Of the events that are due, a random one is next. Without one, the clock moves to the next."""
+    """Runs a random one of the due events. If none is due, moves the clock to the next event."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
@@ -123,7 +123,7 @@ class Scheduler:
             world.job_messages.delete(message)
 
     def _run_direct(self) -> None:
-        """One invocation receives all visible messages, on one event loop. While it waits, the rest goes on."""
+        """One invocation receives all visible messages, on one event loop. Everything else continues while it waits."""
         world = self._world
         messages = list(self._direct_batch())
         if not messages:
@@ -210,7 +210,7 @@ class Scheduler:
             return
         record.tries += 1
         if record.tries > stack.stream_mapping()["MaximumRetryAttempts"]:
-            world.lost_records.append(record)
+            world.discarded_records.append(record)
         else:
             world.jobs.stream.insert(0, record)
             self._stream_retry_at = world.clock() + STREAM_RETRY

@@ -43,7 +43,7 @@ def _image(job: Job) -> dict[str, Any]:
 
 @dataclass
 class SimulatedJobs:
-    """The port `Ledger`. `items` are the current versions, `history` all versions. The books change in the same
+    """The port `JobStore`. `items` are the current versions, `history` all versions. The ledger changes in the same
     transaction."""
 
     calls: CallRecorder
@@ -69,11 +69,11 @@ class SimulatedJobs:
             stored = self.items.get(after.id)
             if stored is None or stored.version != before.version:
                 raise VersionConflict(after.id)
-            self.ledger.apply(after.tenant, moved, caps)
+            self.ledger.apply(after.tenant, change, caps)
             self._write(after)
 
-        moved = delta(before, after)
-        self.calls.call("jobs.save", put, kind="jobs.save with money" if moved else None)
+        change = delta(before, after)
+        self.calls.call("jobs.save", put, kind="jobs.save with money" if change else None)
 
     def mark_published(self, job_id: str) -> None:
         def update() -> None:
@@ -106,7 +106,7 @@ class SimulatedJobs:
 
 @dataclass
 class SimulatedContents:
-    """The port `Contents`. An expired item is gone at once; DynamoDB deletes it later."""
+    """The port `Contents`. An expired item is absent at once; DynamoDB deletes it later."""
 
     calls: CallRecorder
     clock: Clock

@@ -62,7 +62,7 @@ EventFault = Literal["lost", "duplicated", "late"]
 
 @dataclass
 class Down:
-    """Which functions do not run: their messages and records wait."""
+    """The functions that are down. Their messages and records wait."""
 
     worker: bool = False
     direct: bool = False
@@ -73,20 +73,20 @@ class Down:
 
 
 def _catalogue() -> Catalogue:
-    # Called late: a test may have replaced the function.
+    # Not called at import, because a test may replace the function.
     return default_catalogue()
 
 
 @dataclass
 class World:
-    """All parts of the service, and what a test does with them. `Scheduler` runs them in virtual time.
+    """All parts of the service, and the actions of tests. `Scheduler` runs them in virtual time.
 
     With `events` the provider sends events; `event_faults` are by the number of the event, from 1. `faults` are by the
-    index of the call, counted after the tenants are created. `scheduled` are a test's actions at given times.
+    index of the call, counted after the tenants are created. `scheduled` are actions with their times.
 
-    What happened: `accepted` are the ids of the submissions answered 2xx, `cancel_requests` the jobs with a cancel,
+    Results: `accepted` are the ids of the submissions answered 2xx, `cancel_requests` the jobs with a cancel,
     `cancelled_at` the times of the cancels answered 2xx before the job's end, `caps_by_tenant` the caps that tests set,
-    `errors` the exceptions that ended an invocation, `lost_records` the discarded stream records.
+    `errors` the exceptions that ended an invocation, `discarded_records` the discarded stream records.
     """
 
     seed: int = 0
@@ -94,7 +94,7 @@ class World:
     queue_faults: QueueFaults = field(default_factory=QueueFaults)
     accepted: list[str] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
-    lost_records: list[StreamRecord] = field(default_factory=list)
+    discarded_records: list[StreamRecord] = field(default_factory=list)
     down: Down = field(default_factory=Down)
     events: bool = False
     event_faults: Mapping[int, EventFault] = field(default_factory=dict)
@@ -222,7 +222,7 @@ class World:
             return self.runner.run(job_id)
 
     def run_worker(self, job_id: str) -> None:
-        """The same, with its exception kept in `errors`."""
+        """Like `step`, but adds an exception to `errors`."""
         with self.invocation("worker"):
             self.runner.run(job_id)
 
@@ -237,7 +237,7 @@ class World:
     # ---- running in virtual time ---------------------------------------------------------------------------------
 
     def idle(self) -> bool:
-        """Whether nothing is left that would ever happen by itself."""
+        """Whether no scheduled action, message, stream record, event or unpublished job is left."""
         messages = self.job_messages.messages or self.direct_messages.messages or self.webhook_messages.messages
         events = self.provider.pending_events
         return not (self.scheduled or messages or self.jobs.stream or self.unpublished() or events)
@@ -251,7 +251,7 @@ class World:
             )
 
     def run_for(self, **time: float) -> None:
-        """Runs for this time (`hours=1`), all of which passes."""
+        """Runs for exactly this time (`hours=1`)."""
         end = self.clock() + timedelta(**time)
         self.run_until(lambda: False, end - self.clock())
         self.clock.move_to(end)
@@ -276,7 +276,7 @@ class World:
 
     @contextmanager
     def invocation(self, name: str) -> Iterator[None]:
-        """The same for a message or record: a crash or an exception leaves it to be delivered again."""
+        """A `process` for a message or record. A crash or an exception causes redelivery."""
         with self.process(name):
             try:
                 yield

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 FALLBACK_TENANT = "globex"
-"""Submits the jobs that another tenant's budget has no room for."""
+"""Submits the jobs that do not fit another tenant's budget."""
 TRIES = 20
 PAUSE_SECONDS = 1.0
 
@@ -44,7 +44,7 @@ class Accepted:
 @dataclass
 class Callers:
     """`accepted` are the jobs by id, `problems` the wrong answers. `counts` has the callers' actions and retries, and
-    `scripted` the faults given to the stand-in, both by name. `cancelled_at` says when a cancel was answered."""
+    `scripted` the faults scripted in the stand-in, both by name. `cancelled_at` has the times of answered cancels."""
 
     base_url: str
     keys: Mapping[str, str]
@@ -62,19 +62,19 @@ class Callers:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def submit(self, plan: PlannedJob) -> None:
-        """Submits the job for a tenant whose budget has room, and plays the plan."""
+        """Submits the job for a tenant with enough budget, and schedules the planned actions."""
         job = self._submit(plan, plan.tenant) or self._submit(plan, FALLBACK_TENANT)
         if job is None:
             raise Unanswered(f"{plan.key} fits no budget")
         with self._lock:
             self.accepted[job.id] = job
-        if plan.twice:
+        if plan.send_twice:
             again = self._post(job.tenant, "/responses", self._body(plan, job.tenant), key=plan.key)[1]
             self._count("requests sent twice")
             if again.get("id") != job.id:
                 self._add_problem(f"{plan.key} sent twice created {job.id} and {again}")
-        if plan.doubled:
-            self._later(2.0, lambda: self._double(job))
+        if plan.duplicate_message:
+            self._later(2.0, lambda: self._duplicate_message(job))
         if plan.cancelled_after is not None:
             self._later(plan.cancelled_after, lambda: self._cancel(job))
 
@@ -83,18 +83,18 @@ class Callers:
         for timer in self._timers:
             timer.join()
 
-    def misbehave(self, do: str, **fields: Any) -> None:
+    def script_fault(self, do: str, **fields: Any) -> None:
         """Scripts a fault of the stand-in."""
         with self._lock:
             self.scripted[fault_name(do, fields.get("on", "create"))] += fields.get("times", 1)
         self.stand_in.script(do, **fields)
 
     def faults(self) -> Counter[str]:
-        """The faults that struck. Rules that are left were for calls that were never made."""
-        left = Counter[str]()
+        """The faults that occurred. The remaining rules are for calls that were not made."""
+        remaining = Counter[str]()
         for rule in self.stand_in.state()["script"]:
-            left[fault_name(rule["do"], rule["on"])] += rule["times"]
-        return self.scripted - left
+            remaining[fault_name(rule["do"], rule["on"])] += rule["times"]
+        return self.scripted - remaining
 
     def max_cost(self, tenant: str, body: Mapping[str, Any]) -> Decimal:
         """The dollars that such a request holds."""
@@ -110,11 +110,11 @@ class Callers:
         return body
 
     def _submit(self, plan: PlannedJob, tenant: str) -> Accepted | None:
-        """None where the tenant's budget has no room."""
+        """None if the tenant's budget is full."""
         job_id = idempotent_job_id(tenant, plan.key)
         for rule in plan.rules:
             # Before the request, because the worker may be faster than the answer.
-            self.misbehave(contains=job_id, **rule)
+            self.script_fault(contains=job_id, **rule)
         status, body = self._post(tenant, "/responses", self._body(plan, tenant), key=plan.key)
         if status == 402:
             self._count("requests refused by a budget")
@@ -127,9 +127,9 @@ class Callers:
         options = {**plan.body["afterthought"], "webhook_url": self.webhook_url(tenant)}
         return {**plan.body, "afterthought": options}
 
-    def _double(self, job: Accepted) -> None:
+    def _duplicate_message(self, job: Accepted) -> None:
         """Sends the job's message again, as at-least-once delivery may."""
-        self._count("queue messages doubled")
+        self._count("queue messages duplicated")
         self.sqs.send_message(
             QueueUrl=self.queues[job.plan.direct],
             MessageBody=json.dumps({"job_id": job.id}),
@@ -178,11 +178,11 @@ class Callers:
             time.sleep(PAUSE_SECONDS)
         raise Unanswered(f"{method} {path} was answered {status} {TRIES} times: {text[:500]!r}")
 
-    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
         def run() -> None:
             try:
-                act()
-            except Exception as error:  # noqa: BLE001 - nothing catches it in this thread, so the report has it
+                action()
+            except Exception as error:  # noqa: BLE001 - an exception in this thread would be lost; it is reported
                 self._add_problem(repr(error))
 
         timer = threading.Timer(seconds, run)

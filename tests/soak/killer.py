@@ -18,7 +18,7 @@ FUNCTIONS = {"Worker": 6, "Webhooks": 1, "ProviderEvents": 1, "Api": 1, "Notifie
 """The functions to kill, with weights."""
 EVERY_SECONDS = (1.0, 4.0)
 MIN_AGE_SECONDS = 25.0
-"""In the emulator a process that dies while it starts takes all others of its function with it. Not so in Lambda."""
+"""In the emulator, a process that dies during its start stops all processes of its function; not so in Lambda."""
 
 
 class Process(NamedTuple):
@@ -72,8 +72,8 @@ class Killer:
         functions, weights = list(FUNCTIONS), list(FUNCTIONS.values())
         while not self._stopping.wait(self.rng.uniform(*EVERY_SECONDS)):
             function = self.rng.choices(functions, weights)[0]
-            victims = self._old_enough(self.names[function])
-            if victims and self._kill(self.rng.choice(victims)):
+            candidates = self._old_enough(self.names[function])
+            if candidates and self._kill(self.rng.choice(candidates)):
                 self.killed[function] += 1
 
     def _old_enough(self, name: str) -> list[int]:

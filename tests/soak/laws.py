@@ -1,4 +1,4 @@
-"""What must hold after a soak has come to rest, beside the common laws. Each law yields its breaches, in words."""
+"""The laws of a soak at rest, in addition to the common laws. Each law yields a text for each breach."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ SAMPLE = 50
 
 @dataclass(frozen=True)
 class Observation:
-    """The service and its surroundings at rest. `faults` counts the faults that struck, by name. `view.balances` has
-    each tenant's month at its fullest."""
+    """The service and its surroundings at rest. `faults` counts the faults that occurred, by name. `view.balances` has
+    the highest used amount of each tenant's month."""
 
     service: Service
     tables: Tables
@@ -40,8 +40,8 @@ class Observation:
 SoakLaw = Callable[[Observation], Iterator[str]]
 
 
-def enough_faults_struck(observed: Observation) -> Iterator[str]:
-    """Without faults the other laws say little."""
+def enough_faults_occurred(observed: Observation) -> Iterator[str]:
+    """Without faults, the other laws prove little."""
     if sum(observed.faults.values()) < SHARE * len(observed.view.accepted):
         yield f"too few faults for {len(observed.view.accepted)} jobs: {dict(observed.faults)}"
     if not observed.faults.get(KILLED_WORKERS):
@@ -62,7 +62,7 @@ def no_job_ends_by_a_defect(observed: Observation) -> Iterator[str]:
         if job.failure is not None and job.failure.code == "internal_error":
             yield f"{job.id}: {job.failure.message}"
         if job.over_max_cost:
-            yield f"{job.id}: cost more than was held for it"
+            yield f"{job.id}: cost more than its hold"
 
 
 def reconciliation_finds_nothing(observed: Observation) -> Iterator[str]:
@@ -81,14 +81,14 @@ def dead_letter_queues_are_empty(observed: Observation) -> Iterator[str]:
             yield f"{name}: {dict(counts)}"
 
 
-def answers_are_right(observed: Observation) -> Iterator[str]:
+def answers_are_correct(observed: Observation) -> Iterator[str]:
     """A sample of the jobs without faults of their own, as their callers read them."""
-    undisturbed = [
+    without_faults = [
         job
         for job in observed.callers.accepted.values()
         if observed.view.jobs[job.id].status == "completed" and not job.plan.rules and job.plan.cancelled_after is None
     ]
-    for job in undisturbed[:: max(1, len(undisturbed) // SAMPLE)]:
+    for job in without_faults[:: max(1, len(without_faults) // SAMPLE)]:
         response = observed.callers.read(job)
         if job.plan.answer not in str(response["output"]):
             yield f"{job.id}: {job.plan.body['input']} {job.plan.answer} is not in its answer"
@@ -97,19 +97,19 @@ def answers_are_right(observed: Observation) -> Iterator[str]:
 
 
 SOAK_LAWS: Sequence[SoakLaw] = (
-    enough_faults_struck,
+    enough_faults_occurred,
     requests_are_answered,
     jobs_belong_to_callers,
     no_job_ends_by_a_defect,
     reconciliation_finds_nothing,
     dead_letter_queues_are_empty,
-    answers_are_right,
+    answers_are_correct,
 )
 
 
 def breaches(observed: Observation) -> dict[str, list[str]]:
     """The breaches of the common laws and of the soak's own, by the law's name."""
-    # The versions of a job cannot be seen on the stack, so its history is not judged.
+    # The stack does not keep the versions of a job, so its history is not checked.
     common = {_name(law): list(law(observed.view)) for law in laws.LAWS if law is not laws.history_is_kept}
     return common | {_name(law): list(law(observed)) for law in SOAK_LAWS}
 

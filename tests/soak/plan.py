@@ -7,13 +7,13 @@ from typing import Any
 
 MODEL, DIRECT_MODEL = "gpt-5.4-mini", "gpt-oss-20b"
 SHARE = 0.05
-"""The share of jobs that each kind of fault strikes."""
+"""The share of jobs with a fault, for each kind of fault."""
 DEADLINE_SECONDS = (200, 75)
 """Of the first job and of the last. A call with an unknown outcome waits an hour for an event, but not beyond the
-deadline. Later jobs have less time, so all jobs come to rest together."""
+deadline. Later jobs have less time, so all jobs end at about the same time."""
 
 Rule = Mapping[str, Any]
-"""A fault of the stand-in towards one job, in the form of its script."""
+"""A rule of the stand-in's script: a fault for one job."""
 
 # These leave the outcome of a create unknown. The first three start no generation; for the others the provider sends an
 # event. The seconds are longer than any client here waits for an answer.
@@ -50,16 +50,16 @@ IN_DIRECT = (tuple(rule for rule in UNKNOWN if not rule["do"].startswith("hang")
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """`twice`: its request is sent twice. `doubled`: so is its queue message. Its owner cancels it `cancelled_after`
-    seconds, unless None."""
+    """With `send_twice` the request is sent twice, with `duplicate_message` the queue message. The owner cancels the
+    job after `cancelled_after` seconds, unless None."""
 
     number: int
     tenant: str
     body: Mapping[str, Any]
     answer: str
     rules: tuple[Rule, ...]
-    twice: bool
-    doubled: bool
+    send_twice: bool
+    duplicate_message: bool
     cancelled_after: float | None
 
     @property
@@ -74,21 +74,21 @@ class PlannedJob:
 def plan(jobs: int, tenants: tuple[str, ...], seed: int) -> Iterator[PlannedJob]:
     rng = random.Random(seed)
 
-    def strikes() -> bool:
+    def is_drawn() -> bool:
         return rng.random() < SHARE
 
     for number in range(jobs):
-        direct = strikes()
+        direct = is_drawn()
         kinds = IN_DIRECT if direct else IN_BACKGROUND
         yield PlannedJob(
             number=number,
             tenant=tenants[number % len(tenants)],
             body=request(number, number / jobs, direct=direct, rng=rng),
             answer=str(number * 23),
-            rules=tuple(rng.choice(kind) for kind in kinds if strikes()),
-            twice=strikes(),
-            doubled=strikes(),
-            cancelled_after=rng.uniform(0, 4) if strikes() else None,
+            rules=tuple(rng.choice(kind) for kind in kinds if is_drawn()),
+            send_twice=is_drawn(),
+            duplicate_message=is_drawn(),
+            cancelled_after=rng.uniform(0, 4) if is_drawn() else None,
         )
 
 

@@ -23,7 +23,7 @@ def report(observed: Observation, broken: Mapping[str, Sequence[str]], stages: M
     parts = [
         summary,
         section("Jobs by their end", ends(observed.view.jobs.values())),
-        section("Faults that struck", observed.faults),
+        section("Faults that occurred", observed.faults),
         section("Callers", observed.callers.counts),
         section("Webhooks by the receiver's answer", answered(observed)),
         budgets(observed),
@@ -47,7 +47,7 @@ def unfinished(seconds: float, observed: Observation) -> str:
     parts = [
         "\n".join(lines),
         section("Jobs by their state", ends(observed.view.jobs.values())),
-        section("Faults that struck", observed.faults),
+        section("Faults that occurred", observed.faults),
         section("Callers", observed.callers.counts),
         queues(observed),
         "\n".join(["Problems of the callers", *(f"  {each}" for each in observed.callers.problems[:MAX_SHOWN])]),
@@ -86,7 +86,7 @@ def budgets(observed: Observation) -> str:
         for each in sorted(observed.view.balances, key=lambda each: each.tenant)
         if each.cap
     )
-    return f"Budgets at their fullest\n  {', '.join(full)}"
+    return f"Highest use of the budgets\n  {', '.join(full)}"
 
 
 def queues(observed: Observation) -> str:
@@ -101,7 +101,7 @@ def queues(observed: Observation) -> str:
 def laws(broken: Mapping[str, Sequence[str]]) -> str:
     lines = ["Laws"]
     for law, breaches in broken.items():
-        lines.append(f"  {'held  ' if not breaches else 'BROKEN'}  {law}")
+        lines.append(f"  {'holds ' if not breaches else 'BROKEN'}  {law}")
         lines += [f"            {breach}" for breach in breaches[:MAX_SHOWN]]
         if len(breaches) > MAX_SHOWN:
             lines.append(f"            and {len(breaches) - MAX_SHOWN} more")

@@ -35,7 +35,7 @@ from tests.soak.report import report, unfinished
 
 NAME = "soak"
 NARROW = local_tenant("narrow")
-"""The tenant whose budget is full at times."""
+"""The tenant with a small budget, which is sometimes full."""
 TENANTS = (ACME, GLOBEX, NARROW)
 FITTING = 30
 """The number of holds that fit the narrow tenant's month."""
@@ -45,7 +45,7 @@ CALLERS = 3
 MAX_CONCURRENCY = {"Worker": 6, "Direct": 3, "Webhooks": 3}
 """Processes of a function. The template allows twenty, but on a laptop each start slows the running ones."""
 MAX_QUEUED = 30
-"""Callers pause while the job queue has more messages, so that faults and not the machine slow the jobs down."""
+"""Callers pause while the job queue has more messages, so that jobs are delayed by faults and not by the machine."""
 STORMS = (0.25, 0.6)
 """The shares of the jobs after which the provider refuses `STORM_CALLS` calls in a row."""
 STORM_CALLS, STORM_SECONDS = 25, 3.0
@@ -65,7 +65,7 @@ class Settings:
 
 @dataclass
 class Soak:
-    """`fullest` is the fullest reading of each tenant's month."""
+    """`peaks` has the highest used amount of each tenant's month."""
 
     settings: Settings
     service: service.Service
@@ -75,26 +75,26 @@ class Soak:
     killer: Killer
     caps: Mapping[str, Decimal]
     tables: Tables
-    fullest: dict[str, Balance] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
+    peaks: dict[str, Balance] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.monotonic)
     stages: dict[str, float] = field(default_factory=dict)
     _next_progress: float = 0.0
 
     @property
     def elapsed(self) -> float:
-        return time.monotonic() - self.began
+        return time.monotonic() - self.started_at
 
-    def run(self, say: Callable[[str], None]) -> bool:
-        """Whether the service came to rest in time."""
-        done, killing = threading.Event(), True
+    def run(self, log: Callable[[str], None]) -> bool:
+        """Whether the service was at rest in time."""
+        stopped, killing = threading.Event(), True
         calling = threading.Thread(target=self._submit_all, name="callers", daemon=True)
-        reading = threading.Thread(target=self._read_budgets, args=(done,), name="budgets", daemon=True)
+        reading = threading.Thread(target=self._read_budgets, args=(stopped,), name="budgets", daemon=True)
         for thread in (reading, calling):
             thread.start()
         self.killer.start()
         try:
             while self.elapsed < self.settings.seconds:
-                self._show_progress(say)
+                self._show_progress(log)
                 if killing and (not calling.is_alive() or self.elapsed > KILLING_SECONDS):
                     self.killer.stop()
                     killing = False
@@ -107,7 +107,7 @@ class Soak:
         finally:
             if killing:
                 self.killer.stop()
-            done.set()
+            stopped.set()
             reading.join()
 
     def open(self) -> set[str]:
@@ -123,7 +123,7 @@ class Soak:
             jobs=jobs,
             generations=[generation_of(each) for each in self.stand_in.generations],
             ledger=self.tables.money(),
-            balances=list(self.fullest.values()),
+            balances=list(self.peaks.values()),
             webhooks=[webhook_of(each) for each in arrivals],
             webhook_jobs=jobs,
             cancels=self.callers.cancels,
@@ -163,29 +163,29 @@ class Soak:
         while messages_in(self.service, "JobQueue")["visible"] > MAX_QUEUED:
             time.sleep(0.2)
         if job.number in {int(share * self.settings.jobs) for share in STORMS}:
-            self.callers.misbehave("rate_limited", times=STORM_CALLS, retry_after=STORM_SECONDS)
+            self.callers.script_fault("rate_limited", times=STORM_CALLS, retry_after=STORM_SECONDS)
         try:
             self.callers.submit(job)
-        except Exception as error:  # noqa: BLE001 - one request must not stop the others, so the report has it
+        except Exception as error:  # noqa: BLE001 - one failed request must not stop the others; it is reported
             self.callers.problems.append(repr(error))
 
-    def _read_budgets(self, done: threading.Event) -> None:
-        books = LedgerTable(self.tables.dynamodb, self.tables.accounts)
-        while not done.wait(0.2):
+    def _read_budgets(self, stopped: threading.Event) -> None:
+        ledger = LedgerTable(self.tables.dynamodb, self.tables.accounts)
+        while not stopped.wait(0.2):
             month = now().date().replace(day=1)
             for tenant, cap in self.caps.items():
-                total = books.month(tenant, month).total
+                total = ledger.month(tenant, month).total
                 reading = Balance(tenant, f"{month:%Y-%m}", total.held_usd, total.spent_usd, cap)
-                fullest = self.fullest.get(tenant)
-                if fullest is None or reading.used > fullest.used:
-                    self.fullest[tenant] = reading
+                peak = self.peaks.get(tenant)
+                if peak is None or reading.used > peak.used:
+                    self.peaks[tenant] = reading
 
-    def _show_progress(self, say: Callable[[str], None]) -> None:
+    def _show_progress(self, log: Callable[[str], None]) -> None:
         if self.elapsed < self._next_progress:
             return
         self._next_progress = self.elapsed + PROGRESS_SECONDS
         submitted, killed = len(self.callers.accepted), self.killer.killed.total()
-        say(
+        log(
             f"{self.elapsed:5.0f} s  {submitted:5} accepted, {submitted - len(self.open()):5} ended, "
             f"{len(self.stand_in.generations):5} generations, {killed:3} kills"
         )
@@ -240,7 +240,7 @@ def soaking(settings: Settings) -> Iterator[Soak]:
 
 
 def failing_sometimes(hooks: Receiver, rng: random.Random) -> Callable[[Arrival], None]:
-    """After each arrival the answer to the next one is drawn."""
+    """After each arrival, chooses the status of the next answer at random."""
 
     def arrived(_arrival: Arrival) -> None:
         hooks.response_status = 500 if rng.random() < SHARE else 200
@@ -264,16 +264,16 @@ def budgets(running: service.Service, callers: Callers) -> dict[str, Decimal]:
     return caps
 
 
-def run(settings: Settings, say: Callable[[str], None]) -> int:
-    """0 if the service came to rest in time and every law holds."""
-    say(f"Starting the whole service on this machine, for {settings.jobs} jobs (seed {settings.seed})…")
+def run(settings: Settings, log: Callable[[str], None]) -> int:
+    """0 if the service was at rest in time and every law holds."""
+    log(f"Starting the whole service on this machine, for {settings.jobs} jobs (seed {settings.seed})…")
     with soaking(settings) as soak:
-        in_time = soak.run(say)
+        in_time = soak.run(log)
         observed = soak.observe()
         if not in_time:
-            say(unfinished(settings.seconds, observed))
+            log(unfinished(settings.seconds, observed))
             return 1
         broken = breaches(observed)
         soak.stages["all checked"] = soak.elapsed
-        say(report(observed, broken, soak.stages))
+        log(report(observed, broken, soak.stages))
     return 1 if any(broken.values()) else 0

@@ -1,5 +1,5 @@
 """`python -m tests.sweep`: every journey with every fault at every call, then with several faults, then without each
-safeguard. Prints a report. Exits with 1 where a law was broken, or where a missing safeguard was not noticed."""
+safeguard. Prints a report. Exits with 1 if a law was broken, or a missing safeguard was not detected."""
 
 import argparse
 import os
@@ -30,12 +30,12 @@ def main() -> None:
         share = options.sampled // processes
         tasks = [Sample(faults, share, options.seed + part) for faults in (2, 3) for part in range(processes)]
         samples = show_samples(tasks, pool.map(partial(_run_sample, names), tasks))
-        all_noticed = show_safeguards(pool.map(sweep_without, SAFEGUARDS))
+        all_detected = show_safeguards(pool.map(sweep_without, SAFEGUARDS))
     breaches = [breach for report in (*sweeps, *samples) for breach in report.breaches]
     for run, laws in breaches[:20]:
         print(f"\n{run}\n  " + "\n  ".join(laws))
     print(f"\n{monotonic() - started:.0f} s on {processes} processors")
-    sys.exit(1 if breaches or not all_noticed else 0)
+    sys.exit(1 if breaches or not all_detected else 0)
 
 
 def _sweep(name: str) -> FaultReport:
@@ -75,20 +75,20 @@ def _row(
 def show_samples(tasks: Sequence[Sample], results: Iterable[FaultReport]) -> list[FaultReport]:
     reports = list(results)
     for faults in sorted({task.faults for task in tasks}):
-        of_these = [report for task, report in zip(tasks, reports, strict=True) if task.faults == faults]
+        selected = [report for task, report in zip(tasks, reports, strict=True) if task.faults == faults]
         runs = sum(task.runs for task in tasks if task.faults == faults)
-        print(f"{faults} faults in a run: {runs} runs, {sum(len(each.breaches) for each in of_these)} broken")
+        print(f"{faults} faults in a run: {runs} runs, {sum(len(each.breaches) for each in selected)} broken")
     return reports
 
 
 def show_safeguards(results: Iterable[tuple[Safeguard, int, int, Counter[str]]]) -> bool:
-    """Whether every missing safeguard was noticed."""
-    all_noticed = True
+    """Whether every missing safeguard was detected."""
+    all_detected = True
     for safeguard, runs, broken, laws in results:
         examples = ", ".join(f"{law} ({count})" for law, count in laws.most_common(3))
-        print(f"without {safeguard.name}: {broken} of {runs} runs broken: {examples or 'NOT NOTICED'}")
-        all_noticed = all_noticed and bool(broken)
-    return all_noticed
+        print(f"without {safeguard.name}: {broken} of {runs} runs broken: {examples or 'NOT DETECTED'}")
+        all_detected = all_detected and bool(broken)
+    return all_detected
 
 
 if __name__ == "__main__":

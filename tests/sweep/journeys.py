@@ -26,7 +26,7 @@ MAX_WAIT = timedelta(hours=3)
 @dataclass(frozen=True)
 class Journey:
     """`ends` and `uses_sweeper` describe the run without faults: how its jobs end, and whether the sweeper has to act.
-    A test checks them, so that a journey is what its name says."""
+    A test checks them."""
 
     name: str
     ends: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Worlds without one safeguard: a sweep of each must find broken laws, or the sweep could find nothing."""
+"""Worlds without one safeguard: the sweep of each must find broken laws. This shows that the sweep detects faults."""
 
 import re
 from collections import Counter
@@ -28,17 +28,17 @@ class NoAttemptBeforeCall(SimulatedJobs):
 
 
 class UnconditionalSave(SimulatedJobs):
-    """Overwrites whatever version is stored."""
+    """Overwrites any stored version."""
 
     def save(self, before: Job, after: Job, caps: Caps = NO_CAPS) -> None:
         def put() -> None:
             stored = self.items.get(after.id)
-            self.ledger.apply(after.tenant, moved, caps)
+            self.ledger.apply(after.tenant, change, caps)
             # The versions stay consecutive, so that they alone do not show the fault.
             self._write(after.model_copy(update={"version": stored.version + 1 if stored else after.version}))
 
-        moved = delta(before, after)
-        self.calls.call("jobs.save", put, kind="jobs.save with money" if moved else None)
+        change = delta(before, after)
+        self.calls.call("jobs.save", put, kind="jobs.save with money" if change else None)
 
 
 class EmptyOverdueIndex(SimulatedJobs):
@@ -67,42 +67,42 @@ class WithoutOverdueIndex(Without):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # A sweep of nothing changes nothing, and days of them take long.
+        # A sweep without overdue jobs changes nothing, and days of sweeps are slow to simulate.
         self.down.sweeper = True
 
 
 class Safeguard(NamedTuple):
-    """`shows` is the breach that the safeguard prevents. `obvious` is a breach of every run without the safeguard, with
-    or without a fault: to find it alone proves nothing."""
+    """`breach` is what the safeguard prevents. `trivial_breach` occurs in every run without the safeguard, with or
+    without a fault, so it proves nothing."""
 
     name: str
     without: type[Without]
-    shows: str
-    obvious: str | None = None
+    breach: str
+    trivial_breach: str | None = None
 
 
 SAFEGUARDS = (
     Safeguard(
         "the attempt recorded before the call",
         WithoutAttemptBeforeCall,
-        shows="N generations ran for N attempts",
-        obvious="a generation started before its attempt was recorded",
+        breach="N generations ran for N attempts",
+        trivial_breach="a generation started before its attempt was recorded",
     ),
-    Safeguard("the condition of a save", WithoutCondition, shows="the ledger is not the sum of the jobs"),
-    Safeguard("overdue_at", WithoutOverdueIndex, shows="never published"),
+    Safeguard("the condition of a save", WithoutCondition, breach="the ledger is not the sum of the jobs"),
+    Safeguard("overdue_at", WithoutOverdueIndex, breach="never published"),
 )
 CHECKED_JOURNEYS = tuple(journey for journey in JOURNEYS if journey.name in ("polled", "woken"))
-"""The simplest journeys: without faults they break no law but the obvious one."""
+"""The simplest journeys: without faults, only the trivial breach occurs."""
 
 
 def sweep_without(safeguard: Safeguard) -> tuple[Safeguard, int, int, Counter[str]]:
-    """The number of runs, the number of those with a breach that is not the obvious one, and these breaches."""
+    """The number of runs, the number of those with a breach other than the trivial one, and these breaches."""
     runs, broken, laws = 0, 0, Counter[str]()
     for journey in CHECKED_JOURNEYS:
         report = sweep(journey, safeguard.without)
         runs += report.runs
         for _, breaches in report.breaches:
-            kinds = {_law(breach) for breach in breaches} - {safeguard.obvious}
+            kinds = {_law(breach) for breach in breaches} - {safeguard.trivial_breach}
             broken += bool(kinds)
             laws.update(kinds)
     return safeguard, runs, broken, laws

@@ -406,7 +406,7 @@ def test_stream_filter_passes_only_the_end_of_a_job(resources: Json) -> None:
         assert not passes(pattern, record("OUTPUT#1", old, new))
 
 
-def test_poison_stream_record_is_set_aside(resources: Json) -> None:
+def test_failing_stream_record_is_dead_lettered(resources: Json) -> None:
     (mapping,) = mappings(resources, "AWS::DynamoDB::Table").values()
     assert mapping["BisectBatchOnFunctionError"] is True
     assert 0 < mapping["MaximumRetryAttempts"] <= 20

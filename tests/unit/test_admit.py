@@ -53,15 +53,15 @@ def test_retired_model_runs_as_its_successor() -> None:
         {"model": "o4-mini", "max_output_tokens": 500, "reasoning": {"effort": "high", "summary": "auto"}},
         model_policy="successor",
     )
-    terra = CATALOGUE.models["gpt-5.6-terra"]
+    called_model = CATALOGUE.models["gpt-5.6-terra"]
     assert admitted.call_spec == CallSpec("gpt-5.6-terra", "high", 500, admitted.max_cost.total_usd, "model_retired")
-    assert (admitted.requested_model.id, admitted.model) == ("o4-mini", terra)
+    assert (admitted.requested_model.id, admitted.model) == ("o4-mini", called_model)
     # Cost and rate limit follow the called model.
     assert admitted.max_cost == max_cost(
-        admitted.called_request, terra, "standard", first=admitted.first_day, last=admitted.last_day
+        admitted.called_request, called_model, "standard", first=admitted.first_day, last=admitted.last_day
     )
     assert admitted.max_cost.price_id.startswith("gpt-5.6-terra/")
-    assert admitted.rate_tokens == estimated_tokens(admitted.called_request, terra)
+    assert admitted.rate_tokens == estimated_tokens(admitted.called_request, called_model)
     # The original request is stored.
     stored = json.loads(admitted.canonical)
     assert (stored["model"], stored["reasoning"]) == ("o4-mini", {"effort": "high", "summary": "auto"})
@@ -95,7 +95,7 @@ def test_successor_keeps_the_effort(model: str, reasoning: Any, effort: str) -> 
     assert admitted.called_request.reasoning.effort == effort
 
 
-def test_effort_is_that_of_the_requested_model() -> None:
+def test_effort_of_requested_model_is_kept() -> None:
     admitted = admit({"model": "o1"}, model_policy="successor")
     assert admitted.effort == "medium"
     assert admit({"model": "gpt-4o-2024-05-13"}, model_policy="successor").effort is None
@@ -154,8 +154,8 @@ def test_retired_model_is_refused_by_default(policy: str | None) -> None:
 
 @pytest.mark.parametrize("policy", ["exact", "successor"])
 def test_unserved_successor_is_refused(policy: str) -> None:
-    alone = with_provider(models=["o1"], shutdown={"o1": date(2026, 10, 23)})
-    error = refused({"model": "o1"}, catalogue=alone, providers=("own",), model_policy=policy)
+    without_successor = with_provider(models=["o1"], shutdown={"o1": date(2026, 10, 23)})
+    error = refused({"model": "o1"}, catalogue=without_successor, providers=("own",), model_policy=policy)
     assert error.code == "model_not_found"
     assert "its successor gpt-5.6-sol is not served here either" in error.message
 
@@ -172,7 +172,7 @@ def test_direct_provider_is_called_directly() -> None:
     assert admit({"model": "gpt-6-sol"}, catalogue=own, providers=("openai", "own")).mode == "background"
 
 
-def test_mode_is_that_of_the_called_provider() -> None:
+def test_mode_follows_called_provider() -> None:
     """The retired model has another provider."""
     own = with_provider(models=["gpt-5.6-sol"])
     admitted = admit({"model": "o1"}, catalogue=own, providers=("own", "openai"), model_policy="successor")
@@ -191,9 +191,9 @@ def test_max_cost_covers_every_day_until_deadline(seconds: int | None, last: dat
 
 def test_short_deadline_excludes_tomorrows_price() -> None:
     """The price of gpt-5.6-sol changes on 2026-08-21."""
-    evening = datetime(2026, 8, 20, 12, tzinfo=UTC)
+    day_before = datetime(2026, 8, 20, 12, tzinfo=UTC)
     sol = CATALOGUE.models["gpt-5.6-sol"]
-    rising = Catalogue(
+    more_expensive = Catalogue(
         models={
             **CATALOGUE.models,
             sol.id: sol.model_copy(
@@ -211,7 +211,8 @@ def test_short_deadline_excludes_tomorrows_price() -> None:
         tiers=CATALOGUE.tiers,
     )
     today, tomorrow = (
-        admit({"model": sol.id}, at=evening, catalogue=rising, deadline_seconds=seconds) for seconds in (3600, 86_400)
+        admit({"model": sol.id}, at=day_before, catalogue=more_expensive, deadline_seconds=seconds)
+        for seconds in (3600, 86_400)
     )
     assert today.max_cost.price_id == "gpt-5.6-sol/standard/2026-07-09"
     assert tomorrow.max_cost.price_id == "gpt-5.6-sol/standard/2026-08-21"

@@ -229,14 +229,14 @@ def test_csv_example_equals_json_example() -> None:
     assert len(rows) > 2
 
 
-def test_headers_are_those_sent() -> None:
+def test_documented_headers_match_sent() -> None:
     state = RateState(Limits(1, 1), WindowUsage(), 60)
-    ending = deprecation_headers(NOW.date(), today=NOW.date(), successor="o3")
+    headers = deprecation_headers(NOW.date(), today=NOW.date(), successor="o3")
     created = responses_of("/v1/responses", "post")
-    assert set(created["200"]["headers"]) == {"x-request-id", *state.headers(), *ending}
+    assert set(created["200"]["headers"]) == {"x-request-id", *state.headers(), *headers}
     assert set(created["429"]["headers"]) == {"x-request-id", "x-should-retry", *rate_limited(state, "o3", 1).headers}
     for path, method in (("/v1/responses/{response_id}", "get"), ("/v1/responses/{response_id}/cancel", "post")):
-        assert set(responses_of(path, method)["200"]["headers"]) == {"x-request-id", *ending}
+        assert set(responses_of(path, method)["200"]["headers"]) == {"x-request-id", *headers}
 
 
 def test_errors_with_figures_have_examples() -> None:
@@ -305,7 +305,7 @@ def test_webhook_examples_match_schema() -> None:
         assert event["type"] == name
 
 
-def test_webhook_headers_are_those_sent() -> None:
+def test_webhook_headers_match_sent() -> None:
     secret = signature.new_secret(bytes(32))
     headers = signature.headers((secret,), message_id="msg_1", timestamp=1, body=b"")
     for item in openapi()["webhooks"].values():
@@ -321,7 +321,7 @@ def refusals() -> dict[str, type[RequestRefused]]:
 
 
 def codes_in(call: ast.Call, tree: ast.Module) -> set[str]:
-    """The codes that a call can set: the strings of its `code=`, or those assigned to the name given there."""
+    """The codes that a call can set: the strings of its `code=`, or those assigned to the variable that it names."""
     codes: set[str] = set()
     for keyword in call.keywords:
         if keyword.arg == "code":
@@ -344,16 +344,16 @@ def test_error_codes_are_complete() -> None:
     """The documented codes are exactly those that the code can raise."""
     classes = refusals()
     # Any other exception.
-    raised: set[tuple[int, str, bool]] = {(500, "internal_error", True)}
+    actual: set[tuple[int, str, bool]] = {(500, "internal_error", True)}
     for path in (*PACKAGE.rglob("*.py"), ROOT / "functions" / "api" / "app.py"):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
                 refusal = classes[node.func.id]
                 codes = codes_in(node, tree) or {str(refusal.code)}
-                raised |= {(refusal.status, code, refusal.retryable) for code in codes}
+                actual |= {(refusal.status, code, refusal.retryable) for code in codes}
     documented = openapi()["x-errors"]["codes"]
-    assert {(error["status"], error["code"], error.get("retryable", False)) for error in documented} == raised
+    assert {(error["status"], error["code"], error.get("retryable", False)) for error in documented} == actual
     ids = {operation["operationId"] for _, _, operation in operations()}
     assert {name for error in documented for name in error.get("operations", ())} <= ids
 

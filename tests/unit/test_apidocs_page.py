@@ -1,4 +1,4 @@
-"""The documentation page is complete and loads nothing, and its code samples work."""
+"""The documentation page is complete and loads no resources, and its code samples work."""
 
 import json
 import re

@@ -112,13 +112,13 @@ class Fixture:
     def run(
         self,
         seconds_left: Callable[[], float] = lambda: 900.0,
-        meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        concurrently: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> list[Step]:
-        """One step of every job, concurrently with `meanwhile`. Checks that no task is left over."""
+        """One step of every job, together with `concurrently`. Checks that no task remains."""
 
         async def main(loop: VirtualLoop) -> list[Step]:
             direct = DirectRunner(self.runner, self.jobs, self.provider, SERVER.direct_seconds, loop.now)
-            other = asyncio.ensure_future(meanwhile()) if meanwhile else None
+            other = asyncio.ensure_future(concurrently()) if concurrently else None
             try:
                 return await asyncio.gather(*(direct.run(job_id, seconds_left) for job_id in self.ids))
             finally:
@@ -198,7 +198,7 @@ def test_cancel_closes_the_call_at_next_check(cancelled_at: float) -> None:
         job = fixture.jobs.items[job_id]
         fixture.jobs.items[job_id] = job.model_copy(update={"cancel_requested_at": job.created_at})
 
-    fixture.run(meanwhile=cancel)
+    fixture.run(concurrently=cancel)
     result = fixture.result()
     assert isinstance(result, CallAbandoned)
     assert "cancelled" in result.message
@@ -258,7 +258,7 @@ def test_recording_is_retried() -> None:
     assert fixture.provider.seconds < fixture.seconds < fixture.provider.seconds + SPARE_SECONDS
 
 
-def test_recording_that_always_fails_raises() -> None:
+def test_permanent_recording_failure_raises() -> None:
     fixture = Fixture()
     fixture.runner.failing_records = 3
     with pytest.raises(TableBusy):

@@ -1,4 +1,4 @@
-"""The bench's bill: each call is on it once, at its price, and the baseline's is made in the same way."""
+"""The bench's bill contains each call once, at its price. The bill of the baseline is calculated in the same way."""
 
 import zlib
 from decimal import Decimal
@@ -39,22 +39,22 @@ def test_waits_and_work_are_billed(prices: Prices) -> None:
     assert duration.working_ms == prices.processor_ms["worker"] * Decimal(1769) / 512
 
 
-def test_a_second_processor_does_not_help(prices: Prices) -> None:
+def test_second_processor_does_not_help(prices: Prices) -> None:
     assert prices.working_ms(10, 1769) == prices.working_ms(10, 3538) == 10
 
 
-def test_a_million_gigabyte_seconds_cost_the_list_price(prices: Prices) -> None:
+def test_gigabyte_seconds_cost_the_list_price(prices: Prices) -> None:
     assert prices.lambda_usd(Decimal(1000), 1024) == Decimal("13.3334")
 
 
-def test_the_time_of_a_direct_call_is_billed(prices: Prices) -> None:
+def test_direct_call_time_is_billed(prices: Prices) -> None:
     job = tally(direct=1)
     job.external["direct", "awaited create"] = 1
     more = bill(job, prices, thinking_ms=60_000)["Lambda duration"] - bill(job, prices)["Lambda duration"]
     assert more == prices.lambda_usd(Decimal(60_000), 512)
 
 
-def test_each_item_of_a_transaction_has_a_line(prices: Prices) -> None:
+def test_each_transaction_item_has_a_line(prices: Prices) -> None:
     items = (ItemUnits("STATE", write_units=2, index_units=1), ItemUnits("BUDGET", write_units=2))
     job = tally(Request("api", "dynamodb", "TransactWriteItems", items), api=1)
     lines = bill_lines(job, durations(job, prices, MEMORY), prices)
@@ -64,20 +64,20 @@ def test_each_item_of_a_transaction_has_a_line(prices: Prices) -> None:
     assert bill(job, prices)["DynamoDB writes"] == 5 * Decimal("0.625")
 
 
-def test_a_message_group_costs_more(prices: Prices) -> None:
+def test_message_group_costs_more(prices: Prices) -> None:
     plain = tally(Request("Lambda for worker", "sqs", "ReceiveMessage"))
     grouped = tally(Request("Lambda for worker", "sqs", "ReceiveMessage", grouped=True))
     assert bill(plain, prices)["SQS"] == Decimal("0.40")
     assert bill(grouped, prices)["SQS"] == Decimal("0.50")
 
 
-def test_a_service_without_a_price_fails(prices: Prices) -> None:
+def test_service_without_price_fails(prices: Prices) -> None:
     job = tally(Request("api", "translate", "TranslateText"), api=1)
     with pytest.raises(KeyError):
         bill(job, prices)
 
 
-def test_the_total_is_that_of_the_services(prices: Prices) -> None:
+def test_total_is_the_sum_of_services(prices: Prices) -> None:
     job = tally(Request("webhooks", "sqs", "SendMessage"), webhooks=2)
     job.log_bytes["webhooks"], job.log_lines["webhooks"] = 300, 2
     lines = bill_lines(job, durations(job, prices, MEMORY), prices)
@@ -85,19 +85,19 @@ def test_the_total_is_that_of_the_services(prices: Prices) -> None:
     assert by_service(lines)["Logs"] == prices.logs_usd(300 + 2 * prices.log_bytes["a_line"])
 
 
-def test_the_baseline_pays_for_thinking(prices: Prices) -> None:
+def test_baseline_pays_for_thinking(prices: Prices) -> None:
     short, long = (baseline(seconds, 1024, prices) for seconds in (1, 61))
     assert short is not None
     assert long is not None
     assert long.dollars - short.dollars == prices.lambda_usd(Decimal(60_000), 1024) > 790
 
 
-def test_the_baseline_ends_at_the_longest_timeout(prices: Prices) -> None:
+def test_baseline_ends_at_longest_timeout(prices: Prices) -> None:
     assert baseline(899, 256, prices) is not None
     assert baseline(900, 256, prices) is None
 
 
-def test_the_access_log_line_has_the_assumed_length(prices: Prices) -> None:
+def test_access_log_line_has_assumed_length(prices: Prices) -> None:
     line = properties("ApiStage")["AccessLogSettings"]["Format"]
     values = {
         "$context.requestId": "JKJaXmPLvHcESHA=",

@@ -35,13 +35,13 @@ def reached(limits: Limits, *lifted: str) -> LimitReached:
     return limit
 
 
-def test_the_load_rises_evenly() -> None:
+def test_load_rises_evenly() -> None:
     assert rate(0) == 1
     assert rate(load.HOUR_SECONDS) == load.MAX_PER_SECOND
     assert rate(1800) == pytest.approx((1 + load.MAX_PER_SECOND) / 2)
 
 
-def test_a_queue_fills_at_its_concurrency() -> None:
+def test_queue_fills_at_its_concurrency() -> None:
     limit = reached(replace(HIGH, worker_concurrency=20))
     # A job has two messages, of half a second each; the second comes a minute after the first.
     assert (limit.limit, limit.delayed) == ("worker", True)
@@ -50,12 +50,12 @@ def test_a_queue_fills_at_its_concurrency() -> None:
 
 
 def test_more_concurrency_serves_more() -> None:
-    fewer, more = (reached(replace(HIGH, webhooks_concurrency=n)).full for n in (10, 40))
-    assert fewer == pytest.approx(10 / 0.4, rel=0.4)
-    assert more == pytest.approx(40 / 0.4, rel=0.1)
+    small, large = (reached(replace(HIGH, webhooks_concurrency=n)).full for n in (10, 40))
+    assert small == pytest.approx(10 / 0.4, rel=0.4)
+    assert large == pytest.approx(40 / 0.4, rel=0.1)
 
 
-def test_the_gateway_refuses_at_once() -> None:
+def test_gateway_refuses_at_once() -> None:
     limit = reached(replace(HIGH, gateway_per_second=100))
     assert (limit.limit, limit.delayed) == ("gateway", False)
     assert 100 < limit.full < limit.noticed < 105
@@ -66,7 +66,7 @@ def test_one_tenant_reaches_its_budget_first() -> None:
     assert reached(HIGH).limit != "budget"
 
 
-def test_a_table_bears_twice_its_earlier_peak() -> None:
+def test_table_serves_twice_its_earlier_peak() -> None:
     """4,000 units a second, or twice the peak of 30 minutes ago."""
     limit = reached(HIGH, "notifier", "account table")
     # Fifteen units a job; twice the earlier peak is less than 4,000 until minute 47.

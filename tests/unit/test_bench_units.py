@@ -37,7 +37,7 @@ def test_value_sizes(value: dict[str, Any], size: int) -> None:
     assert item_bytes({"name": value}) == len("name") + size
 
 
-def test_an_unknown_type_fails() -> None:
+def test_unknown_type_fails() -> None:
     with pytest.raises(ValueError, match="SS"):
         item_bytes({"name": {"SS": ["a"]}})
 
@@ -46,24 +46,24 @@ def test_an_unknown_type_fails() -> None:
     ("before", "after", "units"),
     [(None, 1, 1), (None, 1024, 1), (None, 1025, 2), (3000, 10, 3), (10, 3000, 3)],
 )
-def test_a_write_is_billed_by_the_larger_version(before: int | None, after: int, units: int) -> None:
+def test_write_is_billed_by_larger_version(before: int | None, after: int, units: int) -> None:
     assert write_units(item(before) if before else None, item(after)) == units
 
 
 @pytest.mark.parametrize(
     ("before", "after", "units"), [(None, 1, 2), (None, 1024, 2), (None, 1025, 4), (3000, 10, 6), (None, None, 2)]
 )
-def test_a_write_in_a_transaction_is_billed_twice(before: int | None, after: int | None, units: int) -> None:
+def test_transactional_write_is_billed_twice(before: int | None, after: int | None, units: int) -> None:
     assert transaction_units(item(before) if before else None, item(after) if after else None) == units
 
 
 @pytest.mark.parametrize(("size", "units"), [(1, "1"), (4096, "1"), (4097, "2")])
-def test_a_read_is_billed_per_four_kilobytes(size: int, units: str) -> None:
+def test_read_is_billed_per_4_kilobytes(size: int, units: str) -> None:
     assert read_units(item(size), consistent=True) == Decimal(units)
     assert read_units(item(size), consistent=False) == Decimal(units) / 2
 
 
-def test_a_read_of_nothing_is_billed() -> None:
+def test_empty_read_is_billed() -> None:
     assert read_units(None, consistent=True) == 1
 
 
@@ -83,9 +83,7 @@ def state(overdue_at: str | None) -> dict[str, Any]:
         (None, state(None), 0),
     ],
 )
-def test_the_index_is_written_if_its_entry_changes(
-    before: dict[str, Any] | None, after: dict[str, Any], units: int
-) -> None:
+def test_index_is_written_if_entry_changes(before: dict[str, Any] | None, after: dict[str, Any], units: int) -> None:
     assert index_units(before, after, KEYS) == units
 
 

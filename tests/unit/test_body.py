@@ -153,7 +153,7 @@ def test_canonical_options_have_one_form() -> None:
     "options", [None, {}, {"tags": []}, {"dry_run": False}, {"dry_run": True}, {"webhook_url": None}]
 )
 def test_canonical_omits_empty_options(options: dict[str, Any] | None) -> None:
-    """A dry run is never stored, so a later real request must not count as a different one."""
+    """A dry run is not stored, so a later real request must not count as a different one."""
     assert canonical(afterthought=options) == canonical()
 
 

@@ -28,7 +28,7 @@ def model(catalogue: Catalogue, name: str) -> Model:
     return result
 
 
-# ModelReader
+# Models
 
 
 OPEN_WEIGHTS = ("gpt-oss-120b", "gpt-oss-20b", "qwen3-32b")
@@ -92,7 +92,7 @@ def test_published_limits_and_features(catalogue: Catalogue) -> None:
 
 
 def test_typical_output_tokens(catalogue: Catalogue) -> None:
-    """As the README of the catalogue says: an assumption that only rate limits use."""
+    """An assumption that is used only for rate limits, as the README of the catalogue states."""
     for each in catalogue.models.values():
         small = each.id.endswith(("-mini", "-nano", "-luna", "-20b", "-32b"))
         pro = each.id.endswith("-pro")
@@ -253,12 +253,12 @@ def test_successors(catalogue: Catalogue, name: str, successor: str) -> None:
 
 
 def test_retired_successor_is_skipped(catalogue: Catalogue) -> None:
-    after_october = catalogue.live_successor_of("o1-mini", ["openai"], TODAY)
-    assert after_october is not None
-    assert after_october.id == "gpt-5.6-sol"
-    in_summer = catalogue.live_successor_of("o1-mini", ["openai"], date(2026, 8, 1))
-    assert in_summer is not None
-    assert in_summer.id == "o3-mini"
+    after_shutdown = catalogue.live_successor_of("o1-mini", ["openai"], TODAY)
+    assert after_shutdown is not None
+    assert after_shutdown.id == "gpt-5.6-sol"
+    before_shutdown = catalogue.live_successor_of("o1-mini", ["openai"], date(2026, 8, 1))
+    assert before_shutdown is not None
+    assert before_shutdown.id == "o3-mini"
     assert catalogue.live_successor_of("gpt-6-luna", ["openai"], TODAY) is None
     assert catalogue.live_successor_of("o1", [], TODAY) is None
 
@@ -284,9 +284,9 @@ def test_default_name_is_the_catalogue_name(catalogue: Catalogue) -> None:
 
 
 def test_provider_names_are_unique() -> None:
-    ours = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": ["a", "b"]}
+    fields = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": ["a", "b"]}
     with pytest.raises(ValueError, match="names: two models have the same"):
-        Provider.model_validate({**ours, "names": {"a": "x", "b": "x"}})
+        Provider.model_validate({**fields, "names": {"a": "x", "b": "x"}})
 
 
 def test_stand_in_is_direct_for_open_weights(catalogue: Catalogue) -> None:
@@ -296,11 +296,11 @@ def test_stand_in_is_direct_for_open_weights(catalogue: Catalogue) -> None:
 
 
 def test_direct_seconds_limit(catalogue: Catalogue) -> None:
-    ours = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": "*"}
-    assert Provider.model_validate(ours).direct_seconds == 600
+    fields = {"name": "ours", "base_url": "http://127.0.0.1:8000/v1", "mode": "direct", "models": "*"}
+    assert Provider.model_validate(fields).direct_seconds == 600
     for seconds in (0, -1, 841, 900, None):
         with pytest.raises(ValueError, match="direct_seconds"):
-            Provider.model_validate({**ours, "direct_seconds": seconds})
+            Provider.model_validate({**fields, "direct_seconds": seconds})
     assert all(each.direct_seconds <= 840 for each in catalogue.providers.values())
 
 
@@ -312,7 +312,7 @@ def test_keys_must_match_ids(catalogue: Catalogue) -> None:
         Catalogue(models={"o4": model(catalogue, "o3")}, providers={}, tiers={})
 
 
-def test_foreign_price_row_is_refused(catalogue: Catalogue) -> None:
+def test_price_row_of_other_model_is_refused(catalogue: Catalogue) -> None:
     o3 = model(catalogue, "o3").model_dump()
     with pytest.raises(ValueError, match="belongs to another model"):
         Model.model_validate({**o3, "id": "o4"})

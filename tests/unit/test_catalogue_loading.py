@@ -74,10 +74,10 @@ def write(directory: Path, *, model: str = MODEL, provider: str = PROVIDER, tier
 
 
 def test_own_model_may_be_free(tmp_path: Path) -> None:
-    ours = load(write(tmp_path))
-    assert model(ours, "ours-1").price("standard", 500, TODAY).output == 0
-    assert model(ours, "ours").created == 1_785_542_400
-    provider = ours.provider_for("ours", ["ours"], TODAY)
+    catalogue = load(write(tmp_path))
+    assert model(catalogue, "ours-1").price("standard", 500, TODAY).output == 0
+    assert model(catalogue, "ours").created == 1_785_542_400
+    provider = catalogue.provider_for("ours", ["ours"], TODAY)
     assert provider is not None
     assert (provider.mode_for("ours"), provider.mode) == ("background", "direct")
 
@@ -86,20 +86,20 @@ def test_own_files_are_loaded_too(tmp_path: Path) -> None:
     shutil.copytree(DEFAULT_DIRECTORY, tmp_path, dirs_exist_ok=True)
     (tmp_path / "models" / "zz-mine.toml").write_text(MODEL.replace("prices =", 'successor = "o3"\nprices ='))
     (tmp_path / "providers" / "aa-mine.toml").write_text(PROVIDER)
-    together = load(tmp_path)
-    assert set(together.models) == {*default_catalogue().models, "ours"}
-    assert not together.providers["openai"].lists("ours")
-    assert together.providers["standin"].lists("ours")
+    catalogue = load(tmp_path)
+    assert set(catalogue.models) == {*default_catalogue().models, "ours"}
+    assert not catalogue.providers["openai"].lists("ours")
+    assert catalogue.providers["standin"].lists("ours")
 
 
 def test_last_shutdown_retires_a_model(tmp_path: Path) -> None:
     other = PROVIDER.replace('name = "ours"', 'name = "theirs"').replace("2027-01-01", "2026-12-01")
-    both = load(write(tmp_path, provider=PROVIDER + other))
+    catalogue = load(write(tmp_path, provider=PROVIDER + other))
     enabled = ["theirs", "ours"]
-    assert both.shutdown_date("ours", enabled) == date(2027, 1, 1)
-    assert both.provider_for("ours", enabled, date(2026, 12, 1)) is both.providers["ours"]
-    assert not both.retired_everywhere("ours", enabled, date(2026, 12, 31))
-    assert both.retired_everywhere("ours", enabled, date(2027, 1, 1))
+    assert catalogue.shutdown_date("ours", enabled) == date(2027, 1, 1)
+    assert catalogue.provider_for("ours", enabled, date(2026, 12, 1)) is catalogue.providers["ours"]
+    assert not catalogue.retired_everywhere("ours", enabled, date(2026, 12, 31))
+    assert catalogue.retired_everywhere("ours", enabled, date(2027, 1, 1))
 
 
 def test_readme_example_loads(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ CONTEXTS: dict[ServiceTier, dict[str, str]] = {
 
 Row = dict[str, Decimal | None]
 
-# ModelReader with open weights have no published price.
+# Models with open weights have no published price.
 PRICED = [
     model_id for model_id in default_catalogue().models if default_catalogue().providers["openai"].lists(model_id)
 ]
@@ -68,16 +68,16 @@ OMITTED_PRICES: dict[tuple[str, ServiceTier], str] = {
 OMITTED_TIERS = {"fast": "an alias of priority, at the same prices"}
 
 
-def their_model(model_id: str) -> ModelInfo:
+def genai_model(model_id: str) -> ModelInfo:
     _, result = get_snapshot().find_provider_model(model_id, None, "openai", None)
     assert result.id == model_id
     return result
 
 
-def their_columns(prices: ModelPrice, above_input_tokens: int) -> Row:
+def genai_columns(prices: ModelPrice, above_input_tokens: int) -> Row:
     columns: Row = {}
-    for column, theirs in COLUMNS.items():
-        value = getattr(prices, theirs)
+    for column, name in COLUMNS.items():
+        value = getattr(prices, name)
         if isinstance(value, TieredPrices):
             steps = [step.price for step in value.tiers if step.start == above_input_tokens]
             value = steps[0] if steps else value.base
@@ -85,9 +85,10 @@ def their_columns(prices: ModelPrice, above_input_tokens: int) -> Row:
     return columns
 
 
-def their_rows(model: Model) -> Iterator[tuple[str, Row]]:
-    """Their rows with the ids that ours have. A row without a first day starts with our first row."""
-    info = their_model(model.id)
+def genai_rows_of(model: Model) -> Iterator[tuple[str, Row]]:
+    """The rows of genai-prices, with the ids of the catalogue. A row without a first day starts with the first row of
+    the catalogue."""
+    info = genai_model(model.id)
     conditional = info.prices if isinstance(info.prices, list) else [ConditionalPrice(prices=info.prices)]
     starts: list[tuple[ServiceTier, date]] = [("standard", _start(each.constraint, model)) for each in conditional]
     for variant in info.price_variants or []:
@@ -95,7 +96,7 @@ def their_rows(model: Model) -> Iterator[tuple[str, Row]]:
     for tier, start in starts:
         prices = info.get_prices(datetime.combine(start, time(12), tzinfo=UTC), CONTEXTS[tier])
         for above in sorted(_thresholds(prices)):
-            yield price_id(model.id, tier, start, above), their_columns(prices, above)
+            yield price_id(model.id, tier, start, above), genai_columns(prices, above)
 
 
 def _start(constraint: object, model: Model) -> date:
@@ -110,25 +111,25 @@ def _thresholds(prices: ModelPrice) -> set[int]:
     return {0} | {step.start for value in tiered for step in value.tiers}
 
 
-def our_rows(model: Model) -> dict[str, Row]:
+def rows_of(model: Model) -> dict[str, Row]:
     return {row.id: {column: getattr(row, column) for column in COLUMNS} for row in model.prices}
 
 
 @pytest.mark.parametrize("model_id", PRICED)
 def test_prices_agree_with_genai_prices(model_id: str) -> None:
     model = default_catalogue().models[model_id]
-    ours, theirs = our_rows(model), dict(their_rows(model))
-    assert ours.keys() == theirs.keys()
+    catalogue_rows, genai_rows = rows_of(model), dict(genai_rows_of(model))
+    assert catalogue_rows.keys() == genai_rows.keys()
     actual = {
-        (row, column): (ours[row][column], theirs[row][column])
-        for row in ours
+        (row, column): (catalogue_rows[row][column], genai_rows[row][column])
+        for row in catalogue_rows
         for column in COLUMNS
-        if ours[row][column] != theirs[row][column]
+        if catalogue_rows[row][column] != genai_rows[row][column]
     }
     declared = {
-        key: tuple(None if value is None else Decimal(value) for value in (our_value, their_value))
-        for key, (our_value, their_value, _) in DIFFERENCES.items()
-        if key[0] in ours
+        key: tuple(None if price is None else Decimal(price) for price in (catalogue_price, genai_price))
+        for key, (catalogue_price, genai_price, _) in DIFFERENCES.items()
+        if key[0] in catalogue_rows
     }
     assert actual == declared
 
@@ -144,14 +145,14 @@ def test_omitted_prices_are_in_neither() -> None:
         model = default_catalogue().models[model_id]
         with pytest.raises(NoPrice):
             model.price(tier, 1, TODAY)
-        assert not any(f"/{tier}/" in row for row, _ in their_rows(model)), reason
+        assert not any(f"/{tier}/" in row for row, _ in genai_rows_of(model)), reason
 
 
 def test_omitted_tiers_cost_the_same() -> None:
     noon = datetime.combine(TODAY, time(12), tzinfo=UTC)
     omitted = set()
     for model_id in PRICED:
-        info = their_model(model_id)
+        info = genai_model(model_id)
         for variant in info.price_variants or []:
             tier = variant.when.get("service_tier") or variant.when["processing"]
             if variant.when not in CONTEXTS.values() and tier != "default":
@@ -160,14 +161,14 @@ def test_omitted_tiers_cost_the_same() -> None:
     assert omitted == set(OMITTED_TIERS)
 
 
-def test_differing_batch_prices_are_not_lower() -> None:
+def test_declared_prices_are_not_lower() -> None:
     for row_id, column in DIFFERENCES:
         model = default_catalogue().models[row_id.split("/", maxsplit=1)[0]]
         row = next(row for row in model.prices if row.id == row_id)
         charged = {"cached_input": row.cached_input_price}[column]
-        their_price = DIFFERENCES[row_id, column][1]
-        assert their_price is not None
-        assert charged >= Decimal(their_price), row_id
+        genai_price = DIFFERENCES[row_id, column][1]
+        assert genai_price is not None
+        assert charged >= Decimal(genai_price), row_id
 
 
 @given(

@@ -33,7 +33,7 @@ def test_duplicate_messages_do_not_multiply() -> None:
     assert world.provider.creates == 1
 
 
-def test_one_of_two_workers_makes_the_call() -> None:
+def test_only_one_worker_makes_the_call() -> None:
     """The second worker makes its whole step between two calls of the first."""
     calls = run_without_faults().calls
     for index in range(calls.index_of("worker", "jobs.get"), len(calls.recorded)):
@@ -63,12 +63,12 @@ def test_stalled_worker_dies_before_its_lease_ends() -> None:
         assert world.provider.creates <= 1
 
 
-@pytest.mark.parametrize("existed", [True, False])
-def test_message_for_missing_job_is_ignored(existed: bool) -> None:
+@pytest.mark.parametrize("has_existed", [True, False])
+def test_message_for_missing_job_is_ignored(has_existed: bool) -> None:
     world = World()
     job_id = world.submit().job.id
     world.jobs.delete(job_id)
-    assert world.step(job_id if existed else "resp_" + "0" * 48).outcome == "ignored"
+    assert world.step(job_id if has_existed else "resp_" + "0" * 48).outcome == "ignored"
     world.run()
     assert world.provider.creates == 0
     assert world.errors == []

@@ -57,7 +57,7 @@ def test_only_2xx_is_delivered(world: World, status: int | None) -> None:
 
 
 def test_retry_has_same_id_and_body(world: World) -> None:
-    """And its own timestamp."""
+    """Only the timestamp differs."""
     world.receiver.status = 500
     world.webhook_sender.send(only_job(world))
     world.clock.pass_by(600)
@@ -83,7 +83,7 @@ def test_both_secrets_verify_during_rotation(world: World) -> None:
 
 
 def test_job_without_webhook_is_skipped() -> None:
-    """So are a running job and a missing one."""
+    """A running and a missing job are skipped too."""
     world = World()
     running = world.submit(a_request("high")).job.id
     without_webhook = world.submit(a_request(webhook=False)).job.id

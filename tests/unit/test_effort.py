@@ -43,7 +43,7 @@ def test_nearest_effort(effort: Effort, supported: tuple[Effort, ...], expected:
 
 
 @given(efforts, effort_lists)
-def test_no_supported_effort_is_nearer(effort: Effort, supported: list[Effort]) -> None:
+def test_effort_is_the_nearest_supported(effort: Effort, supported: list[Effort]) -> None:
     def distance(other: Effort) -> int:
         return abs(EFFORT_ORDER.index(other) - EFFORT_ORDER.index(effort))
 
@@ -84,7 +84,7 @@ def test_no_supported_effort_is_between(effort: Effort, supported: list[Effort])
     [
         ("high", "o3", "gpt-5.6-sol", "high"),
         ("minimal", "gpt-5-mini", "gpt-5.6-terra", "low"),
-        # No effort: the default of the requested model counts, not that of its successor.
+        # No effort: the default of the requested model applies, not that of its successor.
         (None, "gpt-5-pro", "gpt-5.6-sol", "high"),
         (None, "gpt-5.1", "gpt-6-astra", "low"),
         # The requested model has no reasoning, or reasoning without efforts.

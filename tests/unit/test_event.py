@@ -33,9 +33,9 @@ def test_running_job_has_no_event() -> None:
 
 def test_repeated_event_is_equal() -> None:
     job = a_settled_job()
-    swept = job.record_sweep(now=START + timedelta(days=1))
-    assert CompletionEvent.of(job) == CompletionEvent.of(swept)
-    assert CompletionEvent.of(job).payload() == CompletionEvent.of(swept).payload()
+    swept_job = job.record_sweep(now=START + timedelta(days=1))
+    assert CompletionEvent.of(job) == CompletionEvent.of(swept_job)
+    assert CompletionEvent.of(job).payload() == CompletionEvent.of(swept_job).payload()
 
 
 def test_ids_never_change() -> None:

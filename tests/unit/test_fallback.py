@@ -1,4 +1,4 @@
-"""What a job calls next: the successor of a model that is gone, the same call again, or one with more room."""
+"""What a job calls next: the successor of a model that is gone, the same call again, or a call with more tokens."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -29,13 +29,13 @@ CENT_FRACTION = Decimal("0.000001")
 
 
 def admitted(**request: Any) -> AdmittedRequest:
-    ours = {"model_policy": "successor", **request.pop("ours", {})}
+    options = {"model_policy": "successor", **request.pop("options", {})}
     admitter = Admitter(catalogue=CATALOGUE, providers=("openai",), allowed_origins=frozenset(), clock=lambda: NOW)
-    return admitter.admit(json.dumps({"model": "o3", "input": "Why?", **request, "afterthought": ours}).encode())
+    return admitter.admit(json.dumps({"model": "o3", "input": "Why?", **request, "afterthought": options}).encode())
 
 
 def called(request: AdmittedRequest, **changes: Any) -> Job:
-    """A job whose first call is being made."""
+    """A job during its first call."""
     spec = JobSpec(
         id="resp_" + "0" * 48,
         tenant="acme",
@@ -105,7 +105,7 @@ def catalogue_with(*models: Any) -> Catalogue:
     return Catalogue(models={**CATALOGUE.models, **changed}, providers=CATALOGUE.providers, tiers=CATALOGUE.tiers)
 
 
-# ---- the model is gone -----------------------------------------------------------------------------------------------
+# ---- the model does not exist ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reason", ["model_not_found", "model_retired"])
@@ -113,34 +113,34 @@ def test_successor_has_its_own_price(reason: Any) -> None:
     request = admitted(max_output_tokens=1000)
     (spec,) = find(refuse(called(request)), request, reason).calls
     assert (spec.model, spec.effort, spec.max_output_tokens, spec.reason) == ("gpt-5.6-sol", "medium", 1000, reason)
-    same = CreateResponse.model_validate({**stored(request), "model": SOL.id})
+    called_request = CreateResponse.model_validate({**stored(request), "model": SOL.id})
     days = {"first": LATER.date(), "last": date(2026, 12, 11)}
-    assert spec.hold_usd == max_cost(same, SOL, "standard", **days).total_usd
+    assert spec.hold_usd == max_cost(called_request, SOL, "standard", **days).total_usd
     assert spec.hold_usd > request.max_cost.total_usd
 
 
-def test_refused_call_leaves_its_hold_to_the_successor() -> None:
+def test_successor_takes_hold_of_refused_call() -> None:
     request = admitted(max_output_tokens=1000)
     spec = successor(called(request), request)
-    fitting = admitted(max_output_tokens=1000, ours=cap_of(spec.hold_usd))
+    fitting = admitted(max_output_tokens=1000, options=cap_of(spec.hold_usd))
     job = called(fitting)
     assert successor(job, fitting) == spec
     assert refuse(job, spec).held_usd == spec.hold_usd
-    tight = admitted(max_output_tokens=1000, ours=cap_of(spec.hold_usd - CENT_FRACTION))
-    none = find(refuse(called(tight)), tight, "model_not_found")
-    assert none.calls == ()
-    assert "max_cost_usd" in none.why_none
-    assert "gpt-5.6-sol" in none.why_none
+    capped_below = admitted(max_output_tokens=1000, options=cap_of(spec.hold_usd - CENT_FRACTION))
+    fallback = find(refuse(called(capped_below)), capped_below, "model_not_found")
+    assert fallback.calls == ()
+    assert "max_cost_usd" in fallback.why_none
+    assert "gpt-5.6-sol" in fallback.why_none
 
 
 def test_hold_covers_the_days_until_the_deadline() -> None:
     row = SOL.prices[2].model_copy(
         update={"id": "tomorrow", "effective_from": date(2026, 12, 11), "output": Decimal(1000)}
     )
-    dearer = catalogue_with(SOL.model_copy(update={"prices": (*SOL.prices, row)}))
-    for seconds, dear in ((43_100, False), (43_300, True)):
-        request = admitted(max_output_tokens=1000, ours={"deadline_seconds": seconds})
-        assert (successor(called(request), request, catalogue=dearer).hold_usd > 1) == dear
+    more_expensive = catalogue_with(SOL.model_copy(update={"prices": (*SOL.prices, row)}))
+    for seconds, covers_tomorrow in ((43_100, False), (43_300, True)):
+        request = admitted(max_output_tokens=1000, options={"deadline_seconds": seconds})
+        assert (successor(called(request), request, catalogue=more_expensive).hold_usd > 1) == covers_tomorrow
 
 
 def test_hold_after_the_deadline_covers_today() -> None:
@@ -156,18 +156,18 @@ def test_successor_may_have_a_successor() -> None:
     job = call(refuse(job, first))
     second = successor(job, request, catalogue=catalogue)
     assert (first.model, second.model) == ("gpt-5.6-sol", "gpt-6-sol")
-    none = find(refuse(call(refuse(job, second))), request, "model_not_found", catalogue=catalogue)
-    assert none == Fallback((), "No successor of it is served.")
+    fallback = find(refuse(call(refuse(job, second))), request, "model_not_found", catalogue=catalogue)
+    assert fallback == Fallback((), "No successor of it is served.")
 
 
-def test_successor_that_cannot_serve_is_not_called() -> None:
+def test_unsuitable_successor_is_not_called() -> None:
     request = admitted(service_tier="priority")
     plain = SOL.model_copy(update={"prices": tuple(row for row in SOL.prices if row.tier == "standard")})
     job = called(request, service_tier="priority")
-    none = find(refuse(job), request, "model_not_found", catalogue=catalogue_with(plain))
-    assert none.calls == ()
-    assert none.why_none.startswith("Its successor gpt-5.6-sol cannot serve the request: ")
-    assert "service tier 'priority'" in none.why_none
+    fallback = find(refuse(job), request, "model_not_found", catalogue=catalogue_with(plain))
+    assert fallback.calls == ()
+    assert fallback.why_none.startswith("Its successor gpt-5.6-sol cannot serve the request: ")
+    assert "service tier 'priority'" in fallback.why_none
 
 
 @pytest.mark.parametrize("request_", [{"a former parameter": 1}, None], ids=["unreadable", "expired"])
@@ -175,48 +175,48 @@ def test_successor_that_cannot_serve_is_not_called() -> None:
 def test_unreadable_request_is_not_called(reason: Any, request_: dict[str, Any] | None) -> None:
     request = admitted()
     body = None if request_ is None else {**stored(request), **request_}
-    none = Fallbacks(CATALOGUE, ("openai",), lambda: LATER).find(lose(called(request)), body, reason)
-    assert none.calls == ()
-    assert "stored" in none.why_none
+    fallback = Fallbacks(CATALOGUE, ("openai",), lambda: LATER).find(lose(called(request)), body, reason)
+    assert fallback.calls == ()
+    assert "stored" in fallback.why_none
 
 
 # ---- the outcome of the call is unknown ------------------------------------------------------------------------------
 
 
-def test_repeated_call_leaves_the_first_one_counted() -> None:
-    low: dict[str, Any] = {"max_output_tokens": 1000, "reasoning": {"effort": "low"}}
-    free = admitted(**low)
-    twice = admitted(**low, ours=cap_of(free.max_cost.total_usd * 2))
-    tight = admitted(**low, ours=cap_of(free.max_cost.total_usd * 2 - CENT_FRACTION))
-    for request, fits in ((free, True), (twice, True), (tight, False)):
+def test_repeat_keeps_first_call_counted() -> None:
+    parameters: dict[str, Any] = {"max_output_tokens": 1000, "reasoning": {"effort": "low"}}
+    uncapped = admitted(**parameters)
+    capped = admitted(**parameters, options=cap_of(uncapped.max_cost.total_usd * 2))
+    capped_below = admitted(**parameters, options=cap_of(uncapped.max_cost.total_usd * 2 - CENT_FRACTION))
+    for request, fits in ((uncapped, True), (capped, True), (capped_below, False)):
         fallback = find(lose(called(request)), request, "outcome_unknown")
         assert fallback.calls == (
-            (CallSpec("o3", "low", 1000, free.max_cost.total_usd, "outcome_unknown"),) if fits else ()
+            (CallSpec("o3", "low", 1000, uncapped.max_cost.total_usd, "outcome_unknown"),) if fits else ()
         )
         assert fits or "max_cost_usd" in fallback.why_none
 
 
-def test_repeated_call_is_the_one_that_was_made() -> None:
+def test_repeat_calls_the_lost_model() -> None:
     request = admitted(max_output_tokens=1000)
     job = called(request)
     first = successor(job, request)
-    lost = lose(call(refuse(job, first)))
-    assert find(lost, request, "outcome_unknown").calls == (first._replace(reason="outcome_unknown"),)
+    ended = lose(call(refuse(job, first)))
+    assert find(ended, request, "outcome_unknown").calls == (first._replace(reason="outcome_unknown"),)
 
 
-def test_repeated_call_of_a_retired_model_is_its_successors() -> None:
-    """o3 ends with 2026-12-10."""
+def test_repeat_of_retired_model_calls_successor() -> None:
+    """The last day of o3 is 2026-12-10."""
     request = admitted(max_output_tokens=1000)
     (spec,) = find(lose(called(request)), request, "outcome_unknown", at=TOMORROW).calls
     assert (spec.model, spec.reason) == ("gpt-5.6-sol", "model_retired")
-    # The lost call counts as paid here too.
+    # The lost call is counted as paid.
     cap = request.max_cost.total_usd + spec.hold_usd - CENT_FRACTION
-    for ours in (cap_of(cap), {"model_policy": "exact"}):
-        refused = admitted(max_output_tokens=1000, ours=ours)
+    for options in (cap_of(cap), {"model_policy": "exact"}):
+        refused = admitted(max_output_tokens=1000, options=options)
         assert find(lose(called(refused)), refused, "outcome_unknown", at=TOMORROW).calls == ()
 
 
-# ---- the answer starved ----------------------------------------------------------------------------------------------
+# ---- reasoning used all tokens ---------------------------------------------------------------------------------------
 
 
 def larger_calls(request: AdmittedRequest, cost: str = "0.001") -> list[tuple[str | None, int | None]]:
@@ -237,30 +237,30 @@ def larger_calls(request: AdmittedRequest, cost: str = "0.001") -> list[tuple[st
         ({"reasoning": {"effort": "low"}}, []),
     ],
 )
-def test_starved_answer_gets_more_room_or_less_effort(request_: dict[str, Any], calls: list[Any]) -> None:
+def test_starved_call_gets_tokens_or_less_effort(request_: dict[str, Any], calls: list[Any]) -> None:
     assert larger_calls(admitted(**request_)) == calls
 
 
 def test_larger_call_fits_the_cap() -> None:
     small, large = (admitted(max_output_tokens=tokens).max_cost.total_usd for tokens in (1000, 4000))
     spent = Decimal("0.001")
-    for left, calls in (
+    for remaining_usd, calls in (
         (large, [("medium", 4000), ("low", 1000)]),
         (large - CENT_FRACTION, [("low", 1000)]),
         (small, [("low", 1000)]),
         (small - CENT_FRACTION, []),
     ):
-        request = admitted(max_output_tokens=1000, ours=cap_of(spent + left))
+        request = admitted(max_output_tokens=1000, options=cap_of(spent + remaining_usd))
         assert larger_calls(request, str(spent)) == calls
 
 
 def test_estimated_answer_counts_at_its_hold() -> None:
     plain = admitted(max_output_tokens=1000)
-    request = admitted(max_output_tokens=1000, ours=cap_of(plain.max_cost.total_usd * 2 - CENT_FRACTION))
+    request = admitted(max_output_tokens=1000, options=cap_of(plain.max_cost.total_usd * 2 - CENT_FRACTION))
     assert find(lose(called(request)), request, "reasoning_starved").calls == ()
 
 
-def test_starved_successor_continues_as_the_successor() -> None:
+def test_starved_successor_keeps_its_model() -> None:
     request = admitted(max_output_tokens=1000)
     job = called(request)
     starved = starve(call(refuse(job, successor(job, request))))
@@ -280,7 +280,7 @@ def test_no_fallback_exceeds_the_cap(tokens: int, effort: str, more: Decimal) ->
     """The job accepts every fallback, and would raise for one above its cap."""
     plain = admitted(max_output_tokens=tokens, reasoning={"effort": effort})
     cap = plain.max_cost.total_usd + more
-    request = admitted(max_output_tokens=tokens, reasoning={"effort": effort}, ours=cap_of(cap))
+    request = admitted(max_output_tokens=tokens, reasoning={"effort": effort}, options=cap_of(cap))
     job = called(request)
     ends: dict[AttemptReason, Any] = {"reasoning_starved": starve, "outcome_unknown": lose, "model_not_found": refuse}
     for reason, end in ends.items():

@@ -26,8 +26,8 @@ def test_job_id_is_repeatable(tenant: str, key: str) -> None:
 
 @given(tenants, keys, tenants, keys)
 def test_job_id_differs_by_tenant_and_key(tenant: str, key: str, other_tenant: str, other_key: str) -> None:
-    same = (tenant, key) == (other_tenant, other_key)
-    assert (idempotent_job_id(tenant, key) == idempotent_job_id(other_tenant, other_key)) == same
+    equal = (tenant, key) == (other_tenant, other_key)
+    assert (idempotent_job_id(tenant, key) == idempotent_job_id(other_tenant, other_key)) == equal
 
 
 @given(st.binary(min_size=24, max_size=24))
@@ -61,12 +61,12 @@ def test_malformed_job_id_is_not_found(text: str) -> None:
         valid_job_id(text)
 
 
-def test_malformed_and_foreign_ids_look_the_same() -> None:
+def test_malformed_and_unknown_ids_look_equal() -> None:
     job_id = "resp_" + "0" * 47
     with pytest.raises(NotFound) as malformed:
         valid_job_id(job_id)
-    foreign = response_not_found(job_id)
-    assert malformed.value.wire() == foreign.wire()
+    unknown = response_not_found(job_id)
+    assert malformed.value.wire() == unknown.wire()
 
 
 def test_long_job_id_is_truncated() -> None:

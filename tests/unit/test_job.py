@@ -135,25 +135,27 @@ def test_overdue_at_is_kept_within_the_tolerance() -> None:
 
 
 def test_overdue_at_moves_forward_beyond_the_tolerance() -> None:
-    far = RUNNING.record_poll(now=START, poll_seconds=540).model_copy(update={"overdue_at": START + timedelta(hours=1)})
-    near = far.record_poll(now=START, poll_seconds=1)
-    assert near.overdue_at == near.next_step_at + OVERDUE_MARGIN
-    at_the_limit = far.model_copy(update={"overdue_at": near.next_step_at + OVERDUE_TOLERANCE})
-    assert at_the_limit.record_poll(now=START, poll_seconds=1).overdue_at == at_the_limit.overdue_at
+    distant = RUNNING.record_poll(now=START, poll_seconds=540).model_copy(
+        update={"overdue_at": START + timedelta(hours=1)}
+    )
+    close = distant.record_poll(now=START, poll_seconds=1)
+    assert close.overdue_at == close.next_step_at + OVERDUE_MARGIN
+    at_tolerance = distant.model_copy(update={"overdue_at": close.next_step_at + OVERDUE_TOLERANCE})
+    assert at_tolerance.record_poll(now=START, poll_seconds=1).overdue_at == at_tolerance.overdue_at
 
 
 def test_long_wait_is_swept_shortly_before_its_end() -> None:
-    """No message can be delayed for so long."""
-    far = PENDING.defer_until(START + timedelta(seconds=MAX_DELAY_SECONDS + 1), now=START)
-    assert far.overdue_at == far.next_step_at - SWEEP_AHEAD
-    near = PENDING.defer_until(START + timedelta(seconds=MAX_DELAY_SECONDS), now=START)
-    assert near.overdue_at == near.next_step_at + OVERDUE_MARGIN
+    """The wait is longer than the maximum delay of a message."""
+    distant = PENDING.defer_until(START + timedelta(seconds=MAX_DELAY_SECONDS + 1), now=START)
+    assert distant.overdue_at == distant.next_step_at - SWEEP_AHEAD
+    close = PENDING.defer_until(START + timedelta(seconds=MAX_DELAY_SECONDS), now=START)
+    assert close.overdue_at == close.next_step_at + OVERDUE_MARGIN
 
 
 def test_sweep_before_the_next_step_moves_only_overdue_at() -> None:
-    swept = CALLING.model_copy(update={"overdue_at": START}).record_sweep(now=START)
-    assert swept.overdue_at == CALLING.next_step_at + OVERDUE_MARGIN
-    assert (swept.sweeps, swept.next_step_at) == (0, CALLING.next_step_at)
+    swept_job = CALLING.model_copy(update={"overdue_at": START}).record_sweep(now=START)
+    assert swept_job.overdue_at == CALLING.next_step_at + OVERDUE_MARGIN
+    assert (swept_job.sweeps, swept_job.next_step_at) == (0, CALLING.next_step_at)
 
 
 # ---- deadline --------------------------------------------------------------------------------------------------------
@@ -182,7 +184,7 @@ def test_no_wait_passes_the_deadline(wait: Callable[[Job, Any], Job]) -> None:
 
 
 def test_deadline_does_not_shorten_a_lease() -> None:
-    """When the lease is over, the worker's process must be dead: otherwise two could call."""
+    """When the lease ends, the worker's process must have ended, or two workers could call."""
     now = PENDING.deadline_at - timedelta(seconds=1)
     assert PENDING.start_call(token="t", provider="p", now=now).next_step_at == now + CALL_LEASE
 
@@ -241,7 +243,7 @@ def test_failed_call_costs_its_hold() -> None:
         assert failed.failure == Failure(code="outcome_unknown", message="…")
 
 
-def test_call_that_was_not_made_costs_nothing() -> None:
+def test_call_not_made_costs_nothing() -> None:
     for job in (PENDING, REQUEUED):
         failed = job.fail("deadline_exceeded", "…", now=LATER)
         assert failed.attempt is not None
@@ -315,11 +317,11 @@ def test_ended_job_is_overdue_until_published() -> None:
 
 
 def test_sweep_leaves_the_next_step() -> None:
-    swept = RUNNING.record_sweep(now=LATER)
-    assert swept.next_step_at == RUNNING.next_step_at
-    assert (swept.sweeps, swept.version) == (1, RUNNING.version + 1)
-    assert swept.overdue_at is not None
-    assert swept.overdue_at > LATER
+    swept_job = RUNNING.record_sweep(now=LATER)
+    assert swept_job.next_step_at == RUNNING.next_step_at
+    assert (swept_job.sweeps, swept_job.version) == (1, RUNNING.version + 1)
+    assert swept_job.overdue_at is not None
+    assert swept_job.overdue_at > LATER
 
 
 def test_step_resets_sweeps() -> None:
@@ -389,11 +391,11 @@ class Lifecycle(RuleBasedStateMachine):
         self._change(self.job.request_cancel(now=self.now))
 
     @precondition(lambda self: self._called())
-    @rule(how=st.sampled_from(("fail", "settle")))
-    def fall_back(self, how: str) -> None:
+    @rule(end=st.sampled_from(("fail", "settle")))
+    def fall_back(self, end: str) -> None:
         self.fallbacks += 1
         call = a_call(HOLD, "outcome_unknown")
-        if how == "fail":
+        if end == "fail":
             self._change(self.job.fail("outcome_unknown", "…", now=self.now, fallback=call))
         else:
             self._change(settled(self.job, now=self.now, fallback=call))
@@ -421,8 +423,8 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: self._called())
     @rule(usage=st.booleans())
     def settle(self, usage: bool) -> None:
-        nothing = {} if usage else {"usage": None, "price_id": None, "cost_usd": None}
-        self._change(settled(self.job, now=self.now, **nothing))
+        no_usage = {} if usage else {"usage": None, "price_id": None, "cost_usd": None}
+        self._change(settled(self.job, now=self.now, **no_usage))
 
     @precondition(lambda self: not self.job.terminal)
     @rule()

@@ -1,5 +1,5 @@
-"""The laws hold whatever goes wrong: faults at any call, duplicates, delays, two workers at once, functions that are
-down, events lost or late, and owners who cancel."""
+"""The laws hold under faults at any call, duplicates, delays, concurrent workers, functions that are down, lost or late
+events, and cancels."""
 
 import json
 from collections.abc import Mapping
@@ -49,11 +49,11 @@ class Submission:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Everything that goes wrong in one run.
+    """The faults and requests of one run.
 
-    `event_faults` is None where the provider sends no events. These are by the index of a call: `faults`; `stalls`, the
-    seconds that it takes; `cancels`, where the owner cancels every job; `concurrent`, where another worker makes a step
-    of every job. `outages` are the functions that are down, and for how many minutes: together less than the longest
+    `event_faults` is None if the provider sends no events. The index of a call is the key of `faults` and of `stalls`
+    (seconds). At the calls in `cancels` the owner cancels every job; at those in `concurrent` another worker makes a
+    step of every job. `outages` are functions and the minutes for which they are down: together less than the longest
     deadline, which only a worker can enforce. `budget` is the tenant's daily cap, in maximum costs of one job.
     """
 
@@ -212,7 +212,7 @@ def test_fault_at_any_call_breaks_no_law(fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.value)
 def test_fault_costs_no_answer_elsewhere(fault: Fault) -> None:
-    """Only around the paid call a fault can cost the answer, since a call that may have been paid is not repeated."""
+    """Only a fault at the paid call can lose the answer, because a call that may be paid is not repeated."""
     names = set()
     for index in range(CALL_COUNT):
         world = run_with_faults({index: fault})

@@ -77,15 +77,17 @@ def test_step_without_money_has_no_delta() -> None:
 
 @given(st.lists(any_job, min_size=1, max_size=6))
 def test_deltas_add_up_to_last_contribution(versions: list[Job]) -> None:
-    befores = [None, *versions[:-1]]
-    changes = ledger.total(delta(before, after) for before, after in zip(befores, versions, strict=True))
+    previous_versions = [None, *versions[:-1]]
+    changes = ledger.total(delta(before, after) for before, after in zip(previous_versions, versions, strict=True))
     assert changes == contribution(versions[-1])
 
 
 @given(st.lists(any_job, max_size=6))
 def test_days_and_usage_have_equal_money(jobs: list[Job]) -> None:
-    whole = ledger.total(contribution(job) for job in jobs)
+    totals = ledger.total(contribution(job) for job in jobs)
     for column, measure in enumerate(("_held_usd", "_spent_usd")):
-        days = exact_sum(*(balance[column] for balance in whole.days.values()))
-        rows = exact_sum(*(n for amounts in whole.usage.values() for k, n in amounts.items() if k.endswith(measure)))
+        days = exact_sum(*(balance[column] for balance in totals.days.values()))
+        rows = exact_sum(
+            *(n for amounts in totals.usage.values() for name, n in amounts.items() if name.endswith(measure))
+        )
         assert days == rows == exact_sum(*((job.held_usd, job.spent_usd)[column] for job in jobs))

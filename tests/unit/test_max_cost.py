@@ -39,7 +39,7 @@ def max_cost_of(model: str, first: date = TODAY, last: date = TOMORROW, **change
     return max_cost(request(**changes), MODELS[model], "standard", first=first, last=last)
 
 
-def filled(model: Model, input_tokens: int) -> CreateResponse:
+def request_of_tokens(model: Model, input_tokens: int) -> CreateResponse:
     """A request whose maximum is exactly `input_tokens`."""
     return request(input="x" * (input_tokens - max_input_tokens(request(input="x"), model) + 1))
 
@@ -48,7 +48,7 @@ def filled(model: Model, input_tokens: int) -> CreateResponse:
 
 
 def test_default_output_is_the_models_maximum() -> None:
-    """Not a typical value such as 4,000 or 16,000: o3 may write 100,000."""
+    """Not a typical value such as 4,000 or 16,000, because o3 may write 100,000."""
     uncapped = max_cost_of("o3")
     assert (uncapped.output_tokens, uncapped.output_usd) == (100_000, Decimal("0.8"))
     assert max_cost_of("gpt-5-pro").output_tokens == 272_000
@@ -56,7 +56,7 @@ def test_default_output_is_the_models_maximum() -> None:
 
 
 def test_parts_follow_the_price_row() -> None:
-    result = max_cost(filled(MODELS["o3"], 10_000), MODELS["o3"], "standard", first=TODAY, last=TOMORROW)
+    result = max_cost(request_of_tokens(MODELS["o3"], 10_000), MODELS["o3"], "standard", first=TODAY, last=TOMORROW)
     assert json.loads(result.model_dump_json()) == {
         "input_tokens": 10_000,
         "output_tokens": 100_000,
@@ -160,19 +160,22 @@ def test_images_and_files_count_as_the_window(model: str, item: dict[str, Any]) 
 def test_input_is_limited_by_the_window(model: str) -> None:
     window = MODELS[model].context_window_input
     assert max_input_tokens(request(input="ж" * window), MODELS[model]) == window
-    assert max_input_tokens(filled(MODELS[model], window - 1), MODELS[model]) == window - 1
-    wide = {"type": "object", "properties": {str(number): LONG_SCHEMA for number in range(100)}}
-    tools = [{"type": "function", "name": "f", "parameters": wide}]
+    assert max_input_tokens(request_of_tokens(MODELS[model], window - 1), MODELS[model]) == window - 1
+    many_properties = {"type": "object", "properties": {str(number): LONG_SCHEMA for number in range(100)}}
+    tools = [{"type": "function", "name": "f", "parameters": many_properties}]
     assert max_input_tokens(request(tools=tools), MODELS[model]) == window
 
 
 def test_long_context_price_applies_above_272k() -> None:
     luna = MODELS["gpt-5.6-luna"]
-    at = max_cost(filled(luna, 272_000), luna, "standard", first=TODAY, last=TODAY)
-    assert (at.input_tokens, at.price_id) == (272_000, "gpt-5.6-luna/standard/2026-07-30")
-    above = max_cost(filled(luna, 272_001), luna, "standard", first=TODAY, last=TODAY)
-    assert (above.input_tokens, above.price_id) == (272_001, "gpt-5.6-luna/standard/2026-07-30/above-272k")
-    assert (above.input_usd, above.output_usd) == (Decimal("0.1360005"), Decimal("0.2304"))
+    at_threshold = max_cost(request_of_tokens(luna, 272_000), luna, "standard", first=TODAY, last=TODAY)
+    assert (at_threshold.input_tokens, at_threshold.price_id) == (272_000, "gpt-5.6-luna/standard/2026-07-30")
+    above_threshold = max_cost(request_of_tokens(luna, 272_001), luna, "standard", first=TODAY, last=TODAY)
+    assert (above_threshold.input_tokens, above_threshold.price_id) == (
+        272_001,
+        "gpt-5.6-luna/standard/2026-07-30/above-272k",
+    )
+    assert (above_threshold.input_usd, above_threshold.output_usd) == (Decimal("0.1360005"), Decimal("0.2304"))
 
 
 def test_cache_write_price_applies_if_highest() -> None:
@@ -181,11 +184,13 @@ def test_cache_write_price_applies_if_highest() -> None:
 
 
 def test_highest_price_in_the_period_applies() -> None:
-    cut = date(2026, 7, 30)
-    before = max_cost_of("gpt-5.6-luna", cut - timedelta(days=1), cut)
+    change = date(2026, 7, 30)
+    before = max_cost_of("gpt-5.6-luna", change - timedelta(days=1), change)
     assert before.price_id == "gpt-5.6-luna/standard/2026-07-09"
-    assert max_cost_of("gpt-5.6-luna", cut, cut + timedelta(days=1)).price_id == "gpt-5.6-luna/standard/2026-07-30"
-    rising = MODELS["o3"].model_copy(
+    assert (
+        max_cost_of("gpt-5.6-luna", change, change + timedelta(days=1)).price_id == "gpt-5.6-luna/standard/2026-07-30"
+    )
+    more_expensive = MODELS["o3"].model_copy(
         update={
             "prices": (
                 *MODELS["o3"].prices,
@@ -194,9 +199,9 @@ def test_highest_price_in_the_period_applies() -> None:
             )
         }
     )
-    covering_both = max_cost(request(), rising, "standard", first=TODAY, last=TOMORROW)
-    assert covering_both.price_id == f"o3/standard/{TOMORROW}"
-    assert max_cost(request(), rising, "standard", first=TODAY, last=TODAY).price_id == "o3/standard/2025-06-10"
+    both_days = max_cost(request(), more_expensive, "standard", first=TODAY, last=TOMORROW)
+    assert both_days.price_id == f"o3/standard/{TOMORROW}"
+    assert max_cost(request(), more_expensive, "standard", first=TODAY, last=TODAY).price_id == "o3/standard/2025-06-10"
 
 
 def test_tiers_have_their_own_prices() -> None:
@@ -235,7 +240,7 @@ def test_fitting_output_tokens() -> None:
     assert fitting("0.000001") is None
 
 
-# LateUsage for rate limits
+# Estimates for rate limits
 
 
 def test_estimate_is_a_quarter_of_the_bytes_plus_output() -> None:
@@ -341,8 +346,8 @@ def test_no_usage_costs_more_than_the_maximum(
     first, last = span
     limit = max_cost(submitted, model, "standard", first=first, last=last)
     usage = data.draw(usages_within(limit))
-    called_on = first + timedelta(days=data.draw(st.integers(0, (last - first).days)))
-    assert cost(usage, model.price("standard", usage.input_tokens, called_on)).total_usd <= limit.total_usd
+    call_date = first + timedelta(days=data.draw(st.integers(0, (last - first).days)))
+    assert cost(usage, model.price("standard", usage.input_tokens, call_date)).total_usd <= limit.total_usd
 
 
 @settings(max_examples=200, deadline=None)
@@ -375,8 +380,8 @@ def test_one_token_more_than_fitting_does_not_fit(
         return max_cost(capped, model, "standard", first=first, last=last).total_usd
 
     maximum = submitted.max_output_tokens or model.max_output_tokens
-    near = st.integers(MIN_OUTPUT_TOKENS, maximum).map(total)
-    cap_usd = data.draw(st.decimals(0, 200, places=12) | near | near.map(lambda usd: usd - Decimal("1e-18")))
+    boundary = st.integers(MIN_OUTPUT_TOKENS, maximum).map(total)
+    cap_usd = data.draw(st.decimals(0, 200, places=12) | boundary | boundary.map(lambda usd: usd - Decimal("1e-18")))
     assume(cap_usd >= 0)
     fitting = fitting_output_tokens(submitted, model, "standard", first=first, last=last, cap_usd=cap_usd)
     if fitting is None:

@@ -1,4 +1,4 @@
-"""A real tokenizer never counts more tokens than the computed maximum, in any rendering of the prompt."""
+"""A real tokenizer does not count more tokens than the computed maximum, in any rendering of the prompt."""
 
 import json
 from collections.abc import Callable
@@ -96,12 +96,12 @@ described = st.fixed_dictionaries(
 
 
 def _types(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    several = st.lists(inner, min_size=1, max_size=3)
+    schema_lists = st.lists(inner, min_size=1, max_size=3)
     properties = st.dictionaries(texts, inner, max_size=4)
     return st.one_of(
         st.builds(lambda base, each: {"type": "array", "items": each, **base}, described, inner),
-        st.builds(lambda base, each: {"oneOf": each, **base}, described, several),
-        st.builds(lambda base, each: {"anyOf": each, **base}, described, several),
+        st.builds(lambda base, each: {"oneOf": each, **base}, described, schema_lists),
+        st.builds(lambda base, each: {"anyOf": each, **base}, described, schema_lists),
         st.builds(
             lambda base, each: {"type": "object", "properties": each, "required": list(each)[:2], **base},
             described,
@@ -204,11 +204,11 @@ def test_request_stays_within_maximum(request: dict[str, Any]) -> None:
 def test_schema_stays_within_maximum(schema: dict[str, Any]) -> None:
     """With and without references. Ten copies, so that other margins do not hide an excess."""
     ten = {"type": "object", "properties": {f"p{number}": schema["properties"]["r"] for number in range(10)}}
-    whole = {**ten, "$defs": schema["$defs"]}
-    limit = rendering.max_json_bytes(whole, 10**12)
+    root = {**ten, "$defs": schema["$defs"]}
+    limit = rendering.max_json_bytes(root, 10**12)
     for form in prompts.FORMS:
-        assert count(prompts.schema(whole, form)) <= limit, form
-        assert count(prompts.schema(prompts.inlined(whole, whole), form)) <= limit, form
+        assert count(prompts.schema(root, form)) <= limit, form
+        assert count(prompts.schema(prompts.inlined(root, root), form)) <= limit, form
 
 
 @settings(max_examples=200, deadline=None)
@@ -243,10 +243,10 @@ def _without_exponents(value: Any) -> Any:
     return int(value) if isinstance(value, float) and abs(value) >= 1e15 else value
 
 
-def _nested(levels: int, wrap: Callable[[Any], Any]) -> Any:
+def _nested(levels: int, parent_of: Callable[[Any], Any]) -> Any:
     schema: Any = {"type": "string"}
     for _ in range(levels):
-        schema = wrap(schema)
+        schema = parent_of(schema)
     return schema
 
 
@@ -269,7 +269,7 @@ HARD_SCHEMAS: dict[str, Any] = {
     "deep unions": _nested(28, lambda inner: {"oneOf": [inner, {"type": "null"}]}),
     "defaults": {"type": "object", "properties": {f"p{n}": {"type": "string", "nullable": True, "default": ""}
                                                   for n in range(MANY)}},
-    "nothing": {},
+    "empty": {},
     "brackets": [[]] * MANY,
     "braces": [{}] * MANY,
     "truths": [True, None] * MANY,
@@ -310,8 +310,8 @@ def test_recursive_and_exponential_references_end() -> None:
     tree = {"$ref": "#/$defs/n", "$defs": {"n": {"properties": {"kids": {"items": {"$ref": "#/$defs/n"}}}}}}
     assert rendering.max_json_bytes(tree, 100_000) < 1_000
     assert rendering.max_json_bytes({"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}}, 100_000) < 1_000
-    twice = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
-    assert rendering.max_json_bytes({"$ref": "#/$defs/d0", "$defs": twice}, 100_000) == 100_000
+    definitions = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
+    assert rendering.max_json_bytes({"$ref": "#/$defs/d0", "$defs": definitions}, 100_000) == 100_000
     chain = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(9_000)}
     assert rendering.max_json_bytes({"$ref": "#/$defs/d0", "$defs": chain}, 10**12) == 10**12
 

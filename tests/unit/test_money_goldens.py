@@ -1,4 +1,4 @@
-"""Known ways to get a cost or a hold wrong, each with the right amount calculated by hand.
+"""Known errors in costs and holds, each with the correct amount calculated by hand.
 
 All on one model. Per million tokens: $2 input, $0.50 cached input, $2.50 cache write, $8 output; twice that in the tier
 `priority`, half in `flex`; $4, $1, $5 and $12 when the request has more than 272,000 input tokens.
@@ -29,9 +29,9 @@ PAST = date(2026, 1, 1)
 MILLION = 1_000_000
 
 
-def row(prices: dict[str, str], *, tier: str = "standard", since: date = PAST, above: int = 0) -> Price:
-    name = f"golden/{tier}/{since}" + ("/above-272k" if above else "")
-    values = {"id": name, "model": "golden", "tier": tier, "effective_from": since, "above_input_tokens": above}
+def row(prices: dict[str, str], *, tier: str = "standard", first_day: date = PAST, above: int = 0) -> Price:
+    name = f"golden/{tier}/{first_day}" + ("/above-272k" if above else "")
+    values = {"id": name, "model": "golden", "tier": tier, "effective_from": first_day, "above_input_tokens": above}
     return Price.model_validate({**values, **prices})
 
 
@@ -313,7 +313,7 @@ def test_late_usage_replaces_the_estimate(world: World, *, cancelled: bool) -> N
 
 
 def test_messages_of_an_estimate_do_not_multiply(catalogue: GoldenCatalogue) -> None:
-    """Each message is delivered twice, and the provider is busy when it is asked for the usage."""
+    """Each message is delivered twice, and the provider is busy when the usage is requested."""
     world = catalogue.world()
     world.job_messages.faults = QueueFaults(duplicates=1.0)
     world.provider.plan.endings.append("never")
@@ -340,16 +340,16 @@ NEXT_DAY = date(2026, 11, 11)
 
 
 def test_price_change_after_the_call_is_ignored(catalogue: GoldenCatalogue) -> None:
-    world = catalogue.world(row(DOUBLE, since=NEXT_DAY), at=EVENING)
+    world = catalogue.world(row(DOUBLE, first_day=NEXT_DAY), at=EVENING)
     job = ended(world, Usage(input_tokens=1_000, output_tokens=5_000), reasoning={"effort": "high"})
     assert job.finished_at is not None
     assert job.finished_at.date() == NEXT_DAY
     assert (job.spent_usd, cost_of(world, job)["price_date"]) == (Decimal("0.042"), "2026-01-01")
 
 
-@pytest.mark.parametrize(("prices", "dollars"), [(DOUBLE, "0.084"), (HALF, "0.021")], ids=["dearer", "cheaper"])
+@pytest.mark.parametrize(("prices", "dollars"), [(DOUBLE, "0.084"), (HALF, "0.021")], ids=["more_expensive", "cheaper"])
 def test_price_change_before_the_call_applies(catalogue: GoldenCatalogue, prices: dict[str, str], dollars: str) -> None:
-    world = catalogue.world(row(prices, since=NEXT_DAY), at=EVENING)
+    world = catalogue.world(row(prices, first_day=NEXT_DAY), at=EVENING)
     world.provider.plan.answers = ["busy"] * 6
     usage = Usage(input_tokens=1_000, output_tokens=5_000)
     job = ended(world, usage, input="x" * 1_000, max_output_tokens=5_000)
@@ -361,9 +361,9 @@ def test_price_change_before_the_call_applies(catalogue: GoldenCatalogue, prices
 
 
 def test_price_after_the_deadline_is_not_held(catalogue: GoldenCatalogue) -> None:
-    changing = catalogue.world(row(DOUBLE, since=date(2026, 11, 12)), at=EVENING)
+    with_price_change = catalogue.world(row(DOUBLE, first_day=date(2026, 11, 12)), at=EVENING)
     constant = catalogue.world(at=EVENING)
-    assert hold(changing) == hold(constant)
+    assert hold(with_price_change) == hold(constant)
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_new_day_and_month_have_full_budgets(catalogue: GoldenCatalogue) -> None
 
 def test_deadline_after_midnight_raises_the_hold(catalogue: GoldenCatalogue) -> None:
     """The deadline is then a day later, where another price applies: 5,000 tokens of output at $16."""
-    world = catalogue.world(row(DOUBLE, since=date(2026, 11, 12)), at=EVENING + timedelta(seconds=59.999))
+    world = catalogue.world(row(DOUBLE, first_day=date(2026, 11, 12)), at=EVENING + timedelta(seconds=59.999))
     job = submitted(world, max_output_tokens=5_000)
     assert job.deadline_at.date() == date(2026, 11, 12)
     assert job.held_usd > Decimal("0.08")

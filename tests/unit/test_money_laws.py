@@ -1,4 +1,4 @@
-"""The laws of money under failures: no budget is ever exceeded, and the ledger always equals the jobs.
+"""The laws of money under failures: no budget is exceeded, and the ledger always equals the jobs.
 
 A hypothesis state machine drives the whole service in virtual time and checks after each step and at each write. The
 tests at the end break one part of the service and show that the machine detects it.
@@ -64,9 +64,9 @@ class WatchedJobs(SimulatedJobs):
         caps = self.caps(job.tenant)
         for day in {attempt.held_at.date() for attempt in job.attempts}:
             balance = self.ledger.balance(job.tenant, day.replace(day=1))
-            of_day = balance.days.get(day, ledger.Balance())
+            day_balance = balance.days.get(day, ledger.Balance())
             self._check(before, job, f"{day:%Y-%m}", balance.total.used_usd, caps.month_usd)
-            self._check(before, job, f"{day}", of_day.used_usd, caps.day_usd)
+            self._check(before, job, f"{day}", day_balance.used_usd, caps.day_usd)
 
     def _check(self, before: Job | None, job: Job, period: str, used: Decimal, cap: Decimal | None) -> None:
         rise = used - self.used.get((job.tenant, period), Decimal(0))
@@ -74,7 +74,7 @@ class WatchedJobs(SimulatedJobs):
         if rise > 0 and before is None and cap is not None and used > cap:
             self.violations.append(f"{job.tenant} {period}: {used} is used after an admission, the cap is {cap}")
         if before is not None and rise > overrun(job) - overrun(before):
-            self.violations.append(f"{job.tenant} {period}: {rise} more is used, and no job was admitted")
+            self.violations.append(f"{job.tenant} {period}: {rise} more is used, without an admission")
 
 
 def overrun(job: Job) -> Decimal:
@@ -98,8 +98,8 @@ class WatchedWorld(World):
 
 
 tenants = st.sampled_from(TENANTS)
-amounts = st.sampled_from(("none", "nothing", "used", "below used", "one more", "almost one more", "three more"))
-soon = st.integers(0, 12)
+amounts = st.sampled_from(("none", "zero", "used", "below used", "one more", "almost one more", "three more"))
+call_offsets = st.integers(0, 12)
 """A number of calls from now."""
 
 
@@ -134,14 +134,14 @@ class Spending(RuleBasedStateMachine):
         result = self._submit(tenant, body, key)
         if not predictable or self.world.clock().date() != today:
             return
-        held = self._used(tenant, f"{today}") - before.budgets.get((tenant, f"{today}"), money.Budget()).used
+        held_usd = self._used(tenant, f"{today}") - before.budgets.get((tenant, f"{today}"), money.Budget()).used
         if repeated:
             assert result in ("repeated", "conflict")
         elif own_cap is not None and own_cap < 0:
             assert result == "max_cost_exceeded"
         else:
             assert result == ("accepted" if self._fits(tenant, hold, before, today) else "budget_exceeded")
-        assert held == (Fraction(hold) if result == "accepted" else 0)
+        assert held_usd == (Fraction(hold) if result == "accepted" else 0)
 
     @rule(
         tenant=tenants,
@@ -193,7 +193,7 @@ class Spending(RuleBasedStateMachine):
 
     @rule(hours=st.sampled_from((1, 18)))
     def lose_all_workers(self, hours: float) -> None:
-        """Also for so long that the sweeper gives up jobs."""
+        """18 hours are long enough for the sweeper to give up jobs."""
         self.world.down.worker = True
         self.world.run_for(hours=hours)
         self.world.down.worker = False
@@ -202,22 +202,22 @@ class Spending(RuleBasedStateMachine):
     def set_answers(self, answers: list[Answer]) -> None:
         self.world.provider.plan.answers[:] = answers
 
-    @rule(when=soon, fault=st.sampled_from(Fault))
+    @rule(when=call_offsets, fault=st.sampled_from(Fault))
     def fail(self, when: int, fault: Fault) -> None:
         self.faults[len(self.world.calls.recorded) + when] = fault
 
-    @rule(when=soon, seconds=st.sampled_from((1.0, 50.0, 200.0)))
+    @rule(when=call_offsets, seconds=st.sampled_from((1.0, 50.0, 200.0)))
     def stall(self, when: int, seconds: float) -> None:
         self.world.calls.before_call[len(self.world.calls.recorded) + when] = partial(self.world.clock.pass_by, seconds)
 
     @precondition(lambda self: self.world.job_messages.messages)
     @rule(data=st.data())
-    def lose_a_message(self, data: st.DataObject) -> None:
+    def lose_message(self, data: st.DataObject) -> None:
         messages = self.world.job_messages.messages
         messages.pop(data.draw(st.integers(0, len(messages) - 1)))
 
     @precondition(lambda self: self.world.jobs.items)
-    @rule(data=st.data(), when=soon)
+    @rule(data=st.data(), when=call_offsets)
     def poll_concurrently(self, data: st.DataObject, when: int) -> None:
         """Another worker polls a job during the next operation."""
         job_id = data.draw(st.sampled_from(sorted(self.world.jobs.items)))
@@ -248,14 +248,14 @@ class Spending(RuleBasedStateMachine):
         assert list(money.differences(expected, actual)) == []
 
     @invariant()
-    def a_month_is_the_sum_of_its_days(self) -> None:
+    def month_is_the_sum_of_its_days(self) -> None:
         for (tenant, month), balance in self.world.ledger.months.items():
-            days = [of_day for day, of_day in balance.days.items() if day.replace(day=1) == month]
+            days = [day_balance for day, day_balance in balance.days.items() if day.replace(day=1) == month]
             assert sum(day.held_usd for day in days) == balance.total.held_usd, (tenant, month)
             assert sum(day.spent_usd for day in days) == balance.total.spent_usd, (tenant, month)
 
     def teardown(self) -> None:
-        """At the end nothing is held, and the spent amount is the cost of the jobs."""
+        """At the end the held amount is zero, and the spent amount is the cost of the jobs."""
         if not hasattr(self, "world"):
             return
         self.faults.clear()
@@ -271,7 +271,9 @@ class Spending(RuleBasedStateMachine):
         for job in self.world.jobs.items.values():
             assert list(paid_without_a_call(self.world.jobs.history[job.id])) == []
         for tenant in TENANTS:
-            spent = sum(balance.total.spent_usd for (owner, _), balance in months.items() if owner == tenant)
+            spent = sum(
+                balance.total.spent_usd for (tenant_name, _), balance in months.items() if tenant_name == tenant
+            )
             jobs = [job for job in self.world.jobs.items.values() if job.tenant == tenant]
             assert spent == sum(attempt.cost_usd or 0 for job in jobs for attempt in job.attempts)
 
@@ -309,7 +311,7 @@ class Spending(RuleBasedStateMachine):
         used_usd, hold = dollars(used), self._hold(5_000)
         return {
             "none": None,
-            "nothing": Decimal(0),
+            "zero": Decimal(0),
             "used": used_usd,
             "below used": max(used_usd - TINY, Decimal(0)),
             "one more": used_usd + hold,
@@ -319,13 +321,13 @@ class Spending(RuleBasedStateMachine):
 
 
 def question(output: int | None, tags: Sequence[str] = (), max_cost: Decimal | None = None) -> dict[str, Any]:
-    ours: dict[str, Any] = {"tags": list(tags)} if tags else {}
+    options: dict[str, Any] = {"tags": list(tags)} if tags else {}
     if max_cost is not None:
-        ours["max_cost_usd"] = format(max_cost, "f")
+        options["max_cost_usd"] = format(max_cost, "f")
     body: dict[str, Any] = {"model": "o3", "input": "What is 17 times 23?", "reasoning": {"effort": "low"}}
     if output is not None:
         body["max_output_tokens"] = output
-    return {**body, "afterthought": ours} if ours else body
+    return {**body, "afterthought": options} if options else body
 
 
 def dollars(exact: Fraction) -> Decimal:
@@ -336,12 +338,12 @@ def encoded(body: dict[str, Any]) -> bytes:
     return json.dumps(body).encode()
 
 
-def next_start(of: str, now: datetime) -> datetime:
+def next_start(period: str, now: datetime) -> datetime:
     """The start of the next day, month or year."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if of == "midnight":
+    if period == "midnight":
         return midnight + timedelta(days=1)
-    if of == "year" or midnight.month == 12:
+    if period == "year" or midnight.month == 12:
         return midnight.replace(year=midnight.year + 1, month=1, day=1)
     return midnight.replace(month=midnight.month + 1, day=1)
 
@@ -357,14 +359,14 @@ def paid_without_a_call(history: Sequence[Job]) -> Iterator[str]:
             and after.terminal
             and ended.cost_usd
         ):
-            yield f"{after.id} was never called and cost {ended.cost_usd}"
+            yield f"{after.id} was not called and cost {ended.cost_usd}"
 
 
 TestMoneyLaws = Spending.TestCase
 TestMoneyLaws.settings = settings(stateful_step_count=25, suppress_health_check=[HealthCheck.too_slow])
 
 
-# ---- the machine detects defects
+# ---- the laws detect defects
 
 
 class WithoutCondition(WatchedJobs):
@@ -378,7 +380,7 @@ class WithoutDayCondition(WatchedJobs):
 
 
 class HeldTwice(WatchedJobs):
-    """A repeated create of a job takes the hold again."""
+    """A repeated create of a job takes a second hold."""
 
     def create(self, job: Job, caps: Caps) -> None:
         if job.id in self.items:
@@ -388,21 +390,21 @@ class HeldTwice(WatchedJobs):
 
 class HoldNotReleased(SimulatedLedger):
     def apply(self, tenant: str, delta: ledger.Contribution, caps: Caps) -> None:
-        days = {day: moved._replace(held_usd=max(moved.held_usd, Decimal(0))) for day, moved in delta.days.items()}
+        days = {day: change._replace(held_usd=max(change.held_usd, Decimal(0))) for day, change in delta.days.items()}
         super().apply(tenant, delta._replace(days=days), caps)
 
 
 class CostNotSpent(SimulatedLedger):
     def apply(self, tenant: str, delta: ledger.Contribution, caps: Caps) -> None:
-        days = {day: moved._replace(spent_usd=Decimal(0)) for day, moved in delta.days.items()}
+        days = {day: change._replace(spent_usd=Decimal(0)) for day, change in delta.days.items()}
         super().apply(tenant, delta._replace(days=days), caps)
 
 
 def bill_each_poll(patch: pytest.MonkeyPatch) -> None:
-    checked = Job.record_poll
+    original = Job.record_poll
 
     def billed(job: Job, **fields: Any) -> Job:
-        after = checked(job, **fields)
+        after = original(job, **fields)
         attempt = after.called_attempt
         return after.model_copy(
             update={"attempts": (attempt.model_copy(update={"cost_usd": attempt.spent_usd + Decimal("0.01")}),)}
@@ -411,59 +413,59 @@ def bill_each_poll(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Job, "record_poll", billed)
 
 
-def count_on_the_last_day(patch: pytest.MonkeyPatch) -> None:
-    """On the day on which a job ends, not on the day of its hold."""
+def count_on_last_day(patch: pytest.MonkeyPatch) -> None:
+    """Counts the cost on the day of the end instead of the day of the hold."""
     contribution = ledger.contribution
 
-    def late(job: Job) -> ledger.Contribution:
+    def contribution_at_end(job: Job) -> ledger.Contribution:
         if job.finished_at is None:
             return contribution(job)
-        moved = (attempt.model_copy(update={"held_at": job.finished_at}) for attempt in job.attempts)
-        return contribution(job.model_copy(update={"attempts": tuple(moved)}))
+        attempts = (attempt.model_copy(update={"held_at": job.finished_at}) for attempt in job.attempts)
+        return contribution(job.model_copy(update={"attempts": tuple(attempts)}))
 
-    patch.setattr(ledger, "contribution", late)
-
-
-def add_to_the_estimate(patch: pytest.MonkeyPatch) -> None:
-    corrected = Job.correct_usage
-
-    def added(job: Job, number: int, *, cost_usd: Decimal, **fields: Any) -> Job:
-        return corrected(job, number, cost_usd=job.spent_usd + cost_usd, **fields)
-
-    patch.setattr(Job, "correct_usage", added)
+    patch.setattr(ledger, "contribution", contribution_at_end)
 
 
-def limit_cost_to_the_hold(patch: pytest.MonkeyPatch) -> None:
-    settled = Job.settle
+def add_cost_to_estimate(patch: pytest.MonkeyPatch) -> None:
+    original = Job.correct_usage
 
-    def clipped(job: Job, *args: Any, cost_usd: Decimal | None, **fields: Any) -> Job:
-        return settled(
+    def correct_usage(job: Job, number: int, *, cost_usd: Decimal, **fields: Any) -> Job:
+        return original(job, number, cost_usd=job.spent_usd + cost_usd, **fields)
+
+    patch.setattr(Job, "correct_usage", correct_usage)
+
+
+def limit_cost_to_hold(patch: pytest.MonkeyPatch) -> None:
+    original = Job.settle
+
+    def settle(job: Job, *args: Any, cost_usd: Decimal | None, **fields: Any) -> Job:
+        return original(
             job, *args, cost_usd=min(cost_usd or job.called_attempt.hold_usd, job.called_attempt.hold_usd), **fields
         )
 
-    patch.setattr(Job, "settle", clipped)
+    patch.setattr(Job, "settle", settle)
 
 
 def bill_without_a_call(patch: pytest.MonkeyPatch) -> None:
-    failed = Job.fail
+    original = Job.fail
 
     def billed(job: Job, *failure: str, **fields: Any) -> Job:
-        after = failed(job, *failure, **fields)
+        after = original(job, *failure, **fields)
         attempt = after.attempts[-1]
-        paid = attempt.model_copy(update={"state": "settled", "cost_usd": attempt.hold_usd})
-        return after.model_copy(update={"attempts": (*after.attempts[:-1], paid)})
+        settled = attempt.model_copy(update={"state": "settled", "cost_usd": attempt.hold_usd})
+        return after.model_copy(update={"attempts": (*after.attempts[:-1], settled)})
 
     patch.setattr(Job, "fail", billed)
 
 
 def missing_usage_costs_nothing(patch: pytest.MonkeyPatch) -> None:
     """A call without usage costs nothing, instead of its hold."""
-    settled = Job.settle
+    original = Job.settle
 
-    def free(job: Job, *args: Any, cost_usd: Decimal | None, **fields: Any) -> Job:
-        return settled(job, *args, cost_usd=cost_usd or Decimal(0), **fields)
+    def settle(job: Job, *args: Any, cost_usd: Decimal | None, **fields: Any) -> Job:
+        return original(job, *args, cost_usd=cost_usd or Decimal(0), **fields)
 
-    patch.setattr(Job, "settle", free)
+    patch.setattr(Job, "settle", settle)
 
 
 def detection_settings() -> settings:
@@ -502,9 +504,9 @@ def test_incomplete_settlement_is_detected(ledger_class: type[SimulatedLedger]) 
     "defect",
     [
         bill_each_poll,
-        count_on_the_last_day,
-        add_to_the_estimate,
-        pytest.param(limit_cost_to_the_hold, marks=pytest.mark.slow_proof),
+        count_on_last_day,
+        add_cost_to_estimate,
+        pytest.param(limit_cost_to_hold, marks=pytest.mark.slow_proof),
         pytest.param(bill_without_a_call, marks=pytest.mark.slow_proof),
         missing_usage_costs_nothing,
     ],

@@ -14,7 +14,7 @@ def calls_while_thinking(*, events: bool) -> Counter[str]:
     for _ in range(JOBS):
         world.submit(a_request("high"))
     world.run_until(lambda: len(world.provider.runs) == JOBS, timedelta(hours=1))
-    # The last submission still has writes to do.
+    # The last submission still has to write.
     world.run_for(seconds=1)
     start, earlier_calls = world.clock(), len(world.calls.recorded)
     first_end = min(run.ends_at for run in world.provider.runs.values())

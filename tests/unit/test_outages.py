@@ -42,8 +42,8 @@ def test_webhook_retries_follow_the_schedule() -> None:
     world.submit()
     run_to_end(world)
     times = [each.at for each in world.receiver.received]
-    gaps = [round((later - earlier).total_seconds()) for earlier, later in pairwise(times)]
-    assert gaps == [delivery_seconds(sends) for sends in range(1, MAX_DELIVERIES)]
+    intervals = [round((later - earlier).total_seconds()) for earlier, later in pairwise(times)]
+    assert intervals == [delivery_seconds(sends) for sends in range(1, MAX_DELIVERIES)]
 
 
 def test_busy_provider_is_retried_for_hours() -> None:
@@ -154,18 +154,18 @@ def test_unreadable_job_ends_at_its_deadline() -> None:
 
 def test_sweeper_and_notifier_publish_one_event() -> None:
     """The notifier runs at every call of a sweep, and a sweep at every call of the notifier."""
-    for inner, outer in (("notifier", "sweeper"), ("sweeper", "notifier")):
+    for interrupting, interrupted in (("notifier", "sweeper"), ("sweeper", "notifier")):
         for offset in range(6):
             world = World()
-            setattr(world.down, inner, True)
-            setattr(world.down, outer, True)
+            setattr(world.down, interrupting, True)
+            setattr(world.down, interrupted, True)
             job_id = world.submit().job.id
             world.run_for(minutes=5)
             assert world.job(job_id).terminal
-            setattr(world.down, outer, False)
+            setattr(world.down, interrupted, False)
             run = (
                 partial(world.notifier.publish, job_id)
-                if inner == "notifier"
+                if interrupting == "notifier"
                 else partial(world.sweeper.sweep, enough_time=always)
             )
             world.calls.before_call[len(world.calls.recorded) + offset] = run
@@ -203,7 +203,7 @@ def test_sweeper_publishes_a_discarded_record() -> None:
     world = World(faults=dict.fromkeys(range(first, first + 9), Fault.TIMEOUT_BEFORE))
     world.submit()
     assert run_to_end(world).status == "completed"
-    assert len(world.lost_records) == 1
+    assert len(world.discarded_records) == 1
     assert all(isinstance(error, TransportFailed) for error in world.errors)
     assert len(world.receiver.accepted) == 1
 

@@ -91,8 +91,8 @@ def test_total_equals_rational_arithmetic(usage: Usage, row: Price) -> None:
 
 @given(usages(), usages(), prices())
 def test_costs_are_additive(one: Usage, other: Usage, row: Price) -> None:
-    together = Usage(**{field: getattr(one, field) + getattr(other, field) for field in Usage.model_fields})
-    assert cost(together, row).total_usd == exact_sum(cost(one, row).total_usd, cost(other, row).total_usd)
+    combined = Usage(**{field: getattr(one, field) + getattr(other, field) for field in Usage.model_fields})
+    assert cost(combined, row).total_usd == exact_sum(cost(one, row).total_usd, cost(other, row).total_usd)
 
 
 @given(usages(), prices())

@@ -23,7 +23,7 @@ def only_job(world: World) -> str:
 
 
 def test_ended_job_is_published(world: World) -> None:
-    """And is no longer overdue."""
+    """The job is then no longer overdue."""
     job_id = only_job(world)
     event = world.notifier.publish(job_id)
     assert world.topic.published == [event]

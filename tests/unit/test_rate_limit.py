@@ -36,7 +36,7 @@ def tenant(**fields: object) -> Tenant:
 
 
 class Limiter:
-    """The rate limiter on the simulator, 13 seconds into a limiter."""
+    """The rate limiter on the simulator, 13 seconds into a minute."""
 
     def __init__(self) -> None:
         self.clock = Clock(START + timedelta(seconds=13))
@@ -121,7 +121,7 @@ def test_window_is_a_clock_minute(at: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "seconds", "shown"),
+    ("at", "seconds", "header"),
     [
         (START, 60, "1m0s"),
         (START + timedelta(milliseconds=1), 60, "1m0s"),
@@ -130,10 +130,10 @@ def test_window_is_a_clock_minute(at: datetime) -> None:
         (START + timedelta(seconds=59, milliseconds=999), 1, "1s"),
     ],
 )
-def test_reset_is_in_whole_seconds(at: datetime, seconds: int, shown: str) -> None:
+def test_reset_is_in_whole_seconds(at: datetime, seconds: int, header: str) -> None:
     assert resets_in_seconds(at) == seconds
     headers = RateState(LIMITS, WindowUsage(), seconds).headers()
-    assert headers["x-ratelimit-reset-requests"] == headers["x-ratelimit-reset-tokens"] == shown
+    assert headers["x-ratelimit-reset-requests"] == headers["x-ratelimit-reset-tokens"] == header
 
 
 def test_headers_match_openai() -> None:
@@ -154,7 +154,7 @@ def test_remaining_is_between_zero_and_limit(window: WindowUsage) -> None:
     assert 0 <= int(headers["x-ratelimit-remaining-tokens"]) <= 1000
 
 
-# ---- requests that can never run
+# ---- requests larger than a minute
 
 
 def test_request_of_a_whole_minute_fits() -> None:
@@ -181,8 +181,8 @@ def test_request_beyond_a_minute_is_invalid(
     assert not refused.retryable
     assert refused.detail is not None
     assert refused.detail.get("fitting_max_output_tokens") == fitting
-    for figure in (input_tokens + output_tokens, 1000, *([fitting] if fitting is not None else [])):
-        assert str(figure) in refused.message
+    for text in (input_tokens + output_tokens, 1000, *([fitting] if fitting is not None else [])):
+        assert str(text) in refused.message
     if fitting is not None:
         check_fits(LIMITS, "o3", input_tokens + fitting, fitting)
 
@@ -229,9 +229,9 @@ def test_used_tokens_are_a_429(limiter: Limiter) -> None:
         "requested": 51,
         "resets_in_seconds": 47,
     }
-    for figure in ("o3", "250 tokens", "200", "51", "47 s"):
-        assert figure in refused.message
-    assert limiter.take(50, caller=caller).usage == WindowUsage(2, 250), "the refusal counts nothing"
+    for text in ("o3", "250 tokens", "200", "51", "47 s"):
+        assert text in refused.message
+    assert limiter.take(50, caller=caller).usage == WindowUsage(2, 250), "a refused request is not counted"
 
 
 def test_used_requests_are_a_429(limiter: Limiter) -> None:

@@ -95,9 +95,9 @@ def test_known_secret_is_redacted() -> None:
     assert redact("key=hunter2hunter2!", ["hunter2hunter2"]) == f"key={REDACTED}!"
 
 
-@pytest.mark.parametrize("word", ["", "EMPTY", "ollama", "none"])
-def test_placeholder_key_is_not_redacted(word: str) -> None:
-    assert redact("the ollama server said: none, EMPTY", [word]) == "the ollama server said: none, EMPTY"
+@pytest.mark.parametrize("key", ["", "EMPTY", "ollama", "none"])
+def test_placeholder_key_is_not_redacted(key: str) -> None:
+    assert redact("the ollama server said: none, EMPTY", [key]) == "the ollama server said: none, EMPTY"
 
 
 @given(

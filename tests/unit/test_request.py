@@ -189,8 +189,8 @@ CHOICES = {
 def test_policies_allow_listed_values_only(field: str) -> None:
     for value in CHOICES[field]:
         assert getattr(parse_options(**{field: value}), field) == value
-    for wrong in ("Retry", "", "none", True, 1, ["retry"], {"retry": True}):
-        refused = refusal(**{field: wrong})
+    for invalid in ("Retry", "", "none", True, 1, ["retry"], {"retry": True}):
+        refused = refusal(**{field: invalid})
         assert refused.param == f"afterthought.{field}"
         assert all(value in refused.message for value in CHOICES[field])
 

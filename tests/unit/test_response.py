@@ -150,7 +150,7 @@ def test_openai_error_code_is_kept(code: str) -> None:
     assert response["afterthought"]["error_code"] == code
 
 
-@pytest.mark.parametrize("code", ["outcome_unknown", "deadline_exceeded", "context_length_exceeded", "made up", ""])
+@pytest.mark.parametrize("code", ["outcome_unknown", "deadline_exceeded", "context_length_exceeded", "unlisted", ""])
 def test_other_error_code_becomes_server_error(code: str) -> None:
     response = rendered(running().fail(code, "It failed.", now=later(10)))
     assert response["error"]["code"] == "server_error"
@@ -158,7 +158,7 @@ def test_other_error_code_becomes_server_error(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "expected"), [("max_output_tokens",) * 2, ("content_filter",) * 2, ("made up", None), (None, None)]
+    ("reason", "expected"), [("max_output_tokens",) * 2, ("content_filter",) * 2, ("unlisted", None), (None, None)]
 )
 def test_incomplete_reason_is_one_of_openai(reason: str | None, expected: str | None) -> None:
     assert rendered(settled("incomplete", incomplete_reason=reason))["incomplete_details"] == {"reason": expected}

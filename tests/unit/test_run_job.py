@@ -32,8 +32,8 @@ def world() -> World:
     return World()
 
 
-def started(world: World, body: dict[str, Any] | None = None, **more: Any) -> str:
-    job_id = world.submit(body, **more).job.id
+def started(world: World, body: dict[str, Any] | None = None, **options: Any) -> str:
+    job_id = world.submit(body, **options).job.id
     assert world.step(job_id).outcome == "moved"
     return job_id
 
@@ -155,7 +155,7 @@ def test_poll_intervals_grow(world: World) -> None:
 
 
 def test_running_job_costs_only_its_polls(world: World) -> None:
-    """A poll makes a few calls; nothing else runs meanwhile."""
+    """A poll makes a few calls; no other calls are made."""
     world.submit(a_request("xhigh", model="gpt-5.2"))
     world.run()
     polls = [call.name for call in world.calls.recorded if call.process == "worker"].count("provider.retrieve")
@@ -307,7 +307,7 @@ class JobsWithBusyLedger:
 
 
 def test_refusal_is_stored_when_ledger_is_busy(world: World) -> None:
-    """Left in `calling`, the attempt would later cost its hold though nothing ran."""
+    """An attempt left in `calling` would later cost its hold, although no call ran."""
     world.provider.plan = ProviderPlan(answers=["refuses", "refuses"])
     job_id = world.submit().job.id
     busy = JobsWithBusyLedger(world)

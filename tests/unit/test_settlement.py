@@ -50,7 +50,7 @@ def test_cost_is_exact_and_names_its_price_row() -> None:
     assert job.attempt.served_model == "o3-2025-04-16"
 
 
-def test_price_is_that_of_the_call_time() -> None:
+def test_price_of_call_time_applies() -> None:
     job = settled(running_job(created_at=datetime(2025, 6, 1, tzinfo=UTC)), generation())
     assert job.attempt is not None
     assert job.attempt.price_id != "o3/standard/2025-06-10"
@@ -112,9 +112,9 @@ def test_failed_run_with_usage_is_billed() -> None:
 
 
 def test_our_failure_replaces_the_providers() -> None:
-    ours = Failure(code="deadline_exceeded", message="late")
-    job = settled(running_job(), generation(status="cancelled", usage=None), failure=ours)
-    assert (job.status, job.failure) == ("failed", ours)
+    own_failure = Failure(code="deadline_exceeded", message="late")
+    job = settled(running_job(), generation(status="cancelled", usage=None), failure=own_failure)
+    assert (job.status, job.failure) == ("failed", own_failure)
 
 
 REASONING = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Let me see."}]}

@@ -194,7 +194,7 @@ def test_message_outside_tolerance_is_refused(seconds: int, error: type[Exceptio
         verify(headers(SECRET, timestamp=TIMESTAMP), now=TIMESTAMP + seconds)
 
 
-def test_unsigned_old_timestamp_is_a_wrong_signature() -> None:
+def test_unsigned_old_message_is_wrong_signature() -> None:
     """`MessageTooOld` counts real messages of the provider, not those that anyone can send."""
     with pytest.raises(signature.NoMatchingSignature):
         verify({**headers(SECRET), "webhook-timestamp": "1"})

@@ -96,7 +96,7 @@ def test_stream_filter_drops_inserts() -> None:
     assert [passes_stream_filter(record.image()) for record in world.jobs.stream] == [False]
 
 
-def test_laws_find_what_is_broken() -> None:
+def test_laws_detect_their_breaches() -> None:
     world = World()
     job_id = world.submit().job.id
     world.run()
@@ -109,7 +109,9 @@ def test_laws_find_what_is_broken() -> None:
         "before its attempt was recorded": lambda: setattr(run, "attempt_recorded", False),
         "never published": world.topic.published.clear,
         "its webhook was accepted in none": world.receiver.received.clear,
-        "still due": lambda: world.jobs.items.update({job_id: job.model_copy(update={"overdue_at": world.clock()})}),
+        "still overdue": lambda: world.jobs.items.update(
+            {job_id: job.model_copy(update={"overdue_at": world.clock()})}
+        ),
         "never ended": lambda: world.jobs.items.update({job_id: job.model_copy(update={"status": "queued"})}),
         "an end was changed": lambda: world.jobs.history[job_id].append(
             job.model_copy(update={"model": "o1", "version": job.version + 1})
@@ -120,7 +122,7 @@ def test_laws_find_what_is_broken() -> None:
         assert any(breach in text for text in broken(world)), breach
 
 
-def test_laws_find_a_wrong_digit_in_a_cost() -> None:
+def test_laws_detect_a_wrong_digit_in_a_cost() -> None:
     world = World()
     job_id = world.submit(a_request()).job.id
     world.run()

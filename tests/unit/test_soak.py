@@ -48,7 +48,7 @@ def generation(job: Job, *, token: str | None = None, response_id: str = "r") ->
 def view(*jobs: Job, arrivals: list[Arrival] | None = None, **changes: Any) -> View:
     """A service at rest that breaks no law."""
     arrivals = [arrival(job) for job in jobs if job.terminal] if arrivals is None else arrivals
-    whole = View(
+    complete = View(
         accepted=[job.id for job in jobs],
         jobs={job.id: job for job in jobs},
         generations=[generation(job) for job in jobs],
@@ -57,26 +57,26 @@ def view(*jobs: Job, arrivals: list[Arrival] | None = None, **changes: Any) -> V
         webhooks=[webhook_of(each) for each in arrivals],
         webhook_jobs={job.id for job in jobs},
     )
-    return replace(whole, **changes)
+    return replace(complete, **changes)
 
 
 def used(spent: Decimal) -> Balance:
     return Balance("acme", "2026-11", held=Decimal(0), spent=spent, cap=Decimal(1))
 
 
-def observation(looked_at: View, problems: tuple[str, ...] = (), faults: int = 1) -> Observation:
+def observation(observed: View, problems: tuple[str, ...] = (), faults: int = 1) -> Observation:
     return Observation(
         service=cast("Any", None),
         tables=cast("Any", None),
         callers=cast("Any", SimpleNamespace(problems=problems)),
-        view=looked_at,
+        view=observed,
         arrivals=[],
         faults={soak_laws.KILLED_WORKERS: faults},
     )
 
 
 SOAK_LAWS = (
-    soak_laws.enough_faults_struck,
+    soak_laws.enough_faults_occurred,
     soak_laws.requests_are_answered,
     soak_laws.jobs_belong_to_callers,
     soak_laws.no_job_ends_by_a_defect,
@@ -147,7 +147,7 @@ def test_law_detects_its_breach(law: laws.Law, broken: View) -> None:
 
 DEFECT = a_job(1).fail("internal_error", "It was given up.", now=NOW)
 SOAK_BROKEN: list[tuple[str, soak_laws.SoakLaw, Observation]] = [
-    ("no fault", soak_laws.enough_faults_struck, observation(view(JOB), faults=0)),
+    ("no fault", soak_laws.enough_faults_occurred, observation(view(JOB), faults=0)),
     ("no caller", soak_laws.jobs_belong_to_callers, observation(view(JOB, accepted=()))),
     ("a defect", soak_laws.no_job_ends_by_a_defect, observation(view(DEFECT))),
     ("a wrong answer", soak_laws.requests_are_answered, observation(view(JOB), problems=("404",))),
@@ -172,10 +172,10 @@ def test_plan_has_every_fault_at_its_share() -> None:
     planned = list(plan(1000, TENANTS, seed=1))
     faults = Counter(rules_of(seed=1))
     assert faults.keys() >= {(rule["do"], rule.get("on")) for kind in IN_DIRECT for rule in kind}
-    assert {"webhook_dropped", "webhook_duplicated", "webhook_delayed", "hang_after"} <= {do for do, _ in faults}
+    assert {"webhook_dropped", "webhook_duplicated", "webhook_delayed", "hang_after"} <= {name for name, _ in faults}
     for count in (
-        sum(job.twice for job in planned),
-        sum(job.doubled for job in planned),
+        sum(job.send_twice for job in planned),
+        sum(job.duplicate_message for job in planned),
         sum(job.direct for job in planned),
         sum(job.cancelled_after is not None for job in planned),
         faults["webhook_dropped", None],

@@ -114,12 +114,12 @@ def test_repeat_needs_no_budget(world: World) -> None:
 
 
 @pytest.mark.parametrize("place", range(6))
-@pytest.mark.parametrize("used_up", ["month_cap_usd", "requests_per_minute"])
-def test_concurrent_repeat_is_not_refused_for_its_twin(world: World, place: int, used_up: str) -> None:
-    change_tenant(world, **{used_up: maximum(world) if used_up == "month_cap_usd" else 1})
+@pytest.mark.parametrize("limit", ["month_cap_usd", "requests_per_minute"])
+def test_concurrent_repeat_is_not_refused(world: World, place: int, limit: str) -> None:
+    change_tenant(world, **{limit: maximum(world) if limit == "month_cap_usd" else 1})
 
     def twin() -> None:
-        # If the first request has taken the rate limit but not yet created its job, the twin gets a 429 and retries.
+        # If the first request has taken the rate limit but not yet created its job, the second gets a 429 and retries.
         with suppress(RateLimited):
             world.submit(request(), key="k")
 

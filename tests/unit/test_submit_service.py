@@ -157,12 +157,12 @@ def test_retired_model_is_refused_with_successor(world: World) -> None:
 def test_job_is_visible_to_its_tenant_only(world: World) -> None:
     job_id = world.submit().job.id
     assert world.reader.read("acme", job_id)["id"] == job_id
-    with pytest.raises(NotFound) as foreign:
+    with pytest.raises(NotFound) as other_tenants:
         world.reader.read("globex", job_id)
     world.jobs.delete(job_id)
     with pytest.raises(NotFound) as unknown:
         world.reader.read("globex", job_id)
-    assert foreign.value.message == unknown.value.message
+    assert other_tenants.value.message == unknown.value.message
 
 
 def test_completed_job_has_answer_usage_and_cost(world: World) -> None:

@@ -22,7 +22,7 @@ by_name = pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journ
 
 
 @by_name
-def test_journey_is_what_its_name_says(journey: Journey) -> None:
+def test_journey_matches_its_description(journey: Journey) -> None:
     world, breaches = run_journey(journey, {})
     assert breaches == []
     assert tuple(ends(world)) == journey.ends
@@ -37,7 +37,7 @@ def test_one_fault_breaks_no_law(journey: Journey) -> None:
 
 @by_name
 def test_repeated_request_changes_no_end(journey: Journey) -> None:
-    """Nothing was lost, so the job must end as without the fault."""
+    """A repeated request loses nothing, so the job must end as without the fault."""
     for point in fault_points(journey)[1]:
         if point.fault is Fault.REPEATED:
             world, _ = run_journey(journey, {point.call_index: point.fault})
@@ -78,4 +78,4 @@ def test_new_call_is_swept_without_further_work() -> None:
 def test_missing_safeguard_breaks_a_law(safeguard: Safeguard) -> None:
     _, runs, broken, laws = sweep_without(safeguard)
     assert 0 < broken < runs
-    assert laws[safeguard.shows] > 0
+    assert laws[safeguard.breach] > 0

@@ -1,4 +1,4 @@
-"""The sweeper acts on every overdue job, and no job keeps it from the others."""
+"""The sweeper handles every overdue job, and no job stops it from handling the others."""
 
 from datetime import timedelta
 
@@ -56,7 +56,7 @@ def test_ended_job_is_published(world: World) -> None:
     assert world.job(job_id).overdue_at is None
 
 
-def test_job_that_is_not_overdue_is_skipped(world: World) -> None:
+def test_job_not_overdue_is_skipped(world: World) -> None:
     job = world.submit().job
     assert sweep(world) == SweepReport()
     assert world.job(job.id) == job

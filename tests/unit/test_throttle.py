@@ -176,7 +176,7 @@ def test_patience_is_two_windows_or_two_calls(cost_seconds: float, patience_seco
 
 
 @pytest.mark.parametrize(
-    ("end", "refused_at", "takes", "has_waiting_jobs"),
+    ("end", "refused_at", "accepts", "has_waiting_jobs"),
     [
         (3600, 2, True, True),
         (10.001, -16.999, True, True),
@@ -187,9 +187,9 @@ def test_patience_is_two_windows_or_two_calls(cost_seconds: float, patience_seco
     ],
     ids=["long", "just live", "ends at earliest", "ends soon", "has ended", "abandoned"],
 )
-def test_queue_takes_job_while_live(end: float, refused_at: float, takes: bool, has_waiting_jobs: bool) -> None:
+def test_queue_takes_job_while_live(end: float, refused_at: float, accepts: bool, has_waiting_jobs: bool) -> None:
     queue = TenantQueue(WINDOW_START + SECOND * end, WINDOW_START + SECOND * refused_at)
-    assert queue.takes(refusal()) == takes
+    assert queue.takes(refusal()) == accepts
     assert queue.has_waiting_jobs(refusal()) == has_waiting_jobs
 
 
@@ -285,7 +285,7 @@ def test_jobs_wait_in_their_tenants_queue() -> None:
     interval = timedelta(microseconds=3_333_333)
     first = WINDOW_START + SECOND * 10
     assert [processes.take() for _ in range(3)] == [first, first + interval, first + 2 * interval]
-    assert processes.take(tenant="globex") == first, "a tenant does not wait behind another"
+    assert processes.take(tenant="globex") == first, "a tenant does not wait for another"
     assert processes.take() == first + 3 * interval
 
 
@@ -298,7 +298,7 @@ def test_places_are_spread_over_their_interval() -> None:
     assert processes.take() == WINDOW_START + SECOND * 10 + interval + interval * 0.75
 
 
-def test_full_window_is_not_asked_again() -> None:
+def test_full_window_is_not_tried_again() -> None:
     processes = Processes(limited(6))
     for _ in range(3):
         processes.take()
@@ -307,7 +307,7 @@ def test_full_window_is_not_asked_again() -> None:
     assert processes.take() is None
 
 
-def test_other_process_asks_a_full_window_once() -> None:
+def test_other_process_tries_a_full_window_once() -> None:
     processes = Processes(limited(6), processes=2)
     processes.take()
     processes.take(process=1)
@@ -461,7 +461,7 @@ def test_memory_does_not_grow_with_tenants() -> None:
 
 
 class FullStore:
-    """Never has capacity, and answers at once."""
+    """Has no capacity, and answers at once."""
 
     def take(self, *_: object) -> tuple[bool, WindowUsage]:
         return False, WindowUsage(10**9)

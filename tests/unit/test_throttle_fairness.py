@@ -39,8 +39,8 @@ def burst(tenant: str, jobs: int, *, tokens: int = 1000, at_seconds: float = 0, 
 
 
 def run(limits: ProviderLimits, *jobs: Job, seed: int = 0, recorder: CallRecorder | None = None) -> list[ModelCall]:
-    """The calls in their order. Any of several processes handles a message. Messages are delayed by whole seconds, and
-    come up to a second late."""
+    """The calls in order. A random process handles each message. Messages are delayed by whole seconds, and arrive up
+    to a second late."""
     random, clock = Random(seed), Clock()
     store = SimulatedThrottle(recorder or CallRecorder(Clock()))
     processes = [Throttle(store, clock, random.random) for _ in range(PROCESSES)]
@@ -79,8 +79,8 @@ def check_limits(limits: ProviderLimits, calls: list[ModelCall]) -> None:
         for last, call in enumerate(calls):
             tokens += call.job.tokens
             window = (call.at - START).total_seconds() * windows // 60
-            oldest = START + MINUTE * ((window - windows + 1) / windows) if aligned else call.at - MINUTE
-            while calls[first].at < oldest or (not aligned and calls[first].at == oldest):
+            earliest = START + MINUTE * ((window - windows + 1) / windows) if aligned else call.at - MINUTE
+            while calls[first].at < earliest or (not aligned and calls[first].at == earliest):
                 tokens -= calls[first].job.tokens
                 first += 1
             requests = last - first + 1
@@ -104,8 +104,8 @@ TIER_1 = ProviderLimits(requests_per_minute=500, tokens_per_minute=500_000)
 
 
 def test_bulk_does_not_delay_single_jobs() -> None:
-    singles = [Job(0.5 + 23.7 * number, f"single-{number}") for number in range(50)]
-    calls = run(TIER_1, *burst("bulk", 10_000), *singles)
+    single_jobs = [Job(0.5 + 23.7 * number, f"single-{number}") for number in range(50)]
+    calls = run(TIER_1, *burst("bulk", 10_000), *single_jobs)
     assert max(call.delay_seconds for call in calls if call.job.tenant != "bulk") <= 5
     assert sum(call.tries for call in calls_of("bulk", calls)) / 10_000 <= 2.2
     check_limits(TIER_1, calls)
@@ -113,16 +113,16 @@ def test_bulk_does_not_delay_single_jobs() -> None:
 
 
 def test_five_bulks_do_not_delay_single_jobs() -> None:
-    singles = [Job(0.5 + 11.3 * number, f"single-{number}") for number in range(40)]
+    single_jobs = [Job(0.5 + 11.3 * number, f"single-{number}") for number in range(40)]
     backlogs = [job for number in range(5) for job in burst(f"bulk-{number}", 1000)]
-    calls = run(TIER_1, *backlogs, *singles)
+    calls = run(TIER_1, *backlogs, *single_jobs)
     assert max(call.delay_seconds for call in calls if "single" in call.job.tenant) <= 5
     check_limits(TIER_1, calls)
     assert used(TIER_1, calls) >= 0.98
 
 
 @pytest.mark.parametrize(
-    ("limits", "jobs", "tokens", "least"),
+    ("limits", "jobs", "tokens", "minimum_use"),
     [
         (ProviderLimits(requests_per_minute=500), 5000, 1000, 0.9),
         (ProviderLimits(requests_per_minute=20), 200, 1000, 0.9),
@@ -137,26 +137,26 @@ def test_five_bulks_do_not_delay_single_jobs() -> None:
     ],
     ids=str,
 )
-def test_single_tenant_uses_the_whole_limit(limits: ProviderLimits, jobs: int, tokens: int, least: float) -> None:
+def test_single_tenant_uses_the_whole_limit(limits: ProviderLimits, jobs: int, tokens: int, minimum_use: float) -> None:
     calls = run(limits, *burst("bulk", jobs, tokens=tokens))
-    assert used(limits, calls) >= least
+    assert used(limits, calls) >= minimum_use
     check_limits(limits, calls)
 
 
 @pytest.mark.parametrize("seconds_between", [0, 90])
 @pytest.mark.parametrize(
-    ("limits", "sizes", "off"),
+    ("limits", "sizes", "tolerance"),
     [
         (TIER_1, (500, 500), 0.05),
         (TIER_1, (4000, 1000), 0.05),
         (ProviderLimits(requests_per_minute=500, tokens_per_minute=30_000), (1000, 1000), 0.05),
-        # With so few calls, chance counts for more.
+        # With so few calls, random differences are larger.
         (ProviderLimits(requests_per_minute=6), (1, 1), 0.15),
     ],
     ids=str,
 )
 def test_two_bulks_share_evenly(
-    limits: ProviderLimits, sizes: tuple[int, int], off: float, seconds_between: int
+    limits: ProviderLimits, sizes: tuple[int, int], tolerance: float, seconds_between: int
 ) -> None:
     minutes = 20 if limits.requests_per_minute == 6 else 5
     requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
@@ -167,11 +167,13 @@ def test_two_bulks_share_evenly(
         *burst("early", counts[0], tokens=sizes[0]),
         *burst("late", counts[1], tokens=sizes[1], at_seconds=seconds_between),
     )
-    # While both have waiting jobs.
+    # The calls while both have waiting jobs.
     end = min(calls_of(tenant, calls)[-1].at for tenant in ("early", "late"))
-    both = [call for call in calls if START + timedelta(seconds=seconds_between) <= call.at <= end]
-    shares = [sum(part_of_limits(limits, call.job) for call in calls_of(tenant, both)) for tenant in ("early", "late")]
-    assert abs(shares[0] / sum(shares) - 0.5) <= off
+    shared_calls = [call for call in calls if START + timedelta(seconds=seconds_between) <= call.at <= end]
+    shares = [
+        sum(part_of_limits(limits, call.job) for call in calls_of(tenant, shared_calls)) for tenant in ("early", "late")
+    ]
+    assert abs(shares[0] / sum(shares) - 0.5) <= tolerance
     check_limits(limits, calls)
 
 
@@ -181,7 +183,7 @@ def part_of_limits(limits: ProviderLimits, job: Job) -> float:
 
 
 def test_single_job_passes_bulk_at_low_limit() -> None:
-    """One call in twenty seconds, and a hundred jobs that wait for it."""
+    """One call per twenty seconds, and a hundred waiting jobs."""
     limits = ProviderLimits(requests_per_minute=3)
     calls = run(limits, *burst("bulk", 100), *(Job(60 + 130.3 * number, f"single-{number}") for number in range(12)))
     delays = sorted(call.delay_seconds for call in calls if call.job.tenant != "bulk")
@@ -194,10 +196,10 @@ def test_single_job_passes_bulk_at_low_limit() -> None:
 CANCELLED = 120
 
 
-def cancelled(jobs: int, *, every: int = 1) -> list[Job]:
-    """A burst. After two minutes its jobs are cancelled, except every `every`th. With 1, all are cancelled."""
+def cancelled(jobs: int, *, kept_every: int = 1) -> list[Job]:
+    """A burst whose jobs are cancelled after two minutes. Of N = `kept_every` > 1 jobs, one is not cancelled."""
     return [
-        job if every > 1 and number % every == 0 else job._replace(cancelled_at_seconds=CANCELLED)
+        job if kept_every > 1 and number % kept_every == 0 else job._replace(cancelled_at_seconds=CANCELLED)
         for number, job in enumerate(burst("acme", jobs))
     ]
 
@@ -206,11 +208,13 @@ def new(calls: list[ModelCall]) -> list[ModelCall]:
     return [call for call in calls if call.job.at_seconds > CANCELLED]
 
 
-@pytest.mark.parametrize(("every", "seconds_later"), [(1, 20), (1, 600), (10, 60)], ids=str)
-def test_cancelled_jobs_do_not_delay_later_ones(every: int, seconds_later: float) -> None:
-    calls = run(TIER_1, *cancelled(10_000, every=every), *burst("acme", 300, at_seconds=CANCELLED + seconds_later))
+@pytest.mark.parametrize(("kept_every", "seconds_later"), [(1, 20), (1, 600), (10, 60)], ids=str)
+def test_cancelled_jobs_do_not_delay_later_ones(kept_every: int, seconds_later: float) -> None:
+    calls = run(
+        TIER_1, *cancelled(10_000, kept_every=kept_every), *burst("acme", 300, at_seconds=CANCELLED + seconds_later)
+    )
     assert len(new(calls)) == 300
-    # At 500 per minute they take 36 seconds. They arrive within ten.
+    # At 500 per minute, 300 calls take 36 seconds. The jobs arrive within ten.
     assert max(call.delay_seconds for call in new(calls)) <= 45
     assert sum(call.tries for call in new(calls)) / 300 <= 2.2
     check_limits(TIER_1, calls)

@@ -45,7 +45,7 @@ Wire = dict[str, Any]
 Sums = dict[str, Decimal]
 
 TODAY = START.date()
-EVER = {"start": "2026-01-01", "end": "2026-12-31"}
+WHOLE_YEAR = {"start": "2026-01-01", "end": "2026-12-31"}
 EXACT = Context(prec=200)
 OPEN_STATES = ("pending", "calling", "running", "outcome_unknown")
 
@@ -176,7 +176,7 @@ def check_world(world: World) -> None:
     for tenant in TENANTS:
         jobs = [job for job in world.jobs.items.values() if job.tenant == tenant]
         for group_by in (GROUPS, ("tag",), ("status", "day")):
-            parameters = {**EVER, "group_by": ",".join(group_by)}
+            parameters = {**WHOLE_YEAR, "group_by": ",".join(group_by)}
             query = parse_query(parameters, TODAY)
             answer = usage_of(world, tenant, **parameters)
             check_agrees(answer, jobs, query)

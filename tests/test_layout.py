@@ -117,8 +117,8 @@ def test_one_file_imports_openai() -> None:
 
 
 def test_openai_adapter_is_loaded_by_callers() -> None:
-    assert importers_of("afterthought.adapters.openai") == {"shared/afterthought/composition.py"}
-    assert importers_of("afterthought.composition") == {f"functions/{name}/app.py" for name in CALL_MODELS}
+    assert importers_of("afterthought.adapters.openai") == {"shared/afterthought/composition/run.py"}
+    assert importers_of("afterthought.composition.run") == {f"functions/{name}/app.py" for name in CALL_MODELS}
 
 
 def test_one_file_reads_the_environment() -> None:

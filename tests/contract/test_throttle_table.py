@@ -8,12 +8,12 @@ from afterthought.adapters.throttle_table import ThrottleTable
 from afterthought.domain.limits.throttle import (
     EMPTY_QUEUE,
     Capacity,
-    ProviderLimits,
     Refusal,
     TenantQueue,
     Window,
     WindowUsage,
 )
+from afterthought.domain.models.provider import ProviderLimits
 from afterthought.services.limits.throttle import ThrottleStore
 from bench.units import WRITE_UNIT_BYTES, item_bytes
 from tests.contract.backing import AwsBacking

@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 from afterthought.catalogue import Catalogue, default_catalogue
 from afterthought.domain.errors import MoneyRefused, TablesBusy
 from afterthought.domain.jobs.attempt import AttemptState
-from afterthought.domain.limits.throttle import ProviderLimits
-from afterthought.domain.models.provider import Provider
+from afterthought.domain.models.provider import Provider, ProviderLimits
 from tests.simulator.calls import ProcessDied, TransportFailed
 from tests.simulator.provider import Answer, Ending, ProviderPlan
 from tests.simulator.world import WEBHOOK_URL, EventFault, World

@@ -11,8 +11,8 @@ import pytest
 
 from afterthought.catalogue import Catalogue, CatalogueError, default_catalogue, load
 from afterthought.catalogue.loader import DEFAULT_DIRECTORY
-from afterthought.domain.limits.throttle import ProviderLimits
 from afterthought.domain.models.model import Model
+from afterthought.domain.models.provider import ProviderLimits
 
 TODAY = date(2026, 11, 21)
 

@@ -94,9 +94,9 @@ def test_job_without_steps_fails_within_a_day() -> None:
 
 
 def test_webhook_is_retried_for_about_a_day() -> None:
-    waits = [schedule.delivery_seconds(deliveries) for deliveries in range(1, schedule.MAX_DELIVERIES)]
-    assert waits == sorted(waits)
-    assert 20 * 3600 < sum(waits) < 30 * 3600
+    delays = [schedule.delivery_seconds(deliveries) for deliveries in range(1, schedule.MAX_DELIVERIES)]
+    assert delays == sorted(delays)
+    assert 20 * 3600 < sum(delays) < 30 * 3600
 
 
 @given(counts)
@@ -109,5 +109,5 @@ def test_template_allows_all_webhook_deliveries() -> None:
 
 
 def test_template_retains_webhook_for_all_deliveries() -> None:
-    waits = sum(schedule.delivery_seconds(deliveries) for deliveries in range(1, schedule.MAX_DELIVERIES + 1))
-    assert stack.properties("WebhookQueue")["MessageRetentionPeriod"] > waits
+    delays = sum(schedule.delivery_seconds(deliveries) for deliveries in range(1, schedule.MAX_DELIVERIES + 1))
+    assert stack.properties("WebhookQueue")["MessageRetentionPeriod"] > delays

@@ -15,13 +15,12 @@ from pydantic import ValidationError
 from afterthought.domain.limits.throttle import (
     Capacity,
     Cost,
-    ProviderLimits,
     Refusal,
     TenantQueue,
     Window,
     WindowUsage,
 )
-from afterthought.domain.models.provider import Provider
+from afterthought.domain.models.provider import Provider, ProviderLimits
 from afterthought.services.limits.throttle import Throttle
 from tests.simulator.calls import CallRecorder, Fault, TransportFailed
 from tests.simulator.clock import START, Clock

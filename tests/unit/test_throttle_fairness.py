@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from afterthought.domain.limits.throttle import ProviderLimits
-from afterthought.domain.models.provider import Provider
+from afterthought.domain.models.provider import Provider, ProviderLimits
 from afterthought.services.limits.throttle import Throttle
 from tests.simulator.calls import CallRecorder
 from tests.simulator.clock import START, Clock

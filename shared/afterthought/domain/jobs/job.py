@@ -229,11 +229,11 @@ class Job(JobSpec):
         if now < self.next_step_at:
             return self._changed(overdue_at=self.next_step_at + schedule.OVERDUE_MARGIN)
         sweeps, late = self.sweeps + 1, now - self.deadline_at
-        waits = self.open_attempt is not None and self.open_attempt.state == "pending"
+        pending = self.open_attempt is not None and self.open_attempt.state == "pending"
         abandoned = late >= schedule.SWEEPER_ENDS_AFTER and sweeps >= schedule.SWEEPS_BEFORE_END
-        if late >= timedelta() and (waits or abandoned):
+        if late >= timedelta() and (pending or abandoned):
             return self.fail("deadline_exceeded", "The job did not end before its deadline.", now=now)
-        if sweeps >= schedule.SWEEPS_BEFORE_FAILURE and not waits:
+        if sweeps >= schedule.SWEEPS_BEFORE_FAILURE and not pending:
             return self.fail("internal_error", "The job made no progress and was given up.", now=now)
         return self._swept_again(now)
 

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, NamedTuple, Self
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from afterthought.domain.models.provider import ProviderLimits
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MINUTE = timedelta(minutes=1)
-_MAX_WINDOWS_PER_MINUTE = 6
 _RETENTION = timedelta(minutes=5)
 
 MIN_RETRY = timedelta(seconds=1)
@@ -18,29 +17,6 @@ MIN_RETRY = timedelta(seconds=1)
 _MIN_SPARE, _MAX_SPARE = 0.07, 3.0
 _SPARE_PLACES_PER_WINDOW = 2
 _ABANDONED_AFTER_WINDOWS = 2
-
-_Limit = Annotated[int, Field(gt=0)]
-
-
-class ProviderLimits(BaseModel):
-    """What a provider accepts for one model per minute. None: no such limit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    requests_per_minute: _Limit | None = None
-    tokens_per_minute: _Limit | None = None
-
-    @model_validator(mode="after")
-    def _has_a_limit(self) -> Self:
-        if self.requests_per_minute is None and self.tokens_per_minute is None:
-            raise ValueError("needs requests_per_minute, tokens_per_minute or both")
-        return self
-
-    @property
-    def windows_per_minute(self) -> int:
-        """Six, or fewer where a sixth of a limit is less than one."""
-        limits = (self.requests_per_minute, self.tokens_per_minute)
-        return min(_MAX_WINDOWS_PER_MINUTE, *(limit for limit in limits if limit is not None))
 
 
 class Capacity(NamedTuple):

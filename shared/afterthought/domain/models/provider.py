@@ -6,8 +6,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from afterthought.domain.limits.throttle import ProviderLimits
-
 EVERY_MODEL = "*"
 """In `limits`: the entry for every model that has no entry of its own."""
 
@@ -15,6 +13,30 @@ Mode = Literal["background", "direct"]
 
 MAX_DIRECT_SECONDS = 840
 """The longest direct call. A Lambda function runs for at most 900 s; the rest is left for storing the result."""
+
+_MAX_WINDOWS_PER_MINUTE = 6
+_Limit = Annotated[int, Field(gt=0)]
+
+
+class ProviderLimits(BaseModel):
+    """What a provider accepts for one model per minute. None: no such limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests_per_minute: _Limit | None = None
+    tokens_per_minute: _Limit | None = None
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.requests_per_minute is None and self.tokens_per_minute is None:
+            raise ValueError("needs requests_per_minute, tokens_per_minute or both")
+        return self
+
+    @property
+    def windows_per_minute(self) -> int:
+        """Six, or fewer where a sixth of a limit is less than one."""
+        limits = (self.requests_per_minute, self.tokens_per_minute)
+        return min(_MAX_WINDOWS_PER_MINUTE, *(limit for limit in limits if limit is not None))
 
 
 class Provider(BaseModel):

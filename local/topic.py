@@ -53,7 +53,7 @@ class TopicSubscription:
 
 
 def policy(queue_arn: str, topic_arn: str) -> str:
-    """Lets the topic send to the queue."""
+    """The queue policy that allows the topic to send."""
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "sns.amazonaws.com"},

@@ -1,5 +1,5 @@
-"""The direct function: each message names a job of a provider without a background mode. It awaits
-many calls at once on one event loop."""
+"""The direct function: each message names a job of a provider without a background mode. It awaits many calls at once
+on one event loop."""
 
 import asyncio
 import json

@@ -126,7 +126,7 @@ class StandIn:
         if request.background:
             if run.ends_at is not None:
                 self._scheduler.at(run.ends_at, partial(self._send_webhook, run))
-            # The time of the start, so that the first response says "queued" on a slow machine too.
+            # Rendered for the time of its start, so that the first response is "queued" on a slow machine too.
             return run.to_response(run.started_at)
         ends_at = math.inf if run.ends_at is None else run.ends_at
         while (now := time.monotonic()) < ends_at and not self.stopping.is_set():

@@ -51,7 +51,7 @@ class AccountTable:
                 TableName=self._table,
                 Key=to_item(_tenant_key(name)),
                 UpdateExpression=" ".join(clauses),
-                # The item exists. A condition with a value, because DynamoDB refuses an empty map of values.
+                # True if the item exists. It uses a value, because DynamoDB refuses an empty map of values.
                 ConditionExpression="sk = :sk",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=to_item({":sk": "TENANT", **values}),

@@ -72,6 +72,6 @@ def _process(
             log.warning(_FAILED, exc_info=True)
             raise
 
-    # When the whole batch fails, the list of failures says more than an exception.
+    # Even if the whole batch fails, return the list of failures and raise no exception.
     processor = BatchProcessor(event_type=kind, raise_on_entire_batch_failure=False)
     return process_partial_response(event, record_handler=handle_logged, processor=processor, context=context)

@@ -1,4 +1,4 @@
-"""How a job stands, and why it ended without an answer."""
+"""The status of a job, and why it ended without an answer."""
 
 from typing import Literal
 

@@ -40,7 +40,7 @@ class ProviderLimits(BaseModel):
 
 
 class Provider(BaseModel):
-    """An endpoint that speaks the Responses API.
+    """An endpoint that implements the Responses API.
 
     - `mode`: `background` (start the call and fetch the result later) or `direct` (wait for the result). `modes` holds
       the exceptions by model.

@@ -1,4 +1,4 @@
-"""The completion event of a job: OpenAI's webhook event, which names the response and carries no content."""
+"""The completion event of a job: OpenAI's webhook event, which names the response and has no content."""
 
 import hashlib
 import json

@@ -49,7 +49,7 @@ class Sweeper:
         if job is None or job.overdue_at is None or job.overdue_at > now:
             return
         try:
-            # `overdue_at` moves first, so that a job that fails again and again does not block the others.
+            # `overdue_at` moves first, so that a job that keeps failing does not block the others.
             after = commit(self.jobs, job, lambda current: current.record_sweep(now=now)).after
         except VersionConflict:
             return

@@ -46,7 +46,7 @@ studies: .venv/.made ## The studies for docs/decisions.md: contention, rising lo
 
 # ---- prove ---------------------------------------------------------------------------------------------------------
 
-PYTEST := $(LOCALLY) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+PYTEST := $(LOCALLY) $(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder
 
 test: .venv/.made .venv-ministack/.made ## All tests except the slow proofs (ARGS= is passed to pytest)
 	$(PYTEST) -m "not slow_proof" $(ARGS)

@@ -1,9 +1,11 @@
 """How the tests are distributed over several processes, and how many examples hypothesis tries."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 E2E = Path(__file__).parent / "e2e"
 
@@ -13,8 +15,19 @@ settings.load_profile("test")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All end-to-end tests run in one process, because they share one deployed service. The tests of another file run
-    in one process, because they share fixtures. The slow group starts first, so that no process waits for it alone."""
+    """The end-to-end tests start first, so that no process waits for them alone."""
     items.sort(key=lambda item: not item.path.is_relative_to(E2E))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("e2e" if item.path.is_relative_to(E2E) else str(item.path)))
+
+
+class FileScheduler(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """The tests of one file run in one process, because they share fixtures. All end-to-end tests run in one process,
+    because they share one deployed service. xdist's groups do not work with pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "e2e" if file.startswith("tests/e2e/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduler:
+    return FileScheduler(config, log)

@@ -61,7 +61,7 @@ def build(
             accounts=accounts,
             contents=contents,
             queue=queue,
-            limit=rate_limiter,
+            rate_limiter=rate_limiter,
             clock=clock,
             random_bytes=random_bytes,
         ),

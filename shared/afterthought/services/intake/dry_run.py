@@ -19,7 +19,7 @@ Wire = dict[str, Any]
 class DryRunner:
     ledger: Ledger
     accounts: Accounts
-    limit: RateLimiter
+    rate_limiter: RateLimiter
     clock: Callable[[], datetime]
 
     def run(self, tenant_name: str, admitted: AdmittedRequest) -> Wire:
@@ -29,7 +29,7 @@ class DryRunner:
         balance = self.ledger.month(tenant.name, today.replace(day=1))
         caps = budget.caps_of(tenant)
         call, cost, max_cost_usd = admitted.call_spec, admitted.max_cost, admitted.options.max_cost_usd
-        rate, rate_refusal = self.limit.peek(
+        rate, rate_refusal = self.rate_limiter.peek(
             tenant, admitted.model.id, admitted.rate_tokens, output_tokens=admitted.rate_output_tokens
         )
         refusals = (admitted.max_cost_refusal(), rate_refusal, admitted.budget_refusal(balance, caps, today))

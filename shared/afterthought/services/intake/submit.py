@@ -50,7 +50,7 @@ class Intake:
     accounts: Accounts
     contents: Contents
     queue: JobQueue
-    limit: RateLimiter
+    rate_limiter: RateLimiter
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
 
@@ -77,7 +77,7 @@ class Intake:
         # Read the clock before the rate limiter does: settlement corrects the estimate in the minute of `created_at`,
         # so the estimate must be counted in that minute or a later one.
         now = self.clock()
-        rate = self.limit.take(
+        rate = self.rate_limiter.take(
             tenant, admitted.model.id, admitted.rate_tokens, output_tokens=admitted.rate_output_tokens
         )
         caps = budget.caps_of(tenant)

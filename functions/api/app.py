@@ -34,7 +34,7 @@ def create_response() -> Response[str]:
     submitted = service().intake.submit(tenant, admitted, _header("idempotency-key"))
     log = telemetry.logger()
     if not submitted.enqueued:
-        log.warning("job message not sent; the sweeper will send it", job_id=submitted.job.id)
+        log.warning("job message not sent; the sweeper will send it unless the job has ended", job_id=submitted.job.id)
     metrics = () if submitted.repeated else (telemetry.count("JobsSubmitted", model=submitted.job.model),)
     fields = {"job_id": submitted.job.id, "tenant": tenant, **telemetry.emf_fields(*metrics)}
     log.info("job submitted", repeated=submitted.repeated or None, **fields)
@@ -53,10 +53,10 @@ def retrieve_response(response_id: str) -> Response[str]:
 def cancel_response(response_id: str) -> Response[str]:
     _no_query()
     cancelled = service().canceller.cancel(_tenant(), response_id)
-    job = cancelled.job
+    job, log = cancelled.job, telemetry.logger()
     if not cancelled.enqueued:
-        telemetry.logger().warning("job message not sent; the sweeper will send it", job_id=job.id)
-    telemetry.logger().info("cancel requested", job_id=job.id, status=job.status)
+        log.warning("job message not sent; the sweeper will send it unless the job has ended", job_id=job.id)
+    log.info("cancel requested", job_id=job.id, status=job.status)
     return _json(200, service().reader.show(job), _lifecycle(job))
 
 

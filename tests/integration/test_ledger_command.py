@@ -87,7 +87,7 @@ def test_reconcile_repairs_only_on_request(stack: Stack) -> None:
     month = f"{datetime.now(UTC):%Y-%m}"
     assert ["acme", "BUDGET", month, "held_usd", "4.5", "0.800512"] in rows
     assert ["acme", "BUDGET", month, "used_usd", "5", "1.43371"] in rows
-    assert printed.endswith(": 1 differ. Nothing was changed; --repair sets them to what the jobs add up to.\n")
+    assert printed.endswith(": 1 differ. Nothing was changed; --repair sets them to the sums of the jobs.\n")
     assert stack.stored_text() == before
     code, printed, _ = stack.run("reconcile", "acme", "--repair")
     assert code == 0

@@ -42,6 +42,8 @@ def called(request: AdmittedRequest, **changes: Any) -> Job:
         model=request.request.model,
         effort=request.effort,
         max_output_tokens=request.request.max_output_tokens,
+        service_tier="default",
+        webhook=False,
         body_hash=body.body_hash(request.canonical),
         created_at=NOW,
         deadline_at=NOW + request.deadline,

@@ -15,6 +15,7 @@ from afterthought.domain.jobs.attempt import AttemptReason, CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.schedule import (
     CALL_LEASE,
+    DIRECT_CALL_LEASE,
     FIRST_MARGIN,
     LATE,
     MAX_DELAY_SECONDS,
@@ -142,6 +143,15 @@ def test_overdue_at_moves_forward_beyond_the_tolerance() -> None:
     assert close.overdue_at == close.next_step_at + OVERDUE_MARGIN
     at_tolerance = distant.model_copy(update={"overdue_at": close.next_step_at + OVERDUE_TOLERANCE})
     assert at_tolerance.record_poll(now=START, poll_seconds=1).overdue_at == at_tolerance.overdue_at
+
+
+def test_end_of_a_direct_call_keeps_overdue_at() -> None:
+    """The stream publishes the end."""
+    called = PENDING.start_call(token="t", provider="p", now=START, lease=DIRECT_CALL_LEASE)
+    assert settled(called, now=START + timedelta(seconds=1)).overdue_at == called.overdue_at
+    # A lost message of an open job is noticed soon.
+    requeued = called.requeue(now=START, delay_seconds=2)
+    assert requeued.overdue_at == requeued.next_step_at + OVERDUE_MARGIN
 
 
 def test_long_wait_is_swept_shortly_before_its_end() -> None:

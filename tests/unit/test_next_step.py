@@ -19,7 +19,14 @@ from afterthought.domain.jobs.next_step import (
     wakeup_delay,
 )
 from afterthought.domain.jobs.outcome import Failed, Unknown, Unresolved
-from afterthought.domain.jobs.schedule import CALL_LEASE, LATE_USAGE_SECONDS, MAX_DELAY_SECONDS, OUTCOME_UNKNOWN_WAIT
+from afterthought.domain.jobs.schedule import (
+    CALL_LEASE,
+    LATE_USAGE_SECONDS,
+    MAX_DELAY_SECONDS,
+    MAX_POLL_SECONDS,
+    OUTCOME_UNKNOWN_WAIT,
+    fallback_poll_seconds,
+)
 from tests.simulator.clock import START
 from tests.simulator.examples import a_job, a_settled_job
 
@@ -96,20 +103,26 @@ def test_queued_job_without_attempt_is_illegal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "sends_events", "delay"),
+    ("job", "delay"),
     [
-        (PENDING, False, 0),
-        (changed(PENDING, next_step_at=START + 2.3 * SECOND), False, 3),
-        (changed(PENDING, next_step_at=START + MAX_DELAY_SECONDS * SECOND), True, MAX_DELAY_SECONDS),
-        (changed(PENDING, next_step_at=START + (MAX_DELAY_SECONDS + 1) * SECOND), True, None),
-        (changed(RUNNING, next_step_at=START + 540 * SECOND), False, 540),
-        (changed(RUNNING, next_step_at=START + 540 * SECOND), True, None),
-        (changed(RUNNING, next_step_at=START + 60 * SECOND), True, 60),
-        (UNKNOWN, True, None),
-        (RUNNING.request_cancel(now=START), True, 0),
-        (ESTIMATED, True, LATE_USAGE_SECONDS),
-        (a_settled_job(), True, None),
+        (PENDING, 0),
+        (changed(PENDING, next_step_at=START + 2.3 * SECOND), 3),
+        (changed(PENDING, next_step_at=START + MAX_DELAY_SECONDS * SECOND), MAX_DELAY_SECONDS),
+        (changed(PENDING, next_step_at=START + (MAX_DELAY_SECONDS + 1) * SECOND), None),
+        (changed(RUNNING, next_step_at=START + MAX_POLL_SECONDS * SECOND), MAX_POLL_SECONDS),
+        (changed(RUNNING, next_step_at=START + (MAX_POLL_SECONDS + 1) * SECOND), None),
+        (changed(RUNNING, next_step_at=START + 800 * SECOND, deadline_at=START + 800 * SECOND), 800),
+        (UNKNOWN, None),
+        (RUNNING.request_cancel(now=START), 0),
+        (ESTIMATED, LATE_USAGE_SECONDS),
+        (a_settled_job(), None),
     ],
 )
-def test_wakeup_delay(job: Job, sends_events: bool, delay: int | None) -> None:
-    assert wakeup_delay(job, START, sends_events=sends_events) == delay
+def test_wakeup_delay(job: Job, delay: int | None) -> None:
+    assert wakeup_delay(job, START) == delay
+
+
+@pytest.mark.parametrize("effort", [None, "low", "medium", "high", "max"])
+def test_fallback_polls_have_no_message(effort: str | None) -> None:
+    """A provider event should come before."""
+    assert fallback_poll_seconds(effort, 0) > MAX_POLL_SECONDS

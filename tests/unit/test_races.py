@@ -5,9 +5,11 @@ from functools import partial
 
 import pytest
 
-from afterthought.domain.errors import OutcomeUnknown, ProviderBusy
+from afterthought.domain.errors import OutcomeUnknown, ProviderBusy, VersionConflict
 from afterthought.domain.jobs.call import Call
+from afterthought.domain.jobs.outcome import Unwanted
 from afterthought.domain.jobs.schedule import OUTCOME_UNKNOWN_WAIT, SWEEPS_BEFORE_FAILURE
+from tests.simulator.faults import Fault
 from tests.simulator.laws import broken
 from tests.simulator.provider import ProviderPlan
 from tests.simulator.runs import failure_code
@@ -190,14 +192,60 @@ def test_lost_call_is_repeated_once_across_models() -> None:
     assert broken(world) == []
 
 
-def test_near_deadline_is_exact_with_events() -> None:
+@pytest.mark.parametrize("seconds", [120, 500, 600, 890])
+@pytest.mark.parametrize("effort", ["low", "high"])
+def test_near_deadline_is_exact_with_events(seconds: int, effort: str) -> None:
     world = World(events=True)
     world.provider.plan = ProviderPlan(endings=["never"])
-    body = a_request()
-    body["afterthought"]["deadline_seconds"] = 120
+    body = a_request(effort)
+    body["afterthought"]["deadline_seconds"] = seconds
     job_id = world.submit(body).job.id
     world.run_until(lambda: world.job(job_id).terminal, timedelta(hours=1))
     job = world.job(job_id)
     assert failure_code(job) == "deadline_exceeded"
     assert job.finished_at is not None
     assert timedelta() <= job.finished_at - job.deadline_at < timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(("effort", "after_seconds"), [("low", 30), ("high", 120), ("high", 400)])
+def test_cancel_without_its_message_takes_minutes(effort: str, after_seconds: int) -> None:
+    """The sweeper sends the message that the queue did not take."""
+    world = World(events=True)
+    world.provider.plan = ProviderPlan(endings=["never"])
+    job_id = world.submit(a_request(effort)).job.id
+    world.run_for(seconds=after_seconds)
+    # The calls of the cancel: read the job, save it, send the message.
+    world.calls.faults = {len(world.calls.recorded) + 2: Fault.TIMEOUT_BEFORE}
+    world.cancel(job_id)
+    assert world.calls.recorded[-1].name == "queue.send"
+    world.run_for(minutes=3)
+    assert world.job(job_id).status == "cancelled"
+
+
+def test_event_that_races_the_workers_write_is_applied() -> None:
+    """The event reads the attempt as `calling`, and the worker records it as `running` before the event is written."""
+    world = World(events=True)
+    job_id = world.submit().job.id
+    call = world.runner.start(job_id)
+    assert isinstance(call, Call)
+    generation = world.provider.create(call.provider, call.request)
+    job = world.job(job_id)
+    world.calls.before_call[len(world.calls.recorded)] = lambda: world.runner.record_result(call, generation)
+    step = world.runner.handle_event(job, job.called_attempt, generation)
+    assert step.outcome == "moved"
+    job = world.job(job_id)
+    assert (job.called_attempt.state, job.called_attempt.polls) == ("running", 1)
+    assert job.next_step_at - world.clock() < timedelta(seconds=5)
+
+
+def test_poll_that_gives_up_does_not_win_over_an_event() -> None:
+    world = World(events=True)
+    world.provider.plan = ProviderPlan(endings=["never"])
+    job_id = world.submit().job.id
+    world.step(job_id)
+    job = world.job(job_id)
+    stored = job.record_poll(poll_seconds=1, now=world.clock())
+    world.calls.before_call[len(world.calls.recorded)] = lambda: world.jobs.save(job, stored)
+    with pytest.raises(VersionConflict):
+        world.runner.recorder.record(job, world.catalogue.providers["standin"], Unwanted())
+    assert world.job(job_id) == stored

@@ -5,10 +5,9 @@ from datetime import timedelta
 import pytest
 
 from afterthought.domain.jobs.job import Job
-from afterthought.domain.jobs.schedule import CONTENT_RETENTION
 from afterthought.services.run.sweep import SweepReport
 from tests.simulator.calls import Fault
-from tests.simulator.runs import always
+from tests.simulator.runs import always, failure_code
 from tests.simulator.world import World, a_request
 
 
@@ -118,10 +117,15 @@ def test_next_sweep_continues_after_timeout(world: World) -> None:
 
 
 def test_job_swept_too_often_fails(world: World) -> None:
-    """The stream publishes its end."""
-    job = world.submit(a_request(webhook=False)).job
-    world.contents.items[job.id, f"INPUT#{job.body_hash}"] = (b"{", world.clock() + CONTENT_RETENTION)
-    world.run_until(lambda: world.job(job.id).terminal, timedelta(days=2))
+    """No worker takes the sweeper's messages. The stream publishes the end."""
+    job_id = world.submit(a_request(webhook=False)).job.id
+    world.step(job_id)
+    world.down.worker = world.down.notifier = True
+    world.run_until(lambda: world.job(job_id).terminal, timedelta(days=1))
+    job = world.job(job_id)
+    assert (failure_code(job), job.sweeps) == ("internal_error", 0)
+    assert world.clock() < job.deadline_at
     assert world.topic.published == []
-    world.run()
+    world.down.notifier = False
+    world.run_for(minutes=1)
     assert [event.type for event in world.topic.published] == ["response.failed"]

@@ -36,10 +36,10 @@ class JobLookupTable:
     def __init__(self, client: "DynamoDBClient", table: str, *, terminal_only: bool = False) -> None:
         self._client = client
         self._table = table
-        self._ends_only = terminal_only
+        self._terminal_only = terminal_only
 
     def get(self, job_id: str) -> Job | None:
-        if self._ends_only:
+        if self._terminal_only:
             job = self._get(job_id, consistent=False)
             if job is not None and job.terminal:
                 return job

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import ssl
 
 TIMEOUT = httpx2.Timeout(connect=5.0, write=8.0, read=15.0, pool=5.0)
-"""Background calls return at once. Each limit is for one operation; together they are 28 s, far below the submit lease,
+"""Background calls return at once. Each limit is for one operation; together they are 28 s, far below the call lease,
 so that a worker outlives its call."""
 
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)

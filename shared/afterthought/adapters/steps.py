@@ -20,7 +20,7 @@ def log_step(log: Logger, step: Step, job_id: str, *metrics: Metrics) -> None:
         metrics = (*metrics, telemetry.job_metrics(step.ended))
     log.info("job step", **keys, **(fields | telemetry.emf_fields(*metrics)))
     if not step.enqueued:
-        log.warning("job message not sent; the sweeper will send it", **keys)
+        log.warning("job message not sent; the sweeper will send it unless the job has ended", **keys)
     if step.ended is not None and error_code == "internal_error":
         log.error("job failed with an internal error", **keys)
     if step.after is not None and step.after.over_max_cost and not (step.before and step.before.over_max_cost):

@@ -59,6 +59,7 @@ def build(
 ) -> RunServices:
     """`providers` are the enabled ones in order of preference; `random` returns numbers from 0 to 1;
     `on_provider_paused` is called with a provider and its error code when the circuit breaker opens."""
+    enabled = [catalogue.providers[name] for name in providers if name in catalogue.providers]
     circuit_breaker = CircuitBreaker(circuit_breakers, clock, random)
     runner = JobRunner(
         jobs=jobs,
@@ -92,7 +93,7 @@ def build(
             runner=replace(runner, mode="direct"),
             jobs=jobs,
             generations=generations,
-            max_call_seconds=max(catalogue.providers[name].direct_seconds for name in providers),
+            max_call_seconds=max((each.direct_seconds for each in enabled), default=0),
             clock=clock,
         ),
         events=ProviderEventHandler(jobs, generations, catalogue, providers, runner),

@@ -293,7 +293,7 @@ class Job(JobSpec):
     def _step(self, next_step_at: datetime, **changes: Any) -> Self:
         if self.terminal:
             raise IllegalTransition(f"{self.id}: the job is already {self.status}")
-        overdue_at = schedule.overdue_at(next_step_at, self.overdue_at)
+        overdue_at = schedule.overdue_at(next_step_at, self.overdue_at, ended="finished_at" in changes)
         return self._changed(**{"next_step_at": next_step_at, "overdue_at": overdue_at, "sweeps": 0, **changes})
 
     def _changed(self, **changes: Any) -> Self:

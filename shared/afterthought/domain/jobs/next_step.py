@@ -13,9 +13,6 @@ from afterthought.domain.models.provider import Mode
 _EARLY = timedelta(seconds=1)
 """How early a message may arrive: delays are in whole seconds."""
 
-_MAX_POLL_MESSAGE_SECONDS = 480
-"""If the provider sends events, a poll after this time gets no message: the sweeper is its safety net."""
-
 
 class Ignore(NamedTuple):
     """There is nothing to do now."""
@@ -103,14 +100,15 @@ def cancel_late_run(job: Job) -> bool:
     return job.status == "cancelled" or (job.failure is not None and job.failure.code == "deadline_exceeded")
 
 
-def wakeup_delay(job: Job, now: datetime, *, sends_events: bool) -> int | None:
+def wakeup_delay(job: Job, now: datetime) -> int | None:
     """The delay in seconds of the message for the job's next step. None if no message is needed: a provider event or
-    the sweeper starts the step, or there is none. `sends_events`: whether the called provider sends events."""
+    the sweeper starts the step, or there is none."""
     if job.terminal:
         return schedule.LATE_USAGE_SECONDS if job.awaiting_usage else None
     delay = max(0, -((now - job.next_step_at) // timedelta(seconds=1)))
     attempt = job.open_attempt
     called = attempt is not None and attempt.state in ("running", "outcome_unknown")
-    if called and sends_events and delay > _MAX_POLL_MESSAGE_SECONDS:
+    # Only a call whose end the provider reports waits longer than the longest poll, or one that waits for its deadline.
+    if called and delay > schedule.MAX_POLL_SECONDS and job.next_step_at != job.deadline_at:
         return None
     return delay if delay <= schedule.MAX_DELAY_SECONDS else None

@@ -14,9 +14,12 @@ MAX_DELAY_SECONDS = 900
 OVERDUE_MARGIN = timedelta(seconds=30)
 """How long after the time of the next step a job counts as overdue."""
 
-OVERDUE_TOLERANCE = timedelta(minutes=17)
-"""`overdue_at` is kept if it is at most this much later than the next step: a change writes the index twice. Longer
-than the lease of a direct call, so that the end of the call does not change it."""
+OVERDUE_TOLERANCE = timedelta(minutes=4)
+"""`overdue_at` is kept if it is at most this much later than the next step: a change writes the index twice."""
+
+ENDED_TOLERANCE = timedelta(minutes=17)
+"""The same for an ended job, which the stream publishes. Longer than the lease of a direct call, so that the end of the
+call does not change it."""
 
 SWEEP_AHEAD = timedelta(minutes=2)
 """How long before the end of a wait longer than MAX_DELAY_SECONDS the sweeper sends its message."""
@@ -28,9 +31,10 @@ SWEEPER_ENDS_AFTER, SWEEPS_BEFORE_END = timedelta(minutes=30), 4
 _MAX_SWEEP_MINUTES = 60
 
 
-def overdue_at(next_step_at: datetime, stored: datetime | None) -> datetime:
+def overdue_at(next_step_at: datetime, stored: datetime | None, *, ended: bool) -> datetime:
     """When the sweeper checks whether the next step happened."""
-    if stored is not None and next_step_at <= stored <= next_step_at + OVERDUE_TOLERANCE:
+    tolerance = ENDED_TOLERANCE if ended else OVERDUE_TOLERANCE
+    if stored is not None and next_step_at <= stored <= next_step_at + tolerance:
         return stored
     return next_step_at + OVERDUE_MARGIN
 
@@ -80,7 +84,7 @@ LATE = timedelta(minutes=1)
 _FIRST_POLL_SECONDS = {"none": 1, "minimal": 1, "low": 2, "medium": 3, "high": 5, "xhigh": 10, "max": 15}
 _POLL_GROWTH = 1.5
 _FIRST_FALLBACK_POLL_SECONDS = {"high": 1080, "xhigh": 2400, "max": 4800}
-_MAX_FALLBACK_POLL_SECONDS = 4800
+_MIN_FALLBACK_POLL_SECONDS, _MAX_FALLBACK_POLL_SECONDS = 600, 4800
 
 
 def poll_seconds(effort: str | None, polls: int) -> int:
@@ -92,8 +96,8 @@ def poll_seconds(effort: str | None, polls: int) -> int:
 
 
 def fallback_poll_seconds(effort: str | None, polls: int) -> int:
-    """As `poll_seconds`, if the provider sends events: from 9 minutes, longer for more effort, doubling up to 80."""
-    first = _FIRST_FALLBACK_POLL_SECONDS.get(effort or "none", MAX_POLL_SECONDS)
+    """As `poll_seconds`, if the provider sends events: from 10 minutes, longer for more effort, doubling up to 80."""
+    first = _FIRST_FALLBACK_POLL_SECONDS.get(effort or "none", _MIN_FALLBACK_POLL_SECONDS)
     return min(_MAX_FALLBACK_POLL_SECONDS, first << min(polls, 8))
 
 

@@ -1,4 +1,4 @@
-"""The part of a job that is set when the api accepts it and never changes."""
+"""The part of a job that the api sets when it accepts the request."""
 
 from decimal import Decimal
 from typing import Literal
@@ -11,9 +11,9 @@ from afterthought.domain.models.provider import Mode
 class JobSpec(BaseModel):
     """`model`, `effort` and `max_output_tokens` are as requested; an attempt records its differences.
 
-    `mode` is how the next call is made. `body_hash` is the SHA-256 (hex) of the canonical request. `max_cost_usd`
-    limits all attempts together. `on_unknown`, `on_starved` and `model_policy` are None for the default. `tags` are
-    sorted. `rate_tokens` is the estimate that the tenant's tokens per minute were charged with.
+    Only `mode` changes later: it is how the next call is made. `body_hash` is the SHA-256 (hex) of the canonical
+    request. `max_cost_usd` limits all attempts together. `on_unknown`, `on_starved` and `model_policy` are None for the
+    default. `tags` are sorted. `rate_tokens` is the estimate that the tenant's tokens per minute were charged with.
     """
 
     # An unknown field was written by newer code; writing the job back would lose it.
@@ -23,9 +23,9 @@ class JobSpec(BaseModel):
     tenant: str
     mode: Mode = "background"
     model: str
-    effort: str | None = None
-    max_output_tokens: int | None = None
-    service_tier: str = "default"
+    effort: str | None
+    max_output_tokens: int | None
+    service_tier: str
     max_cost_usd: Decimal | None = None
     on_unknown: Literal["retry"] | None = None
     on_starved: Literal["retry"] | None = None
@@ -33,6 +33,6 @@ class JobSpec(BaseModel):
     tags: tuple[str, ...] = ()
     rate_tokens: int = 0
     body_hash: str
-    webhook: bool = False
+    webhook: bool
     created_at: AwareDatetime
     deadline_at: AwareDatetime

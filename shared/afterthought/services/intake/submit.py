@@ -8,7 +8,6 @@ from afterthought.domain.errors import (
     IdempotencyConflict,
     JobExists,
     MoneyRefused,
-    QueueUnavailable,
     RateLimited,
     TablesBusy,
 )
@@ -25,6 +24,7 @@ from afterthought.services.intake.admit import AdmittedRequest
 from afterthought.services.intake.authenticate import load_tenant
 from afterthought.services.limits.rate_limiter import RateLimiter
 from afterthought.services.ports import Accounts, Contents, JobQueue, JobStore, Ledger
+from afterthought.services.run.wake import send_wakeup
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Intake:
             if existing != new:
                 return _repeat(existing, admitted.canonical)
             # The transport repeated our own write after its answer was lost. The job has no message yet.
-        return Submission(new, admitted.canonical, repeated=False, enqueued=self._enqueue(new), rate=rate)
+        return Submission(new, admitted.canonical, repeated=False, enqueued=send_wakeup(self.queue, new), rate=rate)
 
     def _check_budgets(self, tenant: Tenant, caps: Caps, admitted: AdmittedRequest, now: datetime) -> None:
         """Refuses a request over budget before its content is stored. The transaction decides between racing ones."""
@@ -107,14 +107,6 @@ class Intake:
         balance = self.ledger.month(tenant.name, now.date().replace(day=1))
         if (refusal := admitted.budget_refusal(balance, caps, now.date())) is not None:
             raise refusal
-
-    def _enqueue(self, new: Job) -> bool:
-        try:
-            self.queue.send(new)
-        except QueueUnavailable:
-            # The job is stored and will be overdue: the sweeper sends the message.
-            return False
-        return True
 
 
 def _job(job_id: str, tenant: Tenant, admitted: AdmittedRequest, now: datetime) -> Job:

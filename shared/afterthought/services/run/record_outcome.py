@@ -9,13 +9,17 @@ from afterthought.domain.errors import OUT_OF_FUNDS_CODES, TablesBusy
 from afterthought.domain.jobs.attempt import CallSpec
 from afterthought.domain.jobs.job import Job
 from afterthought.domain.jobs.outcome import (
+    Accepted,
     Busy,
     Ended,
+    Failed,
     Outcome,
     Policy,
     Refused,
     Retired,
     Running,
+    Unknown,
+    Unwanted,
     apply,
     fallback_reason,
 )
@@ -57,19 +61,24 @@ class OutcomeRecorder:
                 raise
             # Otherwise the attempt would later count as a call with an unknown outcome and cost its hold. Nothing ran,
             # so the call may be repeated. A requeue moves no money, so it cannot conflict on the ledger.
-            return self._write(job, Busy(), policy, Fallback())
+            return self._write(job, Busy(retry_after_seconds=2), policy, Fallback())
 
     def _policy(self, job: Job, provider: Provider | None, outcome: Outcome) -> Policy:
-        retry_at = None
-        if provider is not None and isinstance(outcome, Busy) and outcome.code in OUT_OF_FUNDS_CODES:
-            retry_at = self.circuit_breaker.open(provider.name, outcome.code)
-            self.on_provider_paused(provider.name, outcome.code)
+        # Reading it can be slow: only where `apply` needs it.
+        needed = provider is not None and job.mode == "background" and isinstance(outcome, Accepted | Running | Unknown)
         return Policy(
-            sends_events=provider is not None and self.generations.sends_events(provider),
+            sends_events=provider is not None and needed and self.generations.sends_events(provider),
             model=self.catalogue.find(job.called_model),
-            retry_at=retry_at,
+            retry_at=self._open_circuit(provider, outcome),
             random=self.random() if isinstance(outcome, Busy | Refused) else 0.0,
         )
+
+    def _open_circuit(self, provider: Provider | None, outcome: Outcome) -> datetime | None:
+        """When the provider may be called again, if it has no funds of ours; None otherwise."""
+        if provider is None or not isinstance(outcome, Busy) or outcome.code not in OUT_OF_FUNDS_CODES:
+            return None
+        self.on_provider_paused(provider.name, outcome.code)
+        return self.circuit_breaker.open(provider.name, outcome.code)
 
     def _fallback(self, job: Job, outcome: Outcome, policy: Policy) -> tuple[Outcome, Fallback]:
         """The calls that may follow. If there are none, the message of a refusal says why."""
@@ -86,18 +95,23 @@ class OutcomeRecorder:
     def _write(self, job: Job, outcome: Outcome, policy: Policy, fallback: Fallback) -> Committed:
         """Writes the outcome with the first fallback that fits the budgets, otherwise without one."""
         tenant = self.accounts.tenant(job.tenant) if fallback.calls else None
-        for call in fallback.calls if tenant is not None else ():
-            try:
-                return self._commit(job, outcome, policy, call, caps_of(tenant) if tenant is not None else NO_CAPS)
-            except OverBudget:
-                continue
+        if tenant is not None:
+            for call in fallback.calls:
+                try:
+                    return self._commit(job, outcome, policy, call, caps_of(tenant))
+                except OverBudget:
+                    continue
         return self._commit(job, outcome, policy)
 
     def _commit(
         self, job: Job, outcome: Outcome, policy: Policy, call: CallSpec | None = None, caps: Caps = NO_CAPS
     ) -> Committed:
-        # A poll without news must not rebase on another process's poll: both would send the next message.
-        rebase = never if isinstance(outcome, Running) and not outcome.ending else same_call(job)
+        # A poll without news, or one that gave up, must not win over another process: both would send the next message,
+        # or the other one has news.
+        polled = job.attempt is not None and job.attempt.state == "running"
+        ending = isinstance(outcome, Running) and outcome.ending
+        gives_way = polled and isinstance(outcome, Running | Unwanted | Failed) and not ending
+        rebase = never if gives_way else same_call(job)
         return commit(
             self.jobs,
             job,

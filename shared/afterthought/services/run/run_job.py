@@ -46,6 +46,9 @@ from afterthought.services.run.late_usage import LateUsage
 from afterthought.services.run.record_outcome import OutcomeRecorder
 from afterthought.services.run.wake import send_wakeup
 
+_EVENT_TRIES = 3
+"""A conflict can mean that the worker recorded the call meanwhile: the event then has another outcome."""
+
 
 @dataclass(frozen=True)
 class JobRunner:
@@ -99,15 +102,17 @@ class JobRunner:
     def handle_event(self, job: Job, attempt: Attempt, generation: Generation) -> Step:
         """Records the response that was retrieved after its event. Raises VersionConflict when the job changes too
         fast. The event must then be handled again: there may be no other message about the response."""
-        if attempt.open:
+        tries = 0
+        while attempt.open:
             provider = self.catalogue.providers[attempt.provider or ""]
             try:
                 return self._record(job, provider, outcome_of_event(job, attempt, generation, self.clock()))
             except VersionConflict:
+                tries += 1
                 current = self.jobs.get(job.id)
                 if current is None:
                     return Step("ignored", before=job)
-                if same_call(job)(current):
+                if tries == _EVENT_TRIES and same_call(job)(current):
                     raise
                 job, attempt = current, current.attempts[attempt.number - 1]
         return self.late_usage.apply(job, attempt, generation)
@@ -168,9 +173,7 @@ class JobRunner:
     def _moved(self, committed: Committed) -> Step:
         before, after = committed
         self._correct_rate(after)
-        provider = self._called_provider(after)
-        sends_events = provider is not None and self.generations.sends_events(provider)
-        delay = wakeup_delay(after, self.clock(), sends_events=sends_events)
+        delay = wakeup_delay(after, self.clock())
         enqueued = delay is None or send_wakeup(self.queue, after, delay)
         return Step("moved", before=before, after=after, enqueued=enqueued)
 

@@ -68,6 +68,7 @@ def test_cold_starts_are_compared_to_the_floor(bench: str) -> None:
     assert all(float(cells[column]) > 0 for column in (0, 2, 4, 7, 9, 11))
 
 
+@pytest.mark.slow_proof
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not report peak memory")
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_largest_jobs_fit_in_memory(peaks_mb: Mapping[str, float | None], function: str) -> None:
@@ -131,6 +132,7 @@ def test_bill_adds_up_by_service(bench: str) -> None:
         assert sum(cells[column] for cells in dollars.values()) == pytest.approx(total, abs=0.01 * len(dollars))
 
 
+@pytest.mark.slow_proof
 @pytest.mark.parametrize("step", ["an admission", "a settlement"])
 def test_history_adds_no_cost(studies: str, step: str) -> None:
     """Each request of a step has a purpose, and a step costs the same after other jobs."""
@@ -146,6 +148,7 @@ def test_history_adds_no_cost(studies: str, step: str) -> None:
     assert units["BUDGET"] == units["USAGE"] == "2 w", "an item below 1 KB is two units in a transaction"
 
 
+@pytest.mark.slow_proof
 def test_limits_are_reached_in_order(studies: str) -> None:
     load = section(studies, "AN HOUR OF RISING LOAD")
     many, one = re.split(r"^one tenant ", load[load.index("\nmany tenants") :], flags=re.MULTILINE)

@@ -235,7 +235,7 @@ def test_cancelled_jobs_do_not_delay_at_low_limit(requests: int) -> None:
     check_limits(limits, calls)
 
 
-@pytest.mark.parametrize("tenants", [1, 2, 5])
+@pytest.mark.parametrize("tenants", [1, 2, pytest.param(5, marks=pytest.mark.slow_proof)])
 @pytest.mark.parametrize(
     ("limits", "tokens"),
     [

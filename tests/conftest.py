@@ -9,7 +9,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 E2E = Path(__file__).parent / "e2e"
 
-settings.register_profile("test", deadline=None, max_examples=50)
+settings.register_profile("test", deadline=None, max_examples=30)
 settings.register_profile("prove", deadline=None, max_examples=200)
 settings.load_profile("test")
 

@@ -15,8 +15,8 @@ from tests.sweep.safeguards import SAFEGUARDS, Safeguard, sweep_without
 from tests.sweep.sampling import Sample, run_sample
 from tests.sweep.sweep import ends, fault_points, run_journey, sweep
 
-EVERY = 17
-"""Most calls have seven or eight faults, so each fault meets some calls of each journey."""
+EVERY = 29
+"""Most calls have seven or eight faults, so each fault meets some calls of most journeys."""
 
 by_name = pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journey.name)
 

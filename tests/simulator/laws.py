@@ -59,14 +59,15 @@ def _generation(run: Run) -> Generation:
 def _webhook(world: World, received: Received) -> Webhook:
     event = json.loads(received.body)
     job_id = event["data"]["id"]
-    tenant = world.jobs.items[job_id].tenant
+    # The endpoint of a tenant accepts what is signed with its secret.
+    tenant = next((name for name, secret in world.secrets.items() if verifies(received, secret)), "unsigned")
     return Webhook(
         job_id=job_id,
         tenant=tenant,
         type=event["type"],
         message_id=received.headers["webhook-id"],
         body=received.body,
-        signed=verifies(received, world.secrets[tenant]),
+        signed=tenant in world.secrets,
         accepted=received.status < 300,
     )
 

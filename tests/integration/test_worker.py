@@ -125,6 +125,23 @@ def test_busy_provider_is_retried_and_paid_once(acme: Deployed, standin: StandIn
     assert len(standin.generations) == 1
 
 
+def test_event_during_a_provider_error_is_retried(acme: Deployed, standin: StandIn) -> None:
+    job_id = submit(acme)
+    run_worker(acme, message(job_id))
+    [generation] = standin.generations
+    acme.clock.pass_seconds(30)
+    body = json.dumps({"provider": "standin", "response_id": generation.id})
+    acme.clients.sqs.purge_queue(QueueUrl=acme.refs["JobQueue"])
+    acme.clients.sqs.send_message(QueueUrl=acme.refs["JobQueue"], MessageBody=body)
+    [event] = acme.receive("JobQueue")
+    standin.script("rate_limited", on="retrieve", times=None)
+    assert run_worker(acme, event) == [event["messageId"]]
+    assert read_job(acme, job_id)["status"] == "in_progress"
+    standin.clear()
+    assert run_worker(acme, event) == []
+    assert read_job(acme, job_id)["status"] == "completed"
+
+
 def test_missing_secret_leaves_job_queued(acme: Deployed, shared_standin: StandIn) -> None:
     job_id = submit(acme)
     assert run_worker(acme, message(job_id)) == []

@@ -98,6 +98,25 @@ def test_every_state_is_valid_for_sdks(job: Job, status: str) -> None:
     assert rendered(job, answer=Answer(output=(MESSAGE,)) if job.terminal else None)["status"] == status
 
 
+CALLING = queued().start_call(token="t", provider="openai", now=later(1))
+
+
+@pytest.mark.parametrize(
+    ("job", "state"),
+    [
+        (queued(), "held"),
+        (CALLING, "submitting"),
+        (running(), "submitted"),
+        (CALLING.mark_outcome_unknown(now=later(2), wait=timedelta(minutes=60)), "unknown"),
+        (settled(), "settled"),
+        (CALLING.refuse("invalid_prompt", "It was flagged.", now=later(2)), "refused"),
+        (queued().cancel(now=later(1)), "released"),
+    ],
+)
+def test_attempt_states_have_published_names(job: Job, state: str) -> None:
+    assert [attempt["state"] for attempt in rendered(job)["afterthought"]["attempts"]] == [state]
+
+
 def test_expired_request_renders_valid_response() -> None:
     assert rendered(settled(), request={})["metadata"] == {}
 
